@@ -1,0 +1,1 @@
+"""Automated circuit discovery for transformer language models."""

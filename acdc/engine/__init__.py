@@ -1,0 +1,1 @@
+"""Running a model with some edges ablated."""

@@ -1,0 +1,50 @@
+"""Every error that a user can cause, as one small tree.
+
+The command line prints the message of an :class:`AcdcError` as one sentence and
+ends with exit code 2; Python callers catch the subclass they can act on. A message
+says what was wrong, where (file, line, token), and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AcdcError(Exception):
+    """Base of all errors that acdc raises on purpose."""
+
+
+class UnknownNameError(AcdcError):
+    """A task, model, metric, format or order that doesn't exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
+        super().__init__(f"unknown {kind} {name!r}: {hint}")
+        self.nearest = near
+
+
+class PromptError(AcdcError):
+    """A prompt pair that can't be used; names the file and line, or the pair."""
+
+
+class ModelError(AcdcError):
+    """A model that can't be opened, or that failed its self-check."""
+
+
+class SettingsError(AcdcError):
+    """An option whose value makes no sense, or two that contradict each other."""
+
+
+class NumericsError(AcdcError):
+    """NaN or infinite logits; names the prompt."""
+
+
+class CircuitFileError(AcdcError):
+    """A circuit or run file that can't be read as one."""
+
+
+class RunFolderError(AcdcError):
+    """A run folder that exists already, can't be written, or can't be resumed."""

@@ -1,0 +1,1 @@
+"""Diagrams, tables and files of a circuit."""

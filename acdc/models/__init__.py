@@ -1,0 +1,1 @@
+"""Opening a model and turning it into node functions."""

@@ -40,13 +40,18 @@ class Task(ABC):
     entry-point group ``acdc.tasks``; the entry point's name is the task's name.
     """
 
-    name: ClassVar[str]
+    name: str
     #: One line for ``acdc tasks``.
     summary: ClassVar[str]
     #: The metric that its paper uses; ``acdc discover`` reports it beside the chosen one.
     metric: ClassVar[str]
     #: Name and meaning of each way to corrupt a prompt; the first is the default.
     corruptions: ClassVar[Mapping[str, str]]
+
+    @property
+    def default_n(self) -> int:
+        """How many pairs :meth:`prompts` makes if it isn't told."""
+        return 100
 
     @abstractmethod
     def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
@@ -62,7 +67,7 @@ class Task(ABC):
     def prompts(
         self,
         tokenizer: Tokenizer | None,
-        n: int,
+        n: int | None = None,
         seed: int = 0,
         split: Split = "train",
         corruption: str | None = None,
@@ -73,11 +78,15 @@ class Task(ABC):
     ) -> PromptSet:
         """Generate, tokenize and check `n` pairs; see :func:`acdc.prompts.tokenize_pair`.
 
+        Without `n` it's :attr:`default_n`: 100, or all pairs of a file.
+
         Raises:
             PromptError: a pair fails its check.
             UnknownNameError: no such corruption.
             SettingsError: `n` below 1.
         """
+        if n is None:
+            n = self.default_n
         if n < 1:
             raise SettingsError(f"n must be at least 1, got {n}.")
         if corruption is None:

@@ -1,0 +1,96 @@
+"""Three-letter acronyms (García-Carrasco et al. 2024, arXiv 2405.04156).
+
+"The Basket Tractor Wagon (" is continued with "B", "T", "W". Every word is two
+tokens, the first its capital; the letters are tokenized one by one, so that no
+tokenizer joins them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import permutations
+from string import ascii_uppercase
+from typing import ClassVar
+
+from acdc.errors import PromptError
+from acdc.prompts import Prompt, PromptPair, Tokenizer
+from acdc.task import Generated, Split, Task
+
+from .fitting import capital_and_rest_words, require_tokenizer
+from .nouns import NOUNS
+from .sampling import draw, in_split
+
+Opening = tuple[str, str]
+Words = tuple[str, str, str]
+# Of all words 1 in 26 or so has a given letter: far fewer tries than this do, unless
+# there are hardly any words.
+MAX_TRIES = 1000
+
+
+class Acronyms(Task):
+    """Spell an acronym: three words, an open bracket, and the words' first letters."""
+
+    name = "acronyms"
+    summary = 'Three-letter acronyms: "The Basket Tractor Wagon (" -> "B", "T", "W"'
+    metric = "logit-diff"
+    corruptions: ClassVar = {
+        "other-words": "three other words with their own letters in the brackets, each letter another one",
+        "last-word": "only the last word is another one, with another letter",
+    }
+
+    def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
+        """Make `n` pairs of three different words; the first two, in their order, decide the split.
+
+        A pair has three answer positions, the bracket and the first two letters, and at
+        each the other 25 capitals for wrong answers. The clean prompts are the same
+        under every corruption; other words are another prompt's of the same split.
+
+        Raises:
+            PromptError: no tokenizer, or too few words fit it.
+        """
+        tokenizer = require_tokenizer(tokenizer, self.name)
+        words, odd_words = capital_and_rest_words(tokenizer, NOUNS)
+        openings = [opening for opening in permutations(words, 2) if in_split(split, *opening)]
+        chance = random.Random(f"{self.name} {split} {seed}")
+        corrupting = random.Random(f"{self.name} {split} {seed} {corruption}")
+        pairs = []
+        # The third word is drawn by its place among the words that aren't in the opening.
+        thirds = range(max(len(words) - 2, 0))
+        for number, (opening, third) in enumerate(draw(self.name, split, n, chance, openings, thirds), start=1):
+            clean = (*opening, [word for word in words if word not in opening][third])
+            corrupted = _other_words(clean, words, openings, corruption, corrupting)
+            pairs.append(
+                PromptPair(
+                    clean=_prompt(clean),
+                    corrupted=_prompt(corrupted),
+                    answers=tuple((word[0],) for word in clean),
+                    wrong_answers=tuple(
+                        tuple(letter for letter in ascii_uppercase if letter != word[0]) for word in clean
+                    ),
+                    answer_positions=(-3, -2, -1),
+                    where=f"task {self.name}, {split} pair {number}",
+                )
+            )
+        return Generated(pairs, {"words": odd_words})
+
+
+def _prompt(words: Words) -> Prompt:
+    first, second, third = words
+    return (f"The {first} {second} {third} (", first[0], second[0])
+
+
+def _other_words(
+    clean: Words, words: Sequence[str], openings: Sequence[Opening], corruption: str, rng: random.Random
+) -> Words:
+    """Three different words, with another letter than `clean` wherever `corruption` changes the word."""
+    changed = (0, 1, 2) if corruption == "other-words" else (2,)
+    for _ in range(MAX_TRIES):
+        opening = rng.choice(openings) if corruption == "other-words" else clean[:2]
+        found = (*opening, rng.choice(words))
+        if len(set(found)) == 3 and all(found[place][0] != clean[place][0] for place in changed):
+            return found
+    raise PromptError(
+        "task acronyms: the words that fit this tokenizer are too few to corrupt a prompt; "
+        "write a file of prompt pairs instead."
+    )

@@ -1,0 +1,60 @@
+"""Drawing different prompts in a fixed order, and parting train from test."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from acdc.errors import PromptError
+from acdc.task import Split
+
+#: One combination in so many belongs to the test split.
+TEST_SHARE = 5
+
+
+def in_split(split: Split, *words: str) -> bool:
+    """Whether a combination of words belongs to `split`; about 20 % of all belong to test.
+
+    Decided by a hash of the words alone, so that it's the same for every seed, every
+    tokenizer and every version of Python.
+    """
+    digest = hashlib.sha256(" ".join(words).encode()).digest()
+    is_test = int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
+    return is_test == (split == "test")
+
+
+def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Draw `n` different members of the product of `axes`.
+
+    The first k draws don't depend on `n`: asking for more only adds at the end.
+
+    Args:
+        task: the task's name, for the message.
+        split: for the message.
+        n: how many.
+        rng: where chance comes from; used for nothing else until the last draw.
+        axes: what may be combined with what, e.g. templates, names and places.
+
+    Raises:
+        PromptError: the product has fewer than `n` members; says how many it has.
+    """
+    total = math.prod(len(axis) for axis in axes)
+    if n > total:
+        raise PromptError(
+            f"task {task}: the words that fit this tokenizer allow {total} different {split} pairs, not {n}; "
+            "ask for fewer."
+        )
+    # A Fisher-Yates shuffle that stops after n swaps and stores only the cards it moved.
+    moved: dict[int, int] = {}
+    for i in range(n):
+        j = rng.randrange(i, total)
+        number = moved.get(j, j)
+        moved[j] = moved.get(i, i)
+        chosen = []
+        for axis in axes:
+            number, place = divmod(number, len(axis))
+            chosen.append(axis[place])
+        yield tuple(chosen)

@@ -195,12 +195,12 @@ def show_tokens(ids: Sequence[int], tokenizer: Tokenizer | None) -> str:
 
 
 def _encode(prompt: Prompt, tokenizer: Tokenizer | None, where: str, which: str) -> tuple[int, ...]:
-    pieces = (prompt,) if isinstance(prompt, str) else prompt
+    pieces: tuple[str | int, ...] = (prompt,) if isinstance(prompt, str) else prompt
     if not pieces or not any(piece != "" for piece in pieces):
         raise PromptError(f"{where}: the {which} prompt is empty.")
     ids: list[int] = []
     for i, piece in enumerate(pieces):
-        if isinstance(piece, int):
+        if not isinstance(piece, str):
             ids.append(piece)
         elif tokenizer is None:
             raise PromptError(

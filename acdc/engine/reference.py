@@ -1,0 +1,103 @@
+"""The slow reference engine: a whole patched run for every number it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acdc.engine.patched import run_patched
+from acdc.engine.setting import Setting
+from acdc.errors import NumericsError
+from acdc.graph import Graph
+from acdc.metrics import Metric
+
+
+class ReferenceEngine:
+    """Runs every circuit from scratch; see :class:`acdc.engine.base.Engine`.
+
+    Attributes:
+        setting: model, prompts and cached values.
+        measure: the metric it reports.
+        kept: ``[n_edges]`` bool, the present circuit; at first all edges.
+    """
+
+    def __init__(self, setting: Setting, measure: Metric) -> None:
+        measure.check(setting.prompts)
+        self.setting = setting
+        self.measure = measure
+        self.kept = np.ones(setting.graph.n_edges, dtype=bool)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph whose edges are removed."""
+        return self.setting.graph
+
+    @property
+    def drops_are_free(self) -> bool:
+        """See :class:`acdc.engine.base.Engine`."""
+        return not self.setting.model.tied_heads
+
+    def metric(self) -> float:
+        """The metric of the present circuit."""
+        return self.metric_of(self.kept)
+
+    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
+        """The metric after removing the first group, the first two, and so on."""
+        kept = self.kept.copy()
+        for edges in groups:
+            kept[edges] = False
+            yield self.metric_of(kept)
+
+    def remove(self, edges: np.ndarray) -> None:
+        """Take edges out of the present circuit."""
+        self.kept[edges] = False
+
+    def metric_of(self, kept: np.ndarray) -> float:
+        """The metric of any circuit, ``[n_edges]`` bool.
+
+        Raises:
+            NumericsError: it is NaN or infinite; names the prompt.
+        """
+        return self._mean(self.logits(kept))
+
+    def logits(self, kept: np.ndarray, *, backwards: bool = False) -> Tensor:
+        """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64."""
+        setting = self.setting
+        with torch.no_grad():
+            _, residual = run_patched(
+                setting.model,
+                setting.graph,
+                setting.tokens,
+                setting.inputs,
+                torch.from_numpy(kept),
+                setting.ablated,
+                backwards=backwards,
+            )
+            return setting.predictions(residual)
+
+    def noise_floor(self) -> float:
+        """How far rounding alone moves the metric: the same circuits, summed in two orders.
+
+        Three random circuits of half the edges, drawn with a fixed seed; the largest
+        difference counts.
+        """
+        draws = np.random.default_rng(0)
+        differences = []
+        for _ in range(3):
+            kept = draws.random(self.graph.n_edges) < 0.5
+            differences.append(abs(self.metric_of(kept) - self._mean(self.logits(kept, backwards=True))))
+        return max(differences)
+
+    def _mean(self, logits: Tensor) -> float:
+        values = self.measure.per_prediction(logits, self.setting.model_logits, self.setting.answers)
+        mean = float(values.mean())
+        if not np.isfinite(mean):
+            prediction = int((~values.isfinite()).nonzero()[0])
+            raise NumericsError(
+                f"{self.setting.prompt_of(prediction)}: the {self.measure.name} of a patched run is NaN or infinite; "
+                "try --dtype float32, or leave the prompt out."
+            )
+        return mean

@@ -1,0 +1,248 @@
+"""All that acdc reads from a TransformerLens 4 bridge, in one place.
+
+Bridges differ between architectures in ways that no documentation lists, and their
+insides may change between releases. Everything that relies on them is here, and what
+is read is proved by the self-check when a model is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from acdc.models.attention import Attention, PositionTable, Rotary
+from acdc.models.norms import Norm, read_norm
+
+if TYPE_CHECKING:
+    from acdc.models.model import Tokens
+
+
+def _raw(component: Any) -> Any:
+    """The model's own module under a bridge component."""
+    return None if component is None else component.original_component
+
+
+class BridgeReader:
+    """Reads weights, positions, embeddings and logits of one bridged model.
+
+    Attributes:
+        bridge: the bridge, in evaluation mode.
+        n_layers, n_heads, d_model, vocab_size, n_outputs: the model's shape.
+        n_ctx: longest prompt, or ``None`` where there is no limit.
+        parallel: MLPs read what their block's attention reads.
+        attn_only: there are no MLPs.
+        causal: a position sees itself and those before it only.
+    """
+
+    def __init__(self, bridge: Any) -> None:
+        self.bridge = bridge.eval()
+        for parameter in bridge.parameters():  # Nothing here trains; autograd would only cost memory.
+            parameter.requires_grad_(False)
+        cfg = bridge.cfg
+        self.blocks = list(bridge.blocks)
+        self.n_layers, self.n_heads, self.d_model = int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_model)
+        self.n_ctx = int(cfg.n_ctx) if getattr(cfg, "n_ctx", None) else None
+        self.parallel = bool(getattr(cfg, "parallel_attn_mlp", False))
+        self.attn_only = all(block._modules.get("mlp") is None for block in self.blocks)
+        self.causal = getattr(cfg, "attention_dir", "causal") == "causal"
+        self.vocab_size = int(_raw(bridge.embed).weight.shape[0])
+        self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
+        self._norms: dict[tuple[int, str], Norm] = {}
+        self.is_hugging_face = hasattr(bridge.original_model, "config")
+
+    @property
+    def has_position_embedding(self) -> bool:
+        """Whether learned position embeddings are added to the token embeddings."""
+        return self.bridge._modules.get("pos_embed") is not None
+
+    def weights_sha256(self) -> str:
+        """A hash of all parameters, in the order of their names."""
+        digest = hashlib.sha256()
+        for name, parameter in sorted(self.bridge.original_model.named_parameters()):
+            digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def attention(self, layer: int) -> Attention:
+        """One layer's attention weights; see :class:`Attention` for shapes."""
+        block = self.blocks[layer]
+        bridge, own = block.attn, _raw(block.attn)
+        weights = {name: getattr(bridge, name) for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
+        weights = {name: None if value is None else value.detach() for name, value in weights.items()}
+        d_head = weights["W_Q"].shape[-1]
+
+        def qk_norm(name: str) -> Norm:
+            module = _raw(bridge._modules.get(name))
+            weight = getattr(module, "weight", None)
+            return read_norm(module, d_head if weight is None else weight.shape[0], f"blocks.{layer}.attn.{name}")
+
+        return Attention(
+            norm=self._norm(layer, "ln1"),
+            post_norm=self._norm(layer, "ln1_post"),
+            scale=_score_scale(own, d_head),
+            soft_cap=_soft_cap(own),
+            multiplier=self._multiplier(layer),
+            q_norm=qk_norm("q_norm"),
+            k_norm=qk_norm("k_norm"),
+            **weights,
+        )
+
+    def mlp(self, layer: int, x: Tensor) -> Tensor:
+        """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
+        block = self.blocks[layer]
+        module = block.mlp
+        shared_norm = self.parallel and block._modules.get("ln2") is None
+        x = self._norm(layer, "ln1" if shared_norm else "ln2")(x)
+        if module.name is None:  # OPT: the MLP's parts lie in the block itself
+            y = _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
+        else:
+            y = module(x)
+        y = y[0] if isinstance(y, tuple) else y
+        y = self._norm(layer, "ln2_post")(y)
+        multiplier = self._multiplier(layer)
+        return y if multiplier == 1.0 else multiplier * y
+
+    def final_norm(self) -> Norm:
+        """The norm in front of the unembedding."""
+        return read_norm(_raw(self.bridge._modules.get("ln_final")), self.d_model, "ln_final")
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """Logits from the normed last residual, with the model's own scaling and soft cap."""
+        logits = _raw(self.bridge.unembed)(x)
+        if self.is_hugging_face:
+            logits = self.bridge.adapter.apply_output_logits_transform(logits)
+        return logits
+
+    def position_embedding(self, length: int) -> Tensor:
+        """Learned position embeddings, ``[pos, d_model]``."""
+        ids = torch.zeros(1, length, dtype=torch.long, device=self._device)
+        _, cache = self._run_with_cache(ids, ["pos_embed.hook_out", "hook_pos_embed"])
+        return next(iter(cache.values()))[0]
+
+    def run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """The model itself on prompts of any lengths, without padding.
+
+        Returns:
+            The residual stream in front of the first block, ``[batch, pos, d_model]``, and
+            the logits, ``[batch, pos, n_outputs]``; both 0 behind a prompt's end.
+        """
+        residual: Tensor | None = None
+        logits: Tensor | None = None
+        batch, width = tokens.ids.shape
+        for length in sorted(set(tokens.lengths)):
+            rows = [i for i, n in enumerate(tokens.lengths) if n == length]
+            out, cache = self._run_with_cache(tokens.ids[rows, :length], ["blocks.0.hook_in"])
+            first = cache["blocks.0.hook_in"]
+            if residual is None or logits is None:
+                residual = first.new_zeros(batch, width, first.shape[-1])
+                logits = out.new_zeros(batch, width, out.shape[-1])
+            residual[rows, :length], logits[rows, :length] = first, out
+        if residual is None or logits is None:
+            raise ValueError("run() needs at least one prompt")
+        return residual, logits
+
+    def position_tables(self, length: int) -> list[PositionTable]:
+        """Masks and rotations of every layer, as the model itself makes them for that length."""
+        calls: list[dict[str, Any]] = [{} for _ in self.blocks]
+
+        def remember(layer: int) -> Any:
+            def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+                calls[layer] = kwargs
+
+            return hook
+
+        hooks = [
+            block.attn.register_forward_pre_hook(remember(layer), with_kwargs=True)
+            for layer, block in enumerate(self.blocks)
+        ]
+        try:
+            self._run_with_cache(torch.zeros(1, length, dtype=torch.long, device=self._device), ["blocks.0.hook_in"])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [
+            PositionTable(
+                _rotary(calls[layer], _raw(block.attn), length), self._visible(calls[layer], _raw(block.attn), length)
+            )
+            for layer, block in enumerate(self.blocks)
+        ]
+
+    def _visible(self, call: dict[str, Any], own: nn.Module, length: int) -> Tensor:
+        """Which keys a query sees, ``[pos_q, pos_k]``: the mask that the layer was called with and its own."""
+        visible = torch.ones(length, length, dtype=torch.bool, device=self._device)
+        if self.causal:
+            visible = visible.tril()
+        mask = call.get("attention_mask")
+        if isinstance(mask, Tensor) and mask.dim() == 4:
+            mask = mask[0, 0, :length, :length]
+            visible &= mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+        local = getattr(own, "bias", None)  # GPT-Neo keeps the window of a local layer here
+        if isinstance(local, Tensor) and local.dim() == 4 and local.dtype == torch.bool:
+            visible &= local[0, 0, :length, :length]
+        return visible
+
+    def _norm(self, layer: int, name: str) -> Norm:
+        key = (layer, name)
+        if key not in self._norms:
+            module = _raw(self.blocks[layer]._modules.get(name))
+            self._norms[key] = read_norm(module, self.d_model, f"blocks.{layer}.{name}")
+        return self._norms[key]
+
+    def _multiplier(self, layer: int) -> float:
+        return float(getattr(self.blocks[layer], "residual_contribution_scale", 1.0))
+
+    @property
+    def _device(self) -> torch.device:
+        return _raw(self.bridge.embed).weight.device
+
+    def _run_with_cache(self, ids: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        known = [name for name in names if name in self.bridge.hook_dict]
+        options = {"use_cache": False} if self.is_hugging_face else {}
+        with torch.no_grad():
+            logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
+        return logits, {name: cache[name] for name in known}
+
+
+def _score_scale(own: nn.Module, d_head: int) -> float:
+    """What an attention module multiplies its scores by."""
+    if hasattr(own, "scaling"):  # most of transformers 5
+        return float(own.scaling)  # type: ignore[arg-type]
+    if hasattr(own, "scale_attn"):  # GPT-J
+        return 1 / float(own.scale_attn)  # type: ignore[arg-type]
+    if hasattr(own, "inv_norm_factor"):  # Falcon
+        return float(own.inv_norm_factor)  # type: ignore[arg-type]
+    if hasattr(own, "scale"):  # TransformerLens' native models
+        return 1 / float(own.scale)  # type: ignore[arg-type]
+    return 1.0  # GPT-Neo
+
+
+def _soft_cap(own: nn.Module) -> float | None:
+    for name in ("attn_logit_softcapping", "attn_scores_soft_cap"):
+        cap = getattr(own, name, None)
+        if cap is not None and float(cap) > 0:
+            return float(cap)
+    return None
+
+
+def _rotary(call: dict[str, Any], own: nn.Module, length: int) -> Rotary | None:
+    """The rotation of one layer, from what it was called with or from its own table."""
+    given = call.get("position_embeddings")
+    if given is not None:
+        cos, sin = (table.reshape(-1, table.shape[-1])[:length] for table in given)
+        return Rotary(cos, sin, _is_interleaved(cos, sin))
+    if isinstance(table := getattr(own, "embed_positions", None), Tensor):  # GPT-J: [pos, sin then cos]
+        sin, cos = (half.repeat_interleave(2, -1) for half in table[:length].chunk(2, -1))
+        return Rotary(cos, sin, interleaved=True)
+    if (rotary := getattr(own, "rotary", None)) is not None:  # TransformerLens' native models
+        return Rotary(rotary.cos_cached[:length], rotary.sin_cached[:length], interleaved=True)
+    return None
+
+
+def _is_interleaved(cos: Tensor, sin: Tensor) -> bool:
+    """A table repeats its frequencies the way the dimensions are paired: in neighbours or in halves."""
+    half = cos.shape[-1] // 2
+    halves = torch.equal(cos[:, :half], cos[:, half:]) and torch.equal(sin[:, :half], sin[:, half:])
+    return not halves

@@ -1,0 +1,161 @@
+"""A model as node functions: what each node writes, given what its slots read.
+
+The TransformerBridge loads the weights and is the oracle; the arithmetic between
+slots and nodes is here, because patching needs every head to have inputs of its own,
+which hooks on a whole model can't give on every architecture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acdc.errors import SettingsError
+from acdc.graph import GraphConfig
+from acdc.models.attention import Attention, PositionTable
+from acdc.models.bridge import BridgeReader
+from acdc.models.norms import Norm
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Prompts of different lengths as one right-padded tensor.
+
+    Attributes:
+        ids: ``[batch, pos]`` int64; what stands behind a prompt's end is never read.
+        lengths: tokens of each prompt.
+    """
+
+    ids: Tensor
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, prompts: list[tuple[int, ...]], device: torch.device | str = "cpu") -> Tokens:
+        """Pad lists of token ids on the right."""
+        lengths = tuple(len(prompt) for prompt in prompts)
+        ids = torch.zeros(len(prompts), max(lengths), dtype=torch.long)
+        for row, prompt in zip(ids, prompts, strict=True):
+            row[: len(prompt)] = torch.tensor(prompt)
+        return cls(ids.to(device), lengths)
+
+    @property
+    def filled(self) -> Tensor:
+        """``[batch, pos]`` bool, which positions hold a token."""
+        positions = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return positions < torch.tensor(self.lengths, device=self.ids.device)[:, None]
+
+
+class Model:
+    """A transformer whose components can be run one by one.
+
+    Made by :func:`acdc.load_model`, which also checks it.
+
+    Attributes:
+        name: what it was opened by.
+        bridge: the TransformerLens bridge; an oracle, and access to all else.
+        tokenizer: a Hugging Face tokenizer, or ``None``.
+        graph_config: shape of its graph (with ``input`` unsplit).
+        n_ctx: longest prompt, or ``None`` where there is no limit.
+        vocab_size: token ids lie below it. n_outputs: logits a position.
+        tied_heads: heads of a layer share a norm behind their sum, so that one head's
+            contribution depends on the others' (Gemma 2 and 3, OLMo-2).
+        weights_sha256: hash of the parameters.
+    """
+
+    def __init__(self, name: str, reader: BridgeReader, tokenizer: Any | None) -> None:
+        self.name = name
+        self.tokenizer = tokenizer
+        self.bridge = reader.bridge
+        self._reader = reader
+        self._tables: dict[int, list[PositionTable]] = {}
+        self.attention: list[Attention] = [reader.attention(layer) for layer in range(reader.n_layers)]
+        self.final_norm: Norm = reader.final_norm()
+        self.n_ctx = reader.n_ctx
+        self.vocab_size = reader.vocab_size
+        self.n_outputs = reader.n_outputs
+        self.tied_heads = any(attention.post_norm.kind != "none" for attention in self.attention)
+        self.weights_sha256 = reader.weights_sha256()
+        self.graph_config = GraphConfig(
+            n_layers=reader.n_layers,
+            n_heads=reader.n_heads,
+            d_model=reader.d_model,
+            parallel_attn_mlp=reader.parallel,
+            attn_only=reader.attn_only,
+        )
+
+    def __repr__(self) -> str:
+        cfg = self.graph_config
+        return (
+            f"Model({self.name!r}, {cfg.n_layers} layers of {cfg.n_heads} heads, d_model {cfg.d_model}, {self.dtype})"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.attention[0].W_Q.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.attention[0].W_Q.dtype
+
+    def check_split_input(self) -> None:
+        """Raise :class:`SettingsError` if the input can't be split into token and position embeddings."""
+        if not self._reader.has_position_embedding:
+            raise SettingsError(
+                f"{self.name} has no position embeddings that it adds to the token embeddings, "
+                "so its input can't be split; leave out --split-input."
+            )
+
+    def embed(self, tokens: Tokens, *, split: bool = False) -> Tensor:
+        """What the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+
+        Args:
+            tokens: the prompts.
+            split: token embeddings and position embeddings apart.
+        """
+        total = self._reader.run(tokens)[0]  # [batch, pos, d_model]
+        if not split:
+            return total[None]
+        self.check_split_input()
+        positions = self._reader.position_embedding(total.shape[1]).expand_as(total) * tokens.filled[..., None]
+        return torch.stack((total - positions, positions))
+
+    def own_logits(self, tokens: Tokens) -> Tensor:
+        """The model's own logits through the bridge, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
+        return self._reader.run(tokens)[1]
+
+    def heads(self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
+        """What a layer's heads write, and what belongs to no node (the output bias).
+
+        Args:
+            layer: which layer.
+            q: what each head's query slot reads, ``[head, batch, pos, d_model]``.
+            k: what each head's key slot reads, likewise.
+            v: what each head's value slot reads, likewise.
+            tokens: the prompts, for their lengths.
+
+        Returns:
+            ``[head, batch, pos, d_model]``; and ``[batch, pos, d_model]``, broadcastable to
+            it, or ``None``.
+        """
+        attention, table, filled = self.attention[layer], self.table(layer, tokens.ids.shape[1]), tokens.filled
+        outputs = [attention.head(i, q[i], k[i], v[i], table, filled) for i in range(attention.n_heads)]
+        return attention.contributions(torch.stack(outputs))
+
+    def mlp(self, layer: int, x: Tensor) -> Tensor:
+        """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
+        return self._reader.mlp(layer, x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``."""
+        return self._reader.unembed(self.final_norm(x))
+
+    def table(self, layer: int, length: int) -> PositionTable:
+        """Masks and rotations of a layer for prompts of that length."""
+        if length not in self._tables:
+            self._tables[length] = self._reader.position_tables(length)
+        return self._tables[length][layer]

@@ -151,7 +151,7 @@ def _read_csv(path: str, lines: Iterable[str]) -> Iterator[PromptPair]:
                 where=where,
             )
     except csv.Error as error:
-        raise PromptError(f"{path}, line {reader.line_num}: this is not CSV: {error}.") from None
+        raise PromptError(f"{path}, line {max(reader.line_num, 1)}: this is not CSV: {error}.") from None
 
 
 def _prompt(fields: Mapping[str, Any], name: str, where: str) -> Prompt:
@@ -203,7 +203,7 @@ def _text_or_tokens(fields: Mapping[str, Any], text: str, tokens: str, where: st
 
 def _answer_positions(value: Any, where: str) -> tuple[int, ...]:
     positions = value if isinstance(value, list) else [value]
-    if not all(_is_a(int, position) for position in positions):
+    if not positions or not all(_is_a(int, position) for position in positions):
         raise PromptError(f"{where}: 'answer_position' must be a whole number or a list of such, not {_show(value)}.")
     return tuple(positions)
 

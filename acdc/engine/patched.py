@@ -6,13 +6,16 @@ writer's current value and removed ones its ablated value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from acdc.graph import Graph, Slot
 from acdc.models.model import Model, Tokens
+
+#: From slots and their inputs, ``[slot, batch, pos, d_model]``, to the inputs to use.
+Edit = Callable[[Sequence[Slot], Tensor], Tensor]
 
 
 def run_patched(
@@ -24,7 +27,7 @@ def run_patched(
     ablated: Tensor,
     *,
     backwards: bool = False,
-    nudges: dict[str, Tensor] | None = None,
+    edit: Edit | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the model with some edges ablated.
 
@@ -36,7 +39,7 @@ def run_patched(
         kept: ``[n_edges]`` bool, the edges that carry current values.
         ablated: what removed edges carry, ``[n_sources, batch, pos, d_model]``.
         backwards: add the parents in opposite order; equal but for rounding.
-        nudges: added to the input of the named slots, ``[batch, pos, d_model]`` each.
+        edit: sees, and may replace, the input of every slot.
 
     Returns:
         What every node wrote, ``[n_sources, batch, pos, d_model]``, and the last residual
@@ -53,10 +56,7 @@ def run_patched(
         if backwards:
             keep, current, other = keep.flip(1), current.flip(0), other.flip(0)
         total = torch.tensordot(keep, current, 1) + torch.tensordot(1 - keep, other, 1) + constant
-        for i, slot in enumerate(slots):
-            if nudges is not None and slot.name in nudges:
-                total[i] = total[i] + nudges[slot.name]
-        return total
+        return total if edit is None else edit(slots, total)
 
     slots = iter(graph.slots)
     n_heads = graph.cfg.n_heads

@@ -39,8 +39,6 @@ class BridgeReader:
 
     def __init__(self, bridge: Any) -> None:
         self.bridge = bridge.eval()
-        for parameter in bridge.parameters():  # Nothing here trains; autograd would only cost memory.
-            parameter.requires_grad_(False)
         cfg = bridge.cfg
         self.blocks = list(bridge.blocks)
         self.n_layers, self.n_heads, self.d_model = int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_model)

@@ -8,6 +8,7 @@ which hooks on a whole model can't give on every architecture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -62,7 +63,6 @@ class Model:
         vocab_size: token ids lie below it. n_outputs: logits a position.
         tied_heads: heads of a layer share a norm behind their sum, so that one head's
             contribution depends on the others' (Gemma 2 and 3, OLMo-2).
-        weights_sha256: hash of the parameters.
     """
 
     def __init__(self, name: str, reader: BridgeReader, tokenizer: Any | None) -> None:
@@ -77,7 +77,6 @@ class Model:
         self.vocab_size = reader.vocab_size
         self.n_outputs = reader.n_outputs
         self.tied_heads = any(attention.post_norm.kind != "none" for attention in self.attention)
-        self.weights_sha256 = reader.weights_sha256()
         self.graph_config = GraphConfig(
             n_layers=reader.n_layers,
             n_heads=reader.n_heads,
@@ -101,6 +100,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return self.attention[0].W_Q.dtype
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """A hash of all parameters."""
+        return self._reader.weights_sha256()
 
     def check_split_input(self) -> None:
         """Raise :class:`SettingsError` if the input can't be split into token and position embeddings."""

@@ -1,0 +1,52 @@
+"""Opening a model so that it can be trusted: load, turn into node functions, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
+from acdc.models.bridge import BridgeReader
+from acdc.models.model import Model
+from acdc.models.opening import find_source
+
+
+def load_model(
+    model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
+) -> Model:
+    """Open a model and check that its components add up to it.
+
+    Args:
+        model: a bundled model's name (``acdc models`` lists them), a hub name (``gpt2``,
+            ``EleutherAI/pythia-70m``) or TransformerLens' alias of one, a Hugging Face
+            folder, a folder of TransformerLens-named weights, a Hugging Face model in
+            memory (it is copied), or a TransformerBridge.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...; by default a GPU if there is one.
+        dtype: ``float32`` (default; in memory: as it is), ``float64``, ``bfloat16`` or ``float16``.
+        tokenizer: a Hugging Face tokenizer, where the model comes without one.
+
+    Raises:
+        UnknownNameError: no such model; the message has the nearest names.
+        ModelError: files are missing or don't fit, TransformerLens can't open it, or it
+            failed its self-check.
+        SettingsError: the device can't be used.
+    """
+    return load_and_check(model, device=device, dtype=dtype, tokenizer=tokenizer)[0]
+
+
+def load_and_check(
+    model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
+) -> tuple[Model, SelfCheck]:
+    """Like :func:`load_model`, with what the self-check measured."""
+    source = find_source(model, device, dtype, tokenizer)
+    prompts = probe_prompts(source.vocab_size, source.n_ctx)
+    with torch.no_grad():
+        # The oracle speaks before the bridge is built: bridging rewires the model.
+        said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
+    probes = [
+        Probe(clean, corrupted, own[0][0], own[1][0]) for (clean, corrupted), own in zip(prompts, said, strict=True)
+    ]
+    opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
+    return opened, self_check(opened, probes)

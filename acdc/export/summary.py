@@ -1,0 +1,50 @@
+"""What a reader must know beside a circuit's edges, in a few short phrases."""
+
+from __future__ import annotations
+
+from acdc.circuit import Circuit
+
+_MAX_NAME = 50  # characters of a task or model in the title
+
+
+def title(circuit: Circuit) -> str:
+    """``ioi on gpt2``, as far as both are known."""
+    found = circuit.found
+    task, model = (_short(printable(text)) for text in (found.task or "", found.model or ""))
+    if task and model:
+        return f"{task} on {model}"
+    return task or model or "Circuit"
+
+
+def facts(circuit: Circuit) -> list[str]:
+    """Edges kept, how they were found and how far the circuit is from the model; unknown ones left out."""
+    found = circuit.found
+    out = [f"{circuit.n_edges:,} of {circuit.graph.n_edges:,} edges"]
+    if found.method is not None:
+        out.append(f"method {printable(found.method)}")
+    if found.threshold is not None:
+        out.append(f"threshold {found.threshold:g}")
+    if found.ablation is not None:
+        out.append(f"{printable(found.ablation)} ablation")
+    metric = printable(found.metric or "metric")
+    values = []
+    if found.metric_circuit is not None:
+        values.append(f"{found.metric_circuit:.4g}")
+    if found.metric_ablated is not None:
+        values.append(f"{found.metric_ablated:.4g} with every edge ablated")
+    if values:
+        out.append(f"{metric} {', '.join(values)}")
+    return out
+
+
+def printable(text: str) -> str:
+    """`text` as one line that XML can hold: control characters replaced."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _short(text: str) -> str:
+    """Cut in the middle, since a path tells most at its ends."""
+    if len(text) <= _MAX_NAME:
+        return text
+    half = _MAX_NAME // 2 - 1
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"

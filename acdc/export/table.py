@@ -1,0 +1,48 @@
+"""A circuit as one HTML page with a row an edge, without scripts or links to anywhere."""
+
+from __future__ import annotations
+
+import html
+
+from acdc.circuit import Circuit
+from acdc.export.summary import facts, title
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font-family: Helvetica, Arial, sans-serif; margin: 2em; color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: 0.2em 0.8em; border-bottom: 1px solid #ddd; text-align: left; }}
+td:last-child, th:last-child {{ text-align: right; font-variant-numeric: tabular-nums; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{facts}</p>
+<table>
+<thead><tr><th>Source</th><th>Target</th><th>Slot</th><th>Score</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</body>
+</html>
+"""
+
+
+def to_html_table(circuit: Circuit) -> str:
+    """The kept edges, strongest first; "Slot" is q, k or v where the target is a head."""
+    edges = sorted(circuit.edges(), key=lambda edge: -abs(circuit.scores[edge.number]))
+    rows = "\n".join(
+        f"<tr><td>{edge.source.name}</td><td>{edge.slot.node.name}</td><td>{edge.slot.letter or ''}</td>"
+        f"<td>{circuit.scores[edge.number]:.6g}</td></tr>"
+        for edge in edges
+    )
+    return _PAGE.format(
+        title=html.escape(title(circuit)),
+        facts=html.escape(" \N{MIDDLE DOT} ".join(facts(circuit))),
+        rows=rows or '<tr><td colspan="4">No edge was kept.</td></tr>',
+    )

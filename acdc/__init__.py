@@ -1,1 +1,65 @@
-"""Automated circuit discovery for transformer language models."""
+"""acdc: automated circuit discovery for transformer language models.
+
+Which parts of this transformer do this task?
+
+    >>> import acdc
+    >>> run = acdc.discover("gpt2", "ioi", threshold=0.02)  # doctest: +SKIP
+    >>> run.circuit.save("circuit.json")  # doctest: +SKIP
+
+Graphs, circuits and exports work without torch; torch and transformer_lens are imported
+when a model is opened.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from acdc.circuit import Circuit as Circuit
+    from acdc.circuit import Provenance as Provenance
+    from acdc.decision import Decision as Decision
+    from acdc.discovery import discover as discover
+    from acdc.errors import AcdcError as AcdcError
+    from acdc.errors import AcdcWarning as AcdcWarning
+    from acdc.export import export_circuit as export_circuit
+    from acdc.graph import Graph as Graph
+    from acdc.graph import GraphConfig as GraphConfig
+    from acdc.loading import load_model as load_model
+    from acdc.models.model import Model as Model
+    from acdc.prompts import PromptPair as PromptPair
+    from acdc.prompts import PromptSet as PromptSet
+    from acdc.runs.run import Run as Run
+    from acdc.task import Task as Task
+    from acdc.task import find_task as find_task
+
+_PUBLIC = {
+    "AcdcError": "acdc.errors",
+    "AcdcWarning": "acdc.errors",
+    "Circuit": "acdc.circuit",
+    "Decision": "acdc.decision",
+    "Graph": "acdc.graph",
+    "GraphConfig": "acdc.graph",
+    "Model": "acdc.models.model",
+    "PromptPair": "acdc.prompts",
+    "PromptSet": "acdc.prompts",
+    "Provenance": "acdc.circuit",
+    "Run": "acdc.runs.run",
+    "Task": "acdc.task",
+    "discover": "acdc.discovery",
+    "export_circuit": "acdc.export",
+    "find_task": "acdc.task",
+    "load_model": "acdc.loading",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that what needs no model never waits for torch."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'acdc' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,9 +6,11 @@ of our own beside theirs, ``found``. Nothing here imports torch.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +134,7 @@ class Circuit:
         """
         path = Path(path)
         try:
-            with path.open(encoding="utf-8") as file:
+            with path.open(encoding="utf-8") as file, _no_garbage_collection():
                 data = json.load(file, object_pairs_hook=_light_object)
         except OSError as error:
             raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
@@ -147,22 +149,37 @@ class Circuit:
             scores = np.zeros(graph.n_edges)
             names = (name for slot in graph.slots for name in graph.edge_names(slot))
             number = {name: i for i, name in enumerate(names)}
-            for name, (score, kept) in data["edges"].items():
+            for name, value in data["edges"].items():
                 if name not in number:
                     graph.edge(name)  # raises, and says what is wrong with it
-                scores[number[name]], in_graph[number[name]] = score, kept
+                score, kept = value if isinstance(value, tuple) else (value["score"], value["in_graph"])
+                if not isinstance(kept, bool) or not isinstance(score, float | int | None):
+                    raise ValueError(f"{name} has score {score!r} and in_graph {kept!r}")
+                scores[number[name]], in_graph[number[name]] = score, kept  # null becomes NaN
+            known = {f.name for f in fields(Provenance)}
+            found = {key: value for key, value in (data.get("found") or {}).items() if key in known}
         except AcdcError as error:
             raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CircuitFileError(f"{path} isn't a circuit: {error!r}.") from error
-        known = {f.name for f in fields(Provenance)}
-        found = {key: value for key, value in (data.get("found") or {}).items() if key in known}
         return cls(graph, in_graph, scores, Provenance(**found))
 
 
 def _config(cfg: dict[str, Any]) -> GraphConfig:
     known = {f.name for f in fields(GraphConfig)}
     return GraphConfig(**{key: value for key, value in cfg.items() if key in known})
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing makes millions of objects and no cycles; looking for some takes longer than the parsing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _light_object(pairs: list[tuple[str, Any]]) -> Any:

@@ -48,3 +48,11 @@ class CircuitFileError(AcdcError):
 
 class RunFolderError(AcdcError):
     """A run folder that exists already, can't be written, or can't be resumed."""
+
+
+class MemoryLimitError(AcdcError):
+    """Out of memory; says what to lower."""
+
+
+class AcdcWarning(UserWarning):
+    """Something that a user should know before trusting a result."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +14,8 @@ from acdc.metrics import AnswerTokens
 from acdc.models.model import Model, Tokens
 from acdc.prompts import PromptSet
 
-Ablation = Literal["corrupted", "zero", "mean"]
+#: What removed edges can carry.
+ABLATIONS = ("corrupted", "zero", "mean")
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,13 @@ class Setting:
         return self.prompts.pairs[int(self.rows[prediction])].where
 
 
-def prepare(
-    model: Model, prompts: PromptSet, *, ablation: Ablation = "corrupted", split_input: bool = False
-) -> Setting:
+def check_ablation(name: str) -> None:
+    """Raise :class:`UnknownNameError` unless there is such an ablation."""
+    if name not in ABLATIONS:
+        raise UnknownNameError("ablation", name, ABLATIONS)
+
+
+def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", split_input: bool = False) -> Setting:
     """Run the clean and the corrupted prompts once and keep what they wrote.
 
     Args:
@@ -78,8 +82,7 @@ def prepare(
         NumericsError: NaN or infinite logits; names the prompt.
         SettingsError: the input can't be split.
     """
-    if ablation not in get_args(Ablation):
-        raise UnknownNameError("ablation", ablation, get_args(Ablation))
+    check_ablation(ablation)
     if split_input:
         model.check_split_input()
     graph = Graph(replace(model.graph_config, split_input=split_input))
@@ -125,7 +128,7 @@ def _plain_run(model: Model, graph: Graph, tokens: Tokens) -> tuple[Tensor, Tens
     return inputs, sources, residual
 
 
-def _ablated(ablation: Ablation, clean: Tensor, corrupted: Tensor, tokens: Tokens) -> Tensor:
+def _ablated(ablation: str, clean: Tensor, corrupted: Tensor, tokens: Tokens) -> Tensor:
     if ablation == "corrupted":
         return corrupted
     if ablation == "zero":

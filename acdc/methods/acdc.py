@@ -19,27 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.errors import RunFolderError, SettingsError
 from acdc.graph import Graph, Slot
 from acdc.methods.orders import check_order, ordered_parents
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One edge (or gate) tried.
-
-    Attributes:
-        edge: ``m0->a1.h3<k>``, or ``gate:a1.h3<k>`` for a whole slot.
-        before: the metric of the circuit before.
-        after: the metric with the edge removed.
-        kept: whether the edge stayed.
-    """
-
-    edge: str
-    before: float
-    after: float
-    kept: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,9 @@ class Acdc:
     Attributes:
         kept: ``[n_edges]`` bool, edges not removed so far.
         scores: ``[n_edges]`` float64, the metric's change when an edge was tried; else 0.
-        n_tried: edges and gates tried so far. n_settled: edges kept or gone for good.
+        n_tried: edges and gates tried so far.
+        n_kept: edges that stayed when they were tried.
+        n_settled: edges kept or gone for good.
     """
 
     def __init__(
@@ -112,6 +98,7 @@ class Acdc:
         self.kept = np.ones(engine.graph.n_edges, dtype=bool)
         self.scores = np.zeros(engine.graph.n_edges)
         self.n_tried = 0
+        self.n_kept = 0
         self.n_settled = 0
         self._metric: float | None = None  # of the present circuit; None: ask the engine
         self._edges_out = np.zeros(engine.graph.n_sources, dtype=np.int64)  # kept ones, of each node
@@ -190,6 +177,7 @@ class Acdc:
         if not is_gate:
             self.scores[edges] = decision.after - decision.before
             self.n_settled += len(edges)
+            self.n_kept += decision.kept
         self.n_tried += 1
         self._metric = decision.before
         if not decision.kept:

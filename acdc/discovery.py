@@ -1,0 +1,298 @@
+"""``discover``: from a model and a task to a circuit, with a record that another can repeat."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from acdc.circuit import Circuit, Provenance
+from acdc.decision import Decision
+from acdc.engine.reference import ReferenceEngine
+from acdc.engine.setting import Setting, check_ablation, prepare
+from acdc.errors import AcdcWarning, MemoryLimitError, PromptError
+from acdc.evaluation import Behaviour, behaviour, evaluate
+from acdc.loading import load_model
+from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.methods.attribution import edge_attribution
+from acdc.metrics import find_metric
+from acdc.models.model import Model
+from acdc.prompts import PromptSet
+from acdc.runs.folder import RunFolder, check_free
+from acdc.runs.record import peak_memory_bytes, versions
+from acdc.runs.run import Run
+from acdc.task import Split, Task, find_task
+
+#: The record is written at least this often; the trace at every decision.
+CHECKPOINT_SECONDS = 30.0
+#: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
+POOR_ACCURACY = 0.75
+
+
+def discover(
+    model: Model | str | Path | Any,
+    task: Task | str | Path,
+    *,
+    threshold: float = 0.01,
+    metric: str = "kl",
+    ablation: str = "corrupted",
+    order: str = "default",
+    gates: bool = False,
+    n: int | None = None,
+    seed: int = 0,
+    corruption: str | None = None,
+    split_input: bool = False,
+    device: str | None = None,
+    dtype: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Find the circuit of a model that does a task, by ACDC.
+
+    Args:
+        model: a model of :func:`acdc.load_model`, or whatever that opens.
+        task: a task, its name, or a file of prompt pairs.
+        threshold: the largest rise of the metric that removing an edge may cost.
+        metric: see :mod:`acdc.metrics`.
+        ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
+        order: in which a slot's parents are tried; see :mod:`acdc.methods.orders`.
+        gates: try each q, k and v slot as a whole first, as the authors' code does.
+        n: prompt pairs; by default 100, or all of a file.
+        seed: of the prompts and of the random order.
+        corruption: one of the task's; by default its first.
+        split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        device: see :func:`acdc.load_model`; not for a model that is open already.
+        dtype: likewise.
+        out: folder to write; by default nothing is written.
+        resume: go on with the run in that folder, if there is one.
+        progress: show a bar.
+        announce: called with lines on what the run works on and how well the model does it.
+
+    Raises:
+        AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
+    """
+    settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
+    measure = find_metric(metric)
+    check_ablation(ablation)
+    announce = announce or _silent
+    found_task = find_task(task)
+    path = None if out is None else Path(out)
+    if path is not None:
+        check_free(path, resume=resume)
+    with _memory_errors():
+        opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
+        prompts = _prompts(opened, found_task, n, seed, "train", corruption)
+        measure.check(prompts)
+        setting = prepare(opened, prompts, ablation=ablation, split_input=split_input)
+        engine = ReferenceEngine(setting, measure)
+        request = {
+            "task": found_task.name,
+            "model": opened.name,
+            "method": "acdc",
+            "threshold": threshold,
+            "metric": metric,
+            "ablation": ablation,
+            "order": order,
+            "gates": gates,
+            "n": len(prompts),
+            "seed": seed,
+            "corruption": corruption or next(iter(found_task.corruptions)),
+            "split_input": split_input,
+            "device": str(opened.device),
+            "dtype": str(opened.dtype).removeprefix("torch."),
+        }
+        record: dict[str, Any] = {
+            "format": 1,
+            "status": "running",
+            "request": request,
+            "hashes": {"model": opened.weights_sha256, "data": prompts.sha256()},
+            "versions": versions(),
+            "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
+            "left_out": dict(prompts.left_out),
+            "noise_floor": engine.noise_floor(),
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": 0.0,
+        }
+        _introduce(setting, record, announce)
+        attribution = edge_attribution(setting, measure) if order == "attribution" else None
+        folder = None if path is None else RunFolder(path, record, resume=resume)
+        if folder is not None and folder.finished:
+            announce(f"the run in {folder.path} is finished already")
+            return Run.load(folder.path)
+        if folder is not None:
+            record = folder.record
+            if folder.resumed:
+                announce(f"going on after {len(folder.trace.past)} decisions in {folder.path}")
+        past = [] if folder is None else folder.trace.past
+        pruner = Acdc(engine, settings, attribution=attribution, past=past)
+        decisions = _prune(pruner, metric, folder, record, past, progress)
+        circuit = _circuit(setting, pruner, request, engine)
+        try:
+            held_out = _prompts(opened, found_task, len(prompts), seed, "test", corruption)
+        except PromptError as error:
+            announce(f"no held-out prompts: {error}")
+            held_out = None
+        record.update(
+            status="finished",
+            tried=pruner.n_tried,
+            kept=pruner.n_kept,
+            in_circuit=circuit.n_edges,
+            within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
+            last_metric=decisions[-1].before if decisions[-1].kept else decisions[-1].after,
+            results={
+                "used": asdict(evaluate(setting, circuit.in_graph)),
+                "held_out": None
+                if held_out is None
+                else asdict(
+                    evaluate(prepare(opened, held_out, ablation=ablation, split_input=split_input), circuit.in_graph)
+                ),
+            },
+            usual_metric=found_task.metric,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+    if folder is not None:
+        folder.finish(circuit)
+    return Run(circuit, decisions, record, path)
+
+
+def _silent(line: str) -> None:
+    """Announce nothing."""
+
+
+def _prompts(model: Model, task: Task, n: int | None, seed: int, split: Split, corruption: str | None) -> PromptSet:
+    return task.prompts(
+        model.tokenizer,
+        n,
+        seed,
+        split,
+        corruption,
+        vocab_size=model.vocab_size,
+        n_outputs=model.n_outputs,
+        max_length=model.n_ctx,
+    )
+
+
+def _introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str], None]) -> None:
+    """Say what the run works on and how well the model does the task; warn where it doesn't."""
+    request, prompts = record["request"], setting.prompts
+    announce(
+        f"{request['model']}: {len(setting.graph.nodes)} nodes, {setting.graph.n_edges} edges ({request['dtype']})"
+    )
+    left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
+    announce(
+        f"{request['task']}: {len(prompts)} prompt pairs"
+        + (f"; left out for the tokenizer: {left_out}" if left_out else "")
+    )
+    clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
+    announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
+    if clean.accuracy is not None and clean.accuracy < POOR_ACCURACY:
+        _warn(f"the model is right on {clean.accuracy:.0%} of the predictions only; a circuit may not mean much.")
+    if clean.logit_difference is not None and clean.logit_difference <= (corrupted.logit_difference or 0.0):
+        _warn("the logit difference is no better on clean prompts than on corrupted ones; check the prompt pairs.")
+    if 0 < request["threshold"] < record["noise_floor"]:
+        _warn(
+            f"the threshold {request['threshold']:g} is below the noise floor {record['noise_floor']:.2g} of "
+            f"{request['metric']} in {request['dtype']}: some decisions will be rounding. Raise it, or use float64."
+        )
+
+
+def _in_words(found: Behaviour) -> str:
+    if found.accuracy is None:
+        return f"kl {found.metrics['kl']:.4g} to the model (no answers given)"
+    difference = "" if found.logit_difference is None else f", logit difference {found.logit_difference:.3g}"
+    return f"{found.accuracy:.1%} right{difference}"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AcdcWarning, stacklevel=4)
+
+
+def _prune(
+    pruner: Acdc,
+    metric: str,
+    folder: RunFolder | None,
+    record: dict[str, Any],
+    past: Sequence[Decision],
+    progress: bool,
+) -> list[Decision]:
+    """Run the pruner to its end, with a bar and checkpoints."""
+    decisions = list(past)
+    started = saved = time.monotonic()
+    earlier = record["seconds"]
+    bar = tqdm(
+        total=pruner.engine.graph.n_edges,
+        unit="edge",
+        disable=not progress,
+        dynamic_ncols=True,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # in a log file, a line every ten seconds is enough
+    )
+    slot = ""
+    try:
+        for decision in pruner.decisions():
+            decisions.append(decision)
+            at = decision.before if decision.kept else decision.after
+            bar.set_postfix_str(f"tried {pruner.n_tried}, kept {pruner.n_kept}, {metric} {at:.4g}", refresh=False)
+            bar.update(pruner.n_settled - bar.n)
+            if folder is None:
+                continue
+            folder.trace.append(decision)
+            if decision.edge.partition("->")[2] != slot:
+                slot = decision.edge.partition("->")[2]
+                folder.trace.sync()
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                saved = time.monotonic()
+                folder.checkpoint(earlier + saved - started)
+        bar.update(pruner.n_settled - bar.n)
+    finally:
+        bar.close()
+        record["seconds"] = earlier + time.monotonic() - started
+        if folder is not None:
+            folder.checkpoint(record["seconds"])
+            folder.trace.close()
+    return decisions
+
+
+def _circuit(setting: Setting, pruner: Acdc, request: dict[str, Any], engine: ReferenceEngine) -> Circuit:
+    """The kept edges that lie on a path from the input to the logits."""
+    in_graph = setting.graph.on_path(pruner.kept)
+    fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
+    found = Provenance(
+        **{name: request[name] for name in fields},
+        n_prompts=request["n"],
+        metric_circuit=engine.metric_of(in_graph),
+        metric_ablated=engine.metric_of(np.zeros_like(in_graph)),
+    )
+    return Circuit(setting.graph, in_graph, pruner.scores, found)
+
+
+def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:
+    """Decisions that rounding could have turned."""
+    return sum(abs(decision.after - decision.before - threshold) < noise for decision in decisions)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Out of memory, on whatever device, as one clear sentence."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise MemoryLimitError(_LOWER) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error):  # what torch says on a CPU
+            raise MemoryLimitError(_LOWER) from error
+        raise
+
+
+_LOWER = "out of memory; lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."

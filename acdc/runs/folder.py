@@ -1,0 +1,126 @@
+"""The run folder: ``run.json``, ``trace.jsonl`` and ``circuit.json``, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from acdc.circuit import Circuit
+from acdc.errors import RunFolderError
+from acdc.files import atomic_write
+from acdc.runs.trace import TraceWriter
+
+RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
+#: Parts of the record that must be equal for a run to go on.
+IDENTITY = ("request", "hashes")
+
+
+def check_free(path: Path, *, resume: bool) -> None:
+    """Raise :class:`RunFolderError` if a new run would write over something.
+
+    Called before a model is opened, so that the user learns at once.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file; choose another folder with --out.")
+    if path.is_dir() and any(path.iterdir()):
+        if not resume:
+            raise RunFolderError(
+                f"{path} exists already; go on with it by --resume, or choose another folder with --out."
+            )
+        if not (path / RECORD).is_file():
+            raise RunFolderError(f"{path} is not a run folder (it has no {RECORD}); choose another folder with --out.")
+
+
+class RunFolder:
+    """A folder that a run writes.
+
+    Attributes:
+        path: the folder.
+        record: what ``run.json`` holds.
+        trace: the open trace; its ``past`` are the decisions of an interrupted run.
+        resumed: whether there was a run to go on with.
+        finished: whether that run had ended; the folder is then left as it is.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], *, resume: bool) -> None:
+        """Make the folder, or go on with the run in it.
+
+        Args:
+            path: the folder.
+            record: the new run's record; must have the parts in :data:`IDENTITY`.
+            resume: go on with the run in the folder, if there is one.
+
+        Raises:
+            RunFolderError: the folder exists and `resume` isn't set, it can't be written,
+                or the run in it has other settings (the message says which differ).
+        """
+        check_free(path, resume=resume)
+        self.path = path
+        self.resumed = (path / RECORD).is_file()
+        self.finished = False
+        if self.resumed:
+            earlier = read_record(path)
+            _refuse_differences(path, earlier, record)
+            self.finished = earlier.get("status") == "finished"
+            if self.finished:
+                return
+            record = {**record, **{key: earlier[key] for key in ("started", "seconds") if key in earlier}}
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with --out.") from error
+        self.record = record
+        self.write_record()
+        self.trace = TraceWriter(path / TRACE)
+
+    def checkpoint(self, seconds: float) -> None:
+        """Make the trace safe and note how long the run has taken so far."""
+        self.trace.sync()
+        self.record["seconds"] = seconds
+        self.write_record()
+
+    def finish(self, circuit: Circuit) -> None:
+        """Write the circuit and, once that is safe, the record that says so."""
+        circuit.save(self.path / CIRCUIT)
+        self.write_record()
+
+    def write_record(self) -> None:
+        """Write ``run.json`` as it stands."""
+        with atomic_write(self.path / RECORD) as file:
+            json.dump(self.record, file, indent=1, allow_nan=False)
+            file.write("\n")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What a run's ``run.json`` holds.
+
+    Raises:
+        RunFolderError: it is missing or can't be read.
+    """
+    file = path / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFolderError(f"{path} is not a run folder: can't read {file}: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunFolderError(f"{file} is not JSON ({error}).") from error
+    if not isinstance(record, dict):
+        raise RunFolderError(f"{file} is not the record of a run.")
+    return record
+
+
+def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
+    differences = []
+    for part in IDENTITY:
+        before, after = earlier.get(part, {}), now[part]
+        differences += [
+            f"{key} was {before.get(key)!r} and is {after.get(key)!r}"
+            for key in sorted(before.keys() | after.keys())
+            if before.get(key) != after.get(key)
+        ]
+    if differences:
+        raise RunFolderError(
+            f"{path} holds a run with other settings: {'; '.join(differences)}. "
+            "Resume with the same ones, or choose another folder with --out."
+        )

@@ -139,7 +139,7 @@ def _hub(name: str, device: torch.device, dtype: torch.dtype | None, tokenizer: 
 def _hugging_face(
     name: str, location: str, device: torch.device, dtype: torch.dtype | None, tokenizer: Any | None
 ) -> Source:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
@@ -161,11 +161,19 @@ def _hugging_face(
             problem = "lack" if what == "missing_keys" else "have the wrong shape for"
             raise ModelError(f"{name}: the weights {problem} {keys[0]} ({len(keys)} in all); check the files.")
     if tokenizer is None and _may_have_tokenizer(Path(location)):
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
-        except Exception as error:
-            raise ModelError(f"{name}: its tokenizer can't be loaded: {_first_line(error)}") from error
+        tokenizer = load_tokenizer(location)
     return _bridgeable(name, model.to(device).eval(), tokenizer)
+
+
+def load_tokenizer(location: str) -> Any:
+    """The tokenizer of a hub model or in a folder. Raises :class:`ModelError`."""
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():
+            return AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(f"{location}: no tokenizer can be loaded from there: {_first_line(error)}") from error
 
 
 def _may_have_tokenizer(location: Path) -> bool:

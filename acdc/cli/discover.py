@@ -1,0 +1,94 @@
+"""``acdc discover``: find a circuit and write its run folder."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("task")
+@click.option("--model", required=True, help="Bundled name, hub name, or folder (see: acdc models).")
+@click.option(
+    "--threshold", type=float, default=0.01, show_default=True, help="Largest rise of the metric for an edge."
+)
+@click.option("--metric", default="kl", show_default=True, help="kl, logit-diff, prob-diff, answer-logprob or l2.")
+@click.option(
+    "--ablation", default="corrupted", show_default=True, help="Removed edges carry: corrupted, zero or mean."
+)
+@click.option("--order", default="default", show_default=True, help="default, increasing, random or attribution.")
+@click.option("--gates", is_flag=True, help="Try each q, k and v slot as a whole first, as the original code does.")
+@click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
+@click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
+@click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
+@click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
+@click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD]")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
+def discover(
+    task: str,
+    model: str,
+    threshold: float,
+    metric: str,
+    ablation: str,
+    order: str,
+    gates: bool,
+    n: int | None,
+    seed: int,
+    corruption: str | None,
+    split_input: bool,
+    device: str | None,
+    dtype: str | None,
+    out: Path | None,
+    resume: bool,
+) -> None:
+    """Find the circuit for TASK: a task's name (see: acdc tasks) or a .jsonl or .csv of prompt pairs.
+
+    Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
+    """
+    folder = out or Path("runs") / f"{Path(task).stem}-{Path(model).name}-{threshold:g}"
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    from acdc.runs.folder import RECORD
+
+    try:
+        # torch takes seconds to import, in which Ctrl-C must be understood too
+        from acdc.discovery import discover as run_discovery
+
+        run = run_discovery(
+            model,
+            task,
+            threshold=threshold,
+            metric=metric,
+            ablation=ablation,
+            order=order,
+            gates=gates,
+            n=n,
+            seed=seed,
+            corruption=corruption,
+            split_input=split_input,
+            device=device,
+            dtype=dtype,
+            out=folder,
+            resume=resume,
+            announce=say,
+        )
+    except KeyboardInterrupt:
+        if (folder / RECORD).is_file():
+            again = shlex.join(["acdc", *sys.argv[1:]] + ([] if resume else ["--resume"]))
+            say(f"\ninterrupted; all decisions are in {folder}. Go on with: {again}")
+            sys.exit(130)
+        raise
+    from acdc.cli.tables import print_summary
+    from acdc.export import export_circuit
+
+    print_summary(run)
+    for format in ("svg", "png"):
+        click.echo(export_circuit(run.circuit, format, folder / f"circuit.{format}"))
+    click.echo(folder / "circuit.json")

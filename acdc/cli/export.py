@@ -1,0 +1,30 @@
+"""``acdc export``: a run's circuit as a picture or for another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", required=True, help="svg, png, pdf, dot, graphml, json or html-table.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
+def export(run: Path, format: str, out: Path | None) -> None:
+    """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
+    from acdc.circuit import Circuit
+    from acdc.errors import RunFolderError, UnknownNameError
+    from acdc.export import FORMATS, export_circuit
+    from acdc.runs.folder import CIRCUIT
+
+    if format not in FORMATS:
+        raise UnknownNameError("format", format, FORMATS)
+    source = run if run.is_file() else run / CIRCUIT
+    if not source.is_file():
+        raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
+    target = out or source.with_suffix(FORMATS[format])
+    if target.resolve() == source.resolve():
+        click.echo(source)
+        return
+    click.echo(export_circuit(Circuit.load(source), format, target))

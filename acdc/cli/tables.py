@@ -1,0 +1,93 @@
+"""Tables of a run, for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from acdc.circuit import Circuit
+    from acdc.runs.run import Run
+
+_STATES = {
+    "model": "model",
+    "circuit": "circuit",
+    "ablated": "every edge ablated",
+    "corrupted": "model, corrupted prompts",
+}
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table when it isn't a terminal."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=120)
+
+
+def print_summary(run: Run) -> None:
+    """What was found, and how well it does the task."""
+    out, record, circuit = console(), run.record, run.circuit
+    request = record["request"]
+    share = circuit.n_edges / circuit.graph.n_edges
+    out.print(
+        f"[bold]{escape(request['task'])}[/] on [bold]{escape(request['model'])}[/]: {circuit.n_edges} of "
+        f"{circuit.graph.n_edges} edges ({share:.1%}), threshold {request['threshold']:g} in {request['metric']}, "
+        f"{request['ablation']} ablation, {record['tried']} tried in {record['seconds']:.0f} s"
+    )
+    dead_ends = record["kept"] - circuit.n_edges
+    if dead_ends:
+        out.print(f"{dead_ends} kept edges lie on no path from the input to the logits and are left out.")
+    if record["within_noise"]:
+        out.print(f"{record['within_noise']} decisions lie within the noise floor of {record['noise_floor']:.2g}.")
+    for prompts, results in record["results"].items():
+        if results is not None:
+            out.print(_results_table(prompts, results, [request["metric"], "kl", record["usual_metric"]]))
+
+
+def _results_table(prompts: str, results: dict[str, Any], metrics: list[str]) -> Table:
+    """Model, circuit, ablated and corrupted side by side."""
+    shown = [name for name in dict.fromkeys(metrics) if name in results["model"]["metrics"]]
+    names = {"used": "the prompts used", "held_out": "held-out prompts"}
+    table = Table(title=f"on {results['n_prompts']} of {names[prompts]}", title_justify="left")
+    table.add_column("")
+    for name in shown:
+        table.add_column(name, justify="right")
+    has_answers = results["model"]["accuracy"] is not None
+    if has_answers:
+        table.add_column("right", justify="right")
+        table.add_column("logit difference", justify="right")
+    for state, label in _STATES.items():
+        found = results[state]
+        cells = [f"{found['metrics'][name]:.4g}" for name in shown]
+        if has_answers:
+            difference = found["logit_difference"]
+            cells += [f"{found['accuracy']:.1%}", "" if difference is None else f"{difference:.3g}"]
+        table.add_row(label, *cells)
+    return table
+
+
+def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
+    """Nodes, heads by layer, and the strongest edges."""
+    out, graph = console(), circuit.graph
+    live = graph.live_nodes(circuit.in_graph)
+    others = [node.name for node in graph.nodes if live[node.index] and node.kind not in ("head", "mlp")]
+    table = Table(title=f"{int(live.sum())} of {len(graph.nodes)} nodes", title_justify="left")
+    table.add_column("layer", justify="right")
+    table.add_column("heads")
+    table.add_column("MLP")
+    for layer in reversed(range(graph.cfg.n_layers)):
+        nodes = [node for node in graph.nodes if node.layer == layer and live[node.index]]
+        heads = " ".join(node.name for node in nodes if node.kind == "head")
+        mlps = " ".join(node.name for node in nodes if node.kind == "mlp")
+        table.add_row(str(layer), heads, mlps)
+    table.caption = f"and {', '.join(others)}" if others else None
+    out.print(table)
+    edges = sorted(circuit.edges(), key=lambda edge: -abs(float(circuit.scores[edge.number])))
+    table = Table(title=f"the strongest {min(strongest, len(edges))} of {len(edges)} edges", title_justify="left")
+    table.add_column("edge")
+    table.add_column("score", justify="right")
+    for edge in edges[:strongest]:
+        table.add_row(edge.name, f"{circuit.scores[edge.number]:.4g}")
+    out.print(table)

@@ -145,17 +145,7 @@ class Circuit:
             raise CircuitFileError(f"{path} isn't a circuit: it lacks {', '.join(sorted(missing))}.")
         try:
             graph = Graph(_config(data["cfg"]))
-            in_graph = np.zeros(graph.n_edges, dtype=bool)
-            scores = np.zeros(graph.n_edges)
-            names = (name for slot in graph.slots for name in graph.edge_names(slot))
-            number = {name: i for i, name in enumerate(names)}
-            for name, value in data["edges"].items():
-                if name not in number:
-                    graph.edge(name)  # raises, and says what is wrong with it
-                score, kept = value if isinstance(value, tuple) else (value["score"], value["in_graph"])
-                if not isinstance(kept, bool) or not isinstance(score, float | int | None):
-                    raise ValueError(f"{name} has score {score!r} and in_graph {kept!r}")
-                scores[number[name]], in_graph[number[name]] = score, kept  # null becomes NaN
+            scores, in_graph = _read_edges(graph, data["edges"])
             known = {f.name for f in fields(Provenance)}
             found = {key: value for key, value in (data.get("found") or {}).items() if key in known}
         except AcdcError as error:
@@ -168,6 +158,25 @@ class Circuit:
 def _config(cfg: dict[str, Any]) -> GraphConfig:
     known = {f.name for f in fields(GraphConfig)}
     return GraphConfig(**{key: value for key, value in cfg.items() if key in known})
+
+
+def _read_edges(graph: Graph, edges: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and kept edges; edges that the file leaves out have score 0 and aren't kept."""
+    scores = [0.0] * graph.n_edges  # lists: setting one entry of an array takes several times longer
+    in_graph = [False] * graph.n_edges
+    names = (name for slot in graph.slots for name in graph.edge_names(slot))
+    number = {name: i for i, name in enumerate(names)}
+    for name, value in edges.items():
+        if name not in number:
+            graph.edge(name)  # raises, and says what is wrong with it
+        score, kept = value if isinstance(value, tuple) else (value.get("score"), value.get("in_graph"))
+        if score is None:
+            score = math.nan
+        if not isinstance(score, (float, int)) or not isinstance(kept, bool):
+            raise ValueError(f"{name} must have a number as score and true or false as in_graph, got {value!r}")
+        i = number[name]
+        scores[i], in_graph[i] = score, kept
+    return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
 
 
 @contextmanager

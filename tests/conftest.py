@@ -1,0 +1,34 @@
+"""Every test runs offline, on one thread, and can't reach the network by mistake."""
+
+import os
+import socket
+
+# Before torch and huggingface_hub are imported, which read them once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    def refuse(self, address):
+        raise AssertionError(f"a test tried to connect to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory):
+    """A tiny GPT-2 with a tokenizer, as a folder that no test changes."""
+    from tiny import save_gpt2
+
+    return save_gpt2(tmp_path_factory.mktemp("models") / "gpt2", with_tokenizer=True)
+
+
+@pytest.fixture(scope="session")
+def gpt2_model(gpt2_folder):
+    """The same, opened."""
+    from acdc import load_model
+
+    return load_model(gpt2_folder)

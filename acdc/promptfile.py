@@ -107,8 +107,11 @@ def _read_jsonl(path: str, lines: Iterable[str]) -> Iterator[PromptPair]:
         where = f"{path}, line {number}"
         try:
             fields = json.loads(line)
+            json.dumps(fields, ensure_ascii=False).encode()  # fails on half of a character ("\ud83d")
         except json.JSONDecodeError as error:
             raise PromptError(f"{where}, column {error.colno}: this is not JSON: {error.msg}.") from None
+        except (ValueError, RecursionError) as error:
+            raise PromptError(f"{where}: this is not JSON that can be used: {error}.") from None
         if not isinstance(fields, dict):
             raise PromptError(
                 f'{where}: a line must be an object like {{"clean": ..., "corrupted": ...}}, not {_show(fields)}.'

@@ -40,7 +40,7 @@ class Acronyms(Task):
     }
 
     def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
-        """Make `n` pairs of three different words; the first two, in their order, decide the split.
+        """Make `n` pairs of three different words; the first two decide the split.
 
         A pair has three answer positions, the bracket and the first two letters, and at
         each the other 25 capitals for wrong answers. The clean prompts are the same
@@ -51,6 +51,8 @@ class Acronyms(Task):
         """
         tokenizer = require_tokenizer(tokenizer, self.name)
         words, odd_words = capital_and_rest_words(tokenizer, NOUNS)
+        # As token ids: to tokenize 75 letters a pair takes longer than all the rest.
+        capitals = {capital: _capital_token(tokenizer, capital) for capital in ascii_uppercase}
         openings = [opening for opening in permutations(words, 2) if in_split(split, *opening)]
         chance = random.Random(f"{self.name} {split} {seed}")
         corrupting = random.Random(f"{self.name} {split} {seed} {corruption}")
@@ -66,13 +68,23 @@ class Acronyms(Task):
                     corrupted=_prompt(corrupted),
                     answers=tuple((word[0],) for word in clean),
                     wrong_answers=tuple(
-                        tuple(letter for letter in ascii_uppercase if letter != word[0]) for word in clean
+                        tuple(token for capital, token in capitals.items() if capital != word[0]) for word in clean
                     ),
                     answer_positions=(-3, -2, -1),
                     where=f"task {self.name}, {split} pair {number}",
                 )
             )
         return Generated(pairs, {"words": odd_words})
+
+
+def _capital_token(tokenizer: Tokenizer, capital: str) -> int:
+    tokens = tokenizer.encode(capital, add_special_tokens=False)
+    if len(tokens) != 1:
+        raise PromptError(
+            f"task acronyms needs capitals of one token, but this tokenizer makes {len(tokens)} of {capital!r}; "
+            "write a file of prompt pairs instead."
+        )
+    return tokens[0]
 
 
 def _prompt(words: Words) -> Prompt:

@@ -55,7 +55,7 @@ class IndirectObjects(Task):
     }
 
     def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
-        """Make `n` pairs; the two names, in whichever order, decide the split.
+        """Make `n` pairs; the two names decide the split.
 
         The clean prompts are the same under every corruption.
 
@@ -71,7 +71,7 @@ class IndirectObjects(Task):
                 f"task {self.name} needs {MIN_NAMES} names of one token each, but this tokenizer has {len(names)}; "
                 "write a file of prompt pairs instead."
             )
-        couples = [couple for couple in combinations(names, 2) if in_split(split, *sorted(couple))]
+        couples = [couple for couple in combinations(names, 2) if in_split(split, *couple)]
         chance = random.Random(f"{self.name} {split} {seed}")
         corrupting = random.Random(f"{self.name} {split} {seed} {corruption}")
         pairs = []

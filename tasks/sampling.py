@@ -6,6 +6,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from acdc.errors import PromptError
@@ -16,14 +17,18 @@ TEST_SHARE = 5
 
 
 def in_split(split: Split, *words: str) -> bool:
-    """Whether a combination of words belongs to `split`; about 20 % of all belong to test.
+    """Whether a combination of words, in whichever order, belongs to `split`; about 20 % of all belong to test.
 
-    Decided by a hash of the words alone, so that it's the same for every seed, every
+    Decided by hashes of the words alone, so that it's the same for every seed, every
     tokenizer and every version of Python.
     """
-    digest = hashlib.sha256(" ".join(words).encode()).digest()
-    is_test = int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
+    is_test = sum(map(_number, words)) % TEST_SHARE == 0
     return is_test == (split == "test")
+
+
+@cache
+def _number(word: str) -> int:
+    return int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
 
 
 def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -134,6 +134,9 @@ def test_train_is_the_first_n_and_test_what_follows(write):
     ("line", "said"),
     [
         ('{"clean": "a b", corrupted: "a c"}', ", column 18: this is not JSON: "),
+        (r'{"clean": "a \ud83d", "corrupted": "a c"}', "this is not JSON that can be used: 'utf-8' codec can't encode"),
+        ('{"clean_tokens": [' + "9" * 5000 + "]}", "this is not JSON that can be used: "),
+        ("[" * 100_000, "this is not JSON that can be used: "),
         ('["a b", "a c"]', 'a line must be an object like {"clean": ..., "corrupted": ...}, not ["a b", "a c"].'),
         ({"clean": "a b"}, "the field 'corrupted' (or 'corrupted_tokens') is missing."),
         ({"corrupted_tokens": [1]}, "the field 'clean' (or 'clean_tokens') is missing."),

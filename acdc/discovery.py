@@ -5,24 +5,23 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import AcdcWarning, MemoryLimitError, PromptError
+from acdc.errors import AcdcWarning, NumericsError, PromptError
 from acdc.evaluation import Behaviour, behaviour, evaluate
 from acdc.loading import load_model
+from acdc.memory import memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
 from acdc.metrics import find_metric
@@ -91,7 +90,7 @@ def discover(
     path = None if out is None else Path(out)
     if path is not None:
         check_free(path, resume=resume)
-    with _memory_errors():
+    with memory_errors():
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
         prompts = _prompts(opened, found_task, n, seed, "train", corruption)
         measure.check(prompts)
@@ -139,11 +138,13 @@ def discover(
         pruner = Acdc(engine, settings, attribution=attribution, past=past)
         decisions = _prune(pruner, metric, folder, record, past, progress)
         circuit = _circuit(setting, pruner, request, engine)
+        used, held_out = evaluate(setting, circuit.in_graph), None
         try:
-            held_out = _prompts(opened, found_task, len(prompts), seed, "test", corruption)
-        except PromptError as error:
-            announce(f"no held-out prompts: {error}")
-            held_out = None
+            others = _prompts(opened, found_task, len(prompts), seed, "test", corruption)
+            other_setting = prepare(opened, others, ablation=ablation, split_input=split_input)
+            held_out = evaluate(other_setting, circuit.in_graph)
+        except (PromptError, NumericsError) as error:
+            announce(f"no result on held-out prompts: {error}")
         record.update(
             status="finished",
             tried=pruner.n_tried,
@@ -152,12 +153,8 @@ def discover(
             within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
             last_metric=decisions[-1].before if decisions[-1].kept else decisions[-1].after,
             results={
-                "used": asdict(evaluate(setting, circuit.in_graph)),
-                "held_out": None
-                if held_out is None
-                else asdict(
-                    evaluate(prepare(opened, held_out, ablation=ablation, split_input=split_input), circuit.in_graph)
-                ),
+                "used": asdict(used),
+                "held_out": None if held_out is None else asdict(held_out),
             },
             usual_metric=found_task.metric,
             peak_memory_bytes=peak_memory_bytes(),
@@ -280,19 +277,3 @@ def _circuit(setting: Setting, pruner: Acdc, request: dict[str, Any], engine: Re
 def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:
     """Decisions that rounding could have turned."""
     return sum(abs(decision.after - decision.before - threshold) < noise for decision in decisions)
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Out of memory, on whatever device, as one clear sentence."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryLimitError(_LOWER) from error
-    except RuntimeError as error:
-        if "not enough memory" in str(error):  # what torch says on a CPU
-            raise MemoryLimitError(_LOWER) from error
-        raise
-
-
-_LOWER = "out of memory; lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
+from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
 
 
@@ -58,8 +59,18 @@ def usable_metrics(setting: Setting) -> list[Metric]:
 
 
 def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
-    """Judge logits, ``[prediction, n_outputs]``, against the model's own and the answers."""
+    """Judge logits, ``[prediction, n_outputs]``, against the model's own and the answers.
+
+    Raises:
+        NumericsError: a logit is NaN or infinite; names the prompt.
+    """
     answers, prompts = setting.answers, setting.prompts
+    bad = ~logits.isfinite().all(-1)  # [prediction]
+    if bad.any():
+        raise NumericsError(
+            f"{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try --dtype float32, "
+            "or leave the prompt out."
+        )
     accuracy = top1 = difference = None
     if prompts.has_answers:
         hit = (logits.argmax(-1, keepdim=True) == answers.right).any(-1)  # [prediction]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
+from acdc.memory import memory_errors
 from acdc.models.bridge import BridgeReader
 from acdc.models.model import Model
 from acdc.models.opening import find_source
@@ -32,6 +33,7 @@ def load_model(
         ModelError: files are missing or don't fit, TransformerLens can't open it, or it
             failed its self-check.
         SettingsError: the device can't be used.
+        MemoryLimitError: it doesn't fit into memory.
     """
     return load_and_check(model, device=device, dtype=dtype, tokenizer=tokenizer)[0]
 
@@ -40,6 +42,13 @@ def load_and_check(
     model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
 ) -> tuple[Model, SelfCheck]:
     """Like :func:`load_model`, with what the self-check measured."""
+    with memory_errors():
+        return _load_and_check(model, device, dtype, tokenizer)
+
+
+def _load_and_check(
+    model: str | Path | Any, device: str | None, dtype: str | None, tokenizer: Any | None
+) -> tuple[Model, SelfCheck]:
     source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
     with torch.no_grad():

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from acdc.bundled import bundled_models
-from acdc.errors import ModelError, SettingsError, UnknownNameError
+from acdc.errors import ModelError, SettingsError, UnknownNameError, first_line
+from acdc.memory import is_out_of_memory
 from acdc.models.toy import is_toy_folder, open_toy_folder
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -61,13 +62,21 @@ def find_source(model: Any, device: str | None, dtype: str | None, tokenizer: An
         name = str(model)
         if name in (bundled := bundled_models()):
             return _hugging_face(name, str(bundled[name]), place, precision, tokenizer)
-        folder = Path(name).expanduser()
-        if folder.is_dir():
+        if (folder := _folder(name)) is not None:
             if is_toy_folder(folder):
                 return _toy(name, folder, place, precision, tokenizer)
             _check_folder(folder)
             return _hugging_face(name, str(folder), place, precision, tokenizer)
         return _hub(name, place, precision, tokenizer)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder of that name, if it is one."""
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # a name that the system doesn't take, or ~ of no known user
+        return None
 
 
 def _device(name: str | None) -> torch.device:
@@ -77,7 +86,7 @@ def _device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device {name!r} can't be used: {_first_line(error)}") from error
+        raise SettingsError(f"device {name!r} can't be used: {first_line(error)}") from error
     return device
 
 
@@ -147,14 +156,15 @@ def _hugging_face(
             dtype=dtype or torch.float32,
             attn_implementation="eager",
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # so that the report names them
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except MemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         hint = "" if Path(location).is_dir() else " Give a local folder, or check the name and the network."
-        raise ModelError(f"{name} can't be loaded: {_first_line(error)}{hint}") from error
+        raise ModelError(f"{name} can't be loaded: {first_line(error)}{hint}") from error
     for what in ("missing_keys", "mismatched_keys"):
         if report.get(what):
             keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report[what])
@@ -173,7 +183,7 @@ def load_tokenizer(location: str) -> Any:
         with _quiet():
             return AutoTokenizer.from_pretrained(location, trust_remote_code=False)
     except Exception as error:
-        raise ModelError(f"{location}: no tokenizer can be loaded from there: {_first_line(error)}") from error
+        raise ModelError(f"{location}: no tokenizer can be loaded from there: {first_line(error)}") from error
 
 
 def _may_have_tokenizer(location: Path) -> bool:
@@ -196,8 +206,10 @@ def _bridgeable(name: str, model: Any, tokenizer: Any | None) -> Source:
                     model, type(model).__name__, hf_config=model.config, dtype=model.dtype, device=str(model.device)
                 )
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelError(
-                f"TransformerLens can't open {name}, a {type(model).__name__}: {_first_line(error)}"
+                f"TransformerLens can't open {name}, a {type(model).__name__}: {first_line(error)}"
             ) from error
         for parameter in made.parameters():  # nothing trains here; autograd would only cost memory
             parameter.requires_grad_(False)
@@ -223,16 +235,11 @@ def _check_folder(folder: Path) -> None:
     try:
         json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{config} can't be read: {_first_line(error)}") from error
+        raise ModelError(f"{config} can't be read: {first_line(error)}") from error
     if not any(folder.glob("*.safetensors")):
         others = sorted(path.name for path in folder.glob("*.bin"))
         hint = f"; convert {others[0]} to safetensors" if others else ""
         raise ModelError(f"{folder} is not a whole model: it has no .safetensors weights{hint}.")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from acdc.errors import ModelError
+from acdc.errors import ModelError, first_line
 
 _FILES = ("config.json", "model.safetensors")
 
@@ -45,6 +45,8 @@ def open_toy_folder(folder: Path) -> Any:
     if missing:
         raise ModelError(f"{folder} is not a whole model: it has no {' and no '.join(missing)}.")
     fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_config"]
+    if not isinstance(fields, dict):
+        raise ModelError(f"{folder / 'config.json'}: model_config must be an object of TransformerLens fields.")
     try:
         # A field of null means TransformerLens' default, except where no norm is meant.
         cfg = TransformerBridgeConfig(
@@ -52,12 +54,12 @@ def open_toy_folder(folder: Path) -> Any:
         )
         bridge = TransformerBridge.boot_native(cfg)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: model_config can't be used: {error}") from error
+        raise ModelError(f"{folder / 'config.json'}: model_config can't be used: {first_line(error)}") from error
     try:
         given = load_file(folder / "model.safetensors")
         weights = convert_tl_checkpoint(given, bridge.cfg)
     except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{folder / 'model.safetensors'} can't be used: {error}") from error
+        raise ModelError(f"{folder / 'model.safetensors'} can't be used: {first_line(error)}") from error
     expected = {name: tensor.shape for name, tensor in bridge.state_dict().items()}
     for name, shape in expected.items():
         if name not in weights and name.endswith(".bias"):

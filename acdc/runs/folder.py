@@ -21,9 +21,13 @@ def check_free(path: Path, *, resume: bool) -> None:
 
     Called before a model is opened, so that the user learns at once.
     """
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file; choose another folder with --out.")
-    if path.is_dir() and any(path.iterdir()):
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path} is a file; choose another folder with --out.")
+        occupied = path.is_dir() and any(path.iterdir())
+    except OSError as error:  # no permission to look, or a name that the system doesn't take
+        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with --out.") from error
+    if occupied:
         if not resume:
             raise RunFolderError(
                 f"{path} exists already; go on with it by --resume, or choose another folder with --out."
@@ -115,7 +119,7 @@ def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]
     for part in IDENTITY:
         before, after = earlier.get(part, {}), now[part]
         differences += [
-            f"{key} was {before.get(key)!r} and is {after.get(key)!r}"
+            f"the {key} changed" if part == "hashes" else f"{key} was {before.get(key)!r} and is {after.get(key)!r}"
             for key in sorted(before.keys() | after.keys())
             if before.get(key) != after.get(key)
         ]

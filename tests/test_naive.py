@@ -1,0 +1,47 @@
+"""The pruner keeps exactly the edges of a second, naive implementation."""
+
+import naive
+import pytest
+import torch
+from families import random_model
+
+import acdc
+from acdc.engine.reference import ReferenceEngine
+from acdc.engine.setting import prepare
+from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.metrics import METRICS
+from acdc.prompts import PromptSet, TokenPair
+
+NAIVE = {"gpt2": naive.NaiveGpt2, "llama": naive.NaiveLlama}
+THRESHOLDS = {"kl": [0.001, 0.005, 0.02], "logit-diff": [0.003, 0.03, 0.1]}
+
+
+@pytest.mark.parametrize("family", NAIVE)
+@pytest.mark.parametrize("metric", THRESHOLDS)
+def test_same_edges_as_a_whole_forward_for_every_edge(family, metric):
+    theirs = random_model(family, torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    clean, corrupted = torch.randint(50, (2, 4, 7), generator=generator)
+    right, wrong = torch.randint(50, (2, 4), generator=generator)
+    pairs = PromptSet(
+        tuple(
+            TokenPair(tuple(c), tuple(x), (6,), ((r,),), ((w,),))
+            for c, x, r, w in zip(*(t.tolist() for t in (clean, corrupted, right, wrong)), strict=True)
+        ),
+        "random",
+    )
+    setting = prepare(acdc.load_model(theirs), pairs)
+    second = NAIVE[family](theirs)
+    with torch.no_grad():
+        logits, _ = naive.run(second, clean, set(), {})
+        assert (logits - theirs(clean).logits[:, -1]).abs().max() < 1e-5  # the naive one is that model
+    sizes = []
+    for threshold in THRESHOLDS[metric]:
+        run = Acdc(ReferenceEngine(setting, METRICS[metric]), AcdcSettings(threshold))
+        list(run.decisions())
+        kept = {edge.name for edge in setting.graph.edges(run.kept)}
+        with torch.no_grad():
+            measure = {"kl": naive.kl, "logit-diff": naive.logit_diff}[metric]
+            assert kept == naive.acdc(second, clean, corrupted, measure, threshold, right, wrong)
+        sizes.append(len(kept))
+    assert setting.graph.n_edges > sizes[0] > sizes[1] > sizes[2] > 0  # the thresholds tell something apart

@@ -74,7 +74,7 @@ def to_dot(circuit: Circuit) -> str:
         return dot.source
     layout = lay_out(circuit)
     for y, row in layout.rows:
-        if row[0].layer is not None and row[0].kind == "head":
+        if any(node.kind == "head" for node in row):
             _text(dot, f"layer {row[0].layer}", f"layer {row[0].layer}", layout.left - 32, y)
         for node in row:
             _node(dot, node, layout)

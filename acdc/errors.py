@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 #: Longer lists of names are no help in a message.
 _MAX_LISTED = 20
 

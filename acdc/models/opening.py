@@ -209,7 +209,7 @@ def _bridgeable(name: str, model: Any, tokenizer: Any | None) -> Source:
             if is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"TransformerLens can't open {name}, a {type(model).__name__}: {first_line(error)}"
+                f"TransformerLens can't open {name} ({type(model).__name__}): {first_line(error)}"
             ) from error
         for parameter in made.parameters():  # nothing trains here; autograd would only cost memory
             parameter.requires_grad_(False)

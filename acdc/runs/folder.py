@@ -8,7 +8,7 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.errors import RunFolderError
-from acdc.files import atomic_write
+from acdc.files import PARTS, atomic_write
 from acdc.runs.trace import TraceWriter
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
@@ -24,7 +24,7 @@ def check_free(path: Path, *, resume: bool) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"{path} is a file; choose another folder with --out.")
-        occupied = path.is_dir() and any(path.iterdir())
+        occupied = path.is_dir() and any(not entry.match(PARTS) for entry in path.iterdir())
     except OSError as error:  # no permission to look, or a name that the system doesn't take
         raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with --out.") from error
     if occupied:
@@ -75,8 +75,11 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with --out.") from error
         self.record = record
-        self.write_record()
+        if not self.resumed:
+            self.write_record()
         self.trace = TraceWriter(path / TRACE)
+        for part in path.glob(PARTS):  # of a write that a kill cut off
+            part.unlink(missing_ok=True)
 
     def checkpoint(self, seconds: float) -> None:
         """Make the trace safe and note how long the run has taken so far."""

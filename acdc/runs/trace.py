@@ -76,9 +76,12 @@ class TraceWriter:
             raise RunFolderError(f"can't write {self._file.name}: {error.strerror}.") from error
 
     def sync(self) -> None:
-        """Wait until all lines are on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Wait until all lines are on the disk. Raises :class:`RunFolderError`, e.g. on a full one."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunFolderError(f"can't write {self._file.name}: {error.strerror}.") from error
 
 
 def _lock(handle: int, path: Path) -> None:

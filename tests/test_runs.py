@@ -1,0 +1,436 @@
+"""Runs: a trace that survives a kill, a record that says all, and a folder that nobody else writes."""
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import time
+from dataclasses import asdict
+
+import pytest
+from tiny import pairs, save_gpt2, write_pairs
+
+import acdc.discovery
+from acdc import Decision, discover
+from acdc.errors import CircuitFileError, RunFolderError
+from acdc.files import atomic_write
+from acdc.runs.folder import RunFolder
+from acdc.runs.run import Run
+from acdc.runs.trace import TraceWriter, read_trace
+
+DECISIONS = [
+    Decision("m1->logits", 0.0, 0.1 + 0.2, kept=True),
+    Decision("gate:a1.h1<k>", 1 / 3, -1e-17, kept=False),
+    Decision("input->a0.h0<q>", 5e-324, 1.7976931348623157e308, kept=False),
+]
+
+
+def same(run, other):
+    """Whether two runs decided alike, to the last digit, and found the same circuit."""
+    return (
+        list(run.decisions) == list(other.decisions)
+        and (run.circuit.in_graph == other.circuit.in_graph).all()
+        and (run.circuit.scores == other.circuit.scores).all()
+        and run.circuit.found == other.circuit.found
+    )
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("task") / "pairs.jsonl", pairs(8))
+
+
+@pytest.fixture(scope="module")
+def settings(gpt2_model, task):
+    return {"model": gpt2_model, "task": task, "threshold": 0.01, "n": 4, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def whole(settings, tmp_path_factory):
+    """An uninterrupted run, which no test changes."""
+    return discover(**settings, out=tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture
+def killed(whole, tmp_path):
+    """The folder that a kill leaves: the trace's first bytes and a record that says "running"."""
+
+    def killed(n_bytes):
+        folder = tmp_path / f"killed-{n_bytes}"
+        folder.mkdir()
+        (folder / "trace.jsonl").write_bytes((whole.folder / "trace.jsonl").read_bytes()[:n_bytes])
+        record = whole.record | {"status": "running", "seconds": 1000.0}
+        for late in ("tried", "kept", "in_circuit", "within_noise", "last_metric", "results", "peak_memory_bytes"):
+            del record[late]
+        (folder / "run.json").write_text(json.dumps(record))
+        return folder
+
+    return killed
+
+
+# The trace.
+
+
+def test_a_trace_comes_back_to_the_last_digit(tmp_path):
+    trace = TraceWriter(tmp_path / "trace.jsonl")
+    assert trace.past == []
+    for decision in DECISIONS:
+        trace.append(decision)
+    assert read_trace(tmp_path / "trace.jsonl") == DECISIONS  # before it is closed: a kill loses nothing
+    trace.close()
+    first = json.loads((tmp_path / "trace.jsonl").read_text().splitlines()[0])
+    assert first == {"edge": "m1->logits", "before": 0.0, "after": 0.1 + 0.2, "kept": True}
+
+
+def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    lines = [json.dumps(asdict(decision)) for decision in DECISIONS]
+    path.write_text("\n".join(lines))  # whole, but for its newline
+    assert read_trace(path) == DECISIONS[:2]
+    trace = TraceWriter(path)
+    assert trace.past == DECISIONS[:2]
+    trace.append(DECISIONS[2])
+    trace.close()
+    assert path.read_text() == "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"edge": "m1->logits"}', '{"edge": "a", "before": 1, "after": 2, "x": 3}']
+)
+def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
+    good = json.dumps(asdict(DECISIONS[0]))
+    (tmp_path / "trace.jsonl").write_text(f"{good}\n{line}\n{good}\n")
+    with pytest.raises(RunFolderError, match=r"trace\.jsonl, line 2 is not a decision"):
+        read_trace(tmp_path / "trace.jsonl")
+    with pytest.raises(RunFolderError, match=r"trace\.jsonl, line 2 is not a decision"):
+        TraceWriter(tmp_path / "trace.jsonl")
+
+
+def test_a_trace_that_another_holds_is_refused_and_untouched(tmp_path):
+    first = TraceWriter(tmp_path / "trace.jsonl")
+    first.append(DECISIONS[0])
+    with pytest.raises(RunFolderError, match=r"another process is writing .*; wait for it or choose another folder"):
+        TraceWriter(tmp_path / "trace.jsonl")
+    first.append(DECISIONS[1])
+    first.close()
+    again = TraceWriter(tmp_path / "trace.jsonl")
+    assert again.past == DECISIONS[:2]
+    again.close()
+
+
+# Going on.
+
+
+def test_a_run_goes_on_from_any_byte_of_its_trace(settings, whole, killed):
+    content = (whole.folder / "trace.jsonl").read_bytes()
+    end_of_a_line = content.index(b"\n", len(content) // 2) + 1
+    cuts = [0, end_of_a_line - 1, end_of_a_line, len(content), *random.Random(0).sample(range(len(content)), 3)]
+    for cut in cuts:
+        folder = killed(cut)
+        resumed = discover(**settings, out=folder, resume=True)
+        assert same(resumed, whole)
+        assert (folder / "trace.jsonl").read_bytes() == content
+        assert (folder / "circuit.json").read_bytes() == (whole.folder / "circuit.json").read_bytes()
+
+
+@pytest.mark.parametrize("options", [{"order": "random", "seed": 3}, {"order": "attribution"}, {"gates": True}])
+def test_a_run_with_options_goes_on_too(settings, tmp_path, monkeypatch, options):
+    expected = discover(**settings, **options)
+    append = TraceWriter.append
+
+    def stopping(trace, decision):
+        append(trace, decision)
+        if decision == expected.decisions[12]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TraceWriter, "append", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            discover(**settings, **options, out=tmp_path / "run")
+    assert read_trace(tmp_path / "run" / "trace.jsonl") == expected.decisions[:13]
+    assert same(discover(**settings, **options, out=tmp_path / "run", resume=True), expected)
+
+
+def run_in_a_process(options):
+    discover(**options)
+
+
+def test_kill_9_at_three_moments_loses_nothing(tmp_path):
+    """A real process with a real model folder, killed three times at moments drawn from a seed, then finished here."""
+    options = {
+        "model": save_gpt2(tmp_path / "model", n_layer=3, n_head=4),
+        "task": write_pairs(tmp_path / "pairs.jsonl", pairs(8)),
+        "threshold": 0.003,
+        "progress": False,
+    }
+    whole = discover(**options)
+    n = len(whole.decisions)
+    assert n > 100
+    killing = {**options, "out": tmp_path / "run", "resume": True}
+    processes = multiprocessing.get_context("forkserver")  # imports torch once
+    processes.set_forkserver_preload(["acdc.discovery", "transformer_lens", "transformers.models.gpt2"])
+    trace = tmp_path / "run" / "trace.jsonl"
+    for moment in sorted(random.Random(1).sample(range(5, n - 40), 3)):
+        process = processes.Process(target=run_in_a_process, args=(killing,))
+        process.start()
+        while process.is_alive() and not (trace.is_file() and trace.read_bytes().count(b"\n") >= moment):
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert process.exitcode == -9
+        written = read_trace(trace)
+        assert moment <= len(written) < n
+        assert written == list(whole.decisions[: len(written)])
+    resumed = discover(**killing)
+    assert same(resumed, whole)
+    assert read_trace(trace) == list(whole.decisions)
+    assert {path.name for path in trace.parent.iterdir()} == {"run.json", "trace.jsonl", "circuit.json"}
+
+
+def test_what_a_kill_left_of_a_write_is_cleared_away(settings, whole, killed):
+    folder = killed(200)
+    (folder / ".run.json.abc123.part").write_text('{"format"')
+    assert same(discover(**settings, out=folder, resume=True), whole)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_kill_during_the_first_write_leaves_a_folder_that_can_be_used(settings, whole, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.abc123.part").write_text("{")
+    assert same(discover(**settings, out=tmp_path / "run"), whole)
+
+
+def test_times_add_up(settings, killed):
+    assert discover(**settings, out=killed(500), resume=True).record["seconds"] > 1000
+
+
+def test_a_run_that_another_process_writes_is_refused_and_untouched(settings, killed):
+    folder = killed(500)
+    other = TraceWriter(folder / "trace.jsonl")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunFolderError, match="another process is writing"):
+        discover(**settings, out=folder, resume=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"threshold": 0.02}, r"threshold was 0\.01 and is 0\.02\."),
+        ({"metric": "l2", "ablation": "zero"}, "ablation was 'corrupted' and is 'zero'; metric was 'kl' and is 'l2'"),
+        ({"order": "random", "seed": 1}, "order was 'default' and is 'random'; seed was 0 and is 1"),
+        ({"n": 3}, r"n was 4 and is 3; the data changed\."),
+    ],
+)
+def test_other_settings_are_refused_by_name(settings, killed, change, said):
+    folder = killed(500)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunFolderError, match=said):
+        discover(**settings | change, out=folder, resume=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_another_model_of_the_same_name_is_refused(settings, killed, tmp_path):
+    from acdc import load_model
+
+    other = load_model(save_gpt2(tmp_path / "other", seed=1))
+    other.name = settings["model"].name
+    with pytest.raises(RunFolderError, match=r"with other settings: the model changed\."):
+        discover(**settings | {"model": other}, out=killed(500), resume=True)
+
+
+def test_a_trace_of_another_run_is_refused(settings, whole, killed):
+    folder = killed(0)
+    lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "trace.jsonl").write_bytes(lines[0] + lines[2])
+    with pytest.raises(RunFolderError, match="it is not of this run"):
+        discover(**settings, out=folder, resume=True)
+
+
+def test_a_trace_that_is_too_long_is_refused(settings, whole, killed):
+    folder = killed(0)
+    content = (whole.folder / "trace.jsonl").read_bytes()
+    (folder / "trace.jsonl").write_bytes(content + content)
+    with pytest.raises(RunFolderError, match="it is not of this run"):
+        discover(**settings, out=folder, resume=True)
+
+
+def test_a_finished_run_is_handed_back_as_it_is(settings, whole):
+    before = {path.name: path.read_bytes() for path in whole.folder.iterdir()}
+    announced = []
+    again = discover(**settings, out=whole.folder, resume=True, announce=announced.append)
+    assert same(again, whole)
+    assert again.record == whole.record
+    assert "is finished already" in announced[-1]
+    assert {path.name: path.read_bytes() for path in whole.folder.iterdir()} == before
+
+
+# The folder and the record.
+
+
+def test_the_folder_holds_what_the_run_gives(whole):
+    assert {path.name for path in whole.folder.iterdir()} == {"run.json", "trace.jsonl", "circuit.json"}
+    loaded = Run.load(whole.folder)
+    assert same(loaded, whole)
+    assert loaded.record == whole.record
+
+
+def test_the_record_says_all_that_another_needs(whole, settings, task):
+    record = json.loads((whole.folder / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["request"] == {
+        "task": str(task),
+        "model": settings["model"].name,
+        "method": "acdc",
+        "threshold": 0.01,
+        "metric": "kl",
+        "ablation": "corrupted",
+        "order": "default",
+        "gates": False,
+        "n": 4,
+        "seed": 0,
+        "corruption": "file",
+        "split_input": False,
+        "device": "cpu",
+        "dtype": "float32",
+    }
+    assert record["hashes"].keys() == {"model", "data"}
+    assert record["hashes"]["model"] == settings["model"].weights_sha256
+    assert all(len(digest) == 64 for digest in record["hashes"].values())
+    assert {"python", "acdc-circuits", "torch", "transformer-lens", "transformers", "numpy"} <= set(record["versions"])
+    assert record["graph"] == {"nodes": 8, "edges": 46}
+    assert 0 < record["noise_floor"] < 1e-5
+    assert record["seconds"] > 0
+    assert record["peak_memory_bytes"] > 2**20
+    assert record["started"].endswith("+00:00")
+    assert record["tried"] == len(whole.decisions)
+    assert record["kept"] == sum(decision.kept for decision in whole.decisions)
+    assert record["in_circuit"] == whole.circuit.n_edges
+    for prompts in ("used", "held_out"):
+        assert record["results"][prompts].keys() == {"n_prompts", "model", "corrupted", "circuit", "ablated"}
+        assert record["results"][prompts]["n_prompts"] == 4
+    used = record["results"]["used"]
+    assert used["circuit"]["metrics"]["kl"] == pytest.approx(whole.circuit.found.metric_circuit)
+    assert used["ablated"]["metrics"]["kl"] == pytest.approx(whole.circuit.found.metric_ablated)
+    assert record["last_metric"] == (lambda last: last.before if last.kept else last.after)(whole.decisions[-1])
+
+
+def test_the_same_run_twice_gives_the_same_files(settings, whole, tmp_path):
+    again = discover(**settings, out=tmp_path / "again")
+    for name in ("trace.jsonl", "circuit.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (whole.folder / name).read_bytes()
+    volatile = ("started", "seconds", "peak_memory_bytes")
+    assert {k: v for k, v in again.record.items() if k not in volatile} == {
+        k: v for k, v in whole.record.items() if k not in volatile
+    }
+
+
+def test_without_a_folder_nothing_is_written(settings, whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = discover(**settings)
+    assert same(run, whole)
+    assert run.folder is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_decisions_within_the_noise_are_counted(settings, whole):
+    first = whole.decisions[0]
+    assert whole.record["within_noise"] == 0
+    on_the_border = discover(**settings | {"threshold": first.after - first.before})
+    assert on_the_border.record["within_noise"] >= 1
+
+
+def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(settings, tmp_path, monkeypatch):
+    synced, checkpoints, now = [], [], [0.0]
+    sync, checkpoint, append = TraceWriter.sync, RunFolder.checkpoint, TraceWriter.append
+
+    def slow(self, decision):
+        now[0] += 8.0
+        append(self, decision)
+
+    monkeypatch.setattr(acdc.discovery.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(TraceWriter, "append", slow)
+    monkeypatch.setattr(TraceWriter, "sync", lambda self: synced.append(len(read_trace(path))) or sync(self))
+    monkeypatch.setattr(RunFolder, "checkpoint", lambda self, s: checkpoints.append(now[0]) or checkpoint(self, s))
+    path = tmp_path / "run" / "trace.jsonl"
+    run = discover(**settings, out=tmp_path / "run")
+    slots = [decision.edge.partition("->")[2] for decision in run.decisions]
+    starts = [i + 1 for i in range(len(slots)) if i == 0 or slots[i] != slots[i - 1]]
+    assert set(starts) <= set(synced)
+    assert max(b - a for a, b in zip([0.0, *checkpoints], [*checkpoints, now[0]], strict=True)) < 30 + 8
+    assert run.record["seconds"] == now[0]
+
+
+def test_an_existing_folder_is_refused(settings, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(RunFolderError, match="choose another folder"):
+            discover(**settings, out=tmp_path / "run", resume=resume)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def test_resume_without_a_run_starts_one(settings, whole, tmp_path):
+    assert same(discover(**settings, out=tmp_path / "new", resume=True), whole)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_a_record_that_can_not_be_read_is_refused(settings, killed, content):
+    folder = killed(300)
+    (folder / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(RunFolderError, match=r"run\.json is not"):
+        discover(**settings, out=folder, resume=True)
+    with pytest.raises(RunFolderError, match=r"run\.json is not"):
+        Run.load(folder)
+
+
+def test_a_run_that_is_not_finished_or_lacks_its_circuit_is_not_loaded(whole, killed):
+    folder = killed(300)
+    with pytest.raises(RunFolderError, match="isn't finished"):
+        Run.load(folder)
+    (folder / "run.json").write_bytes((whole.folder / "run.json").read_bytes())
+    with pytest.raises(CircuitFileError, match=r"circuit\.json"):
+        Run.load(folder)
+    with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
+        Run.load(folder / "nowhere")
+
+
+# Atomic writes.
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "run.json").write_text("old")
+    with pytest.raises(TypeError), atomic_write(tmp_path / "run.json") as file:
+        json.dump({"new": [1, 2, object()]}, file)
+    assert (tmp_path / "run.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
+    (tmp_path / "run.json").write_text("old")
+    with atomic_write(tmp_path / "run.json") as file:
+        file.write("new")
+        file.flush()
+        assert (tmp_path / "run.json").read_text() == "old"
+    assert (tmp_path / "run.json").read_text() == "new"
+
+
+def test_a_full_disk_ends_a_run_that_can_go_on_later(settings, whole, tmp_path, monkeypatch):
+    fsync, left = os.fsync, [12]
+
+    def full(handle):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(RunFolderError, match=r"can't write .*: No space left on device"):
+            discover(**settings, out=tmp_path / "run")
+    assert same(discover(**settings, out=tmp_path / "run", resume=True), whole)

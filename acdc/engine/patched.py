@@ -7,6 +7,7 @@ writer's current value and removed ones its ablated value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def run_patched(
     slots = iter(graph.slots)
     n_heads = graph.cfg.n_heads
     for layer in range(graph.cfg.n_layers):
-        q, k, v = (read([next(slots) for _ in range(n_heads)], constant) for _ in "qkv")
+        q, k, v = read(list(islice(slots, 3 * n_heads)), constant).split(n_heads)
         heads, rest = model.heads(layer, q, k, v, tokens)
         before_attention = constant
         constant = constant if rest is None else constant + rest

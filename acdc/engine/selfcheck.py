@@ -134,7 +134,8 @@ def _nudge(kind: str, noise: Tensor) -> Edit:
     """Adds noise, ``[batch, pos, d_model]``, to the input of every slot of a kind."""
 
     def edit(slots: Sequence[Slot], total: Tensor) -> Tensor:
-        return total + noise if kind in (slots[0].letter, slots[0].node.kind) else total
+        chosen = torch.tensor([kind in (slot.letter, slot.node.kind) for slot in slots])
+        return total + chosen[:, None, None, None].to(noise) * noise
 
     return edit
 

@@ -20,8 +20,7 @@ from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcWarning, NumericsError, PromptError
 from acdc.evaluation import Behaviour, behaviour, evaluate
-from acdc.loading import load_model
-from acdc.memory import memory_errors
+from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
 from acdc.metrics import find_metric

@@ -10,9 +10,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-#: Longer lists of names are no help in a message.
-_MAX_LISTED = 20
-
 
 class AcdcError(Exception):
     """Base of all errors that acdc raises on purpose."""
@@ -24,12 +21,7 @@ class UnknownNameError(AcdcError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        if near:
-            hint = f"did you mean {' or '.join(near)}?"
-        elif len(known) > _MAX_LISTED:
-            hint = f"none of the {len(known)} known ones is like it."
-        else:
-            hint = f"known: {', '.join(known)}."
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
         super().__init__(f"unknown {kind} {name!r}: {hint}")
         self.nearest = near
 
@@ -60,12 +52,6 @@ class RunFolderError(AcdcError):
 
 class MemoryLimitError(AcdcError):
     """Out of memory; says what to lower."""
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says of an error, as the end of a sentence of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 
 class AcdcWarning(UserWarning):

@@ -11,9 +11,6 @@ from typing import IO
 
 from acdc.errors import RunFolderError
 
-#: Matches the names of files that are being written.
-PARTS = ".*.part"
-
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO]:

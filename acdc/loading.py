@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
-from acdc.memory import memory_errors
+from acdc.errors import MemoryLimitError
 from acdc.models.bridge import BridgeReader
 from acdc.models.model import Model
-from acdc.models.opening import find_source
+from acdc.models.opening import find_source, is_out_of_memory
 
 
 def load_model(
@@ -59,3 +61,16 @@ def _load_and_check(
     ]
     opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
     return opened, self_check(opened, probes)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn running out of memory into a :class:`MemoryLimitError` that says what to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryLimitError(
+            "out of memory; lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."
+        ) from error

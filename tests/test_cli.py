@@ -131,7 +131,7 @@ def test_a_task_file_that_does_not_exist_is_refused(discover):
         ("tiny-task", "did you mean tiny-tasks"),
         ("./nowhere", "./nowhere: there is no such folder."),
         ("nobody/nothing", "nobody/nothing can't be loaded"),
-        ("m" * 300, "known ones is like it."),
+        ("m" * 300, "unknown model 'mmm"),
     ],
 )
 def test_an_unknown_model_is_refused_with_the_nearest(discover, file, model, words):
@@ -388,6 +388,11 @@ def test_a_folder_name_that_the_system_refuses_is_refused(discover, file):
     said = discover(file(*pairs()), "--out", "o" * 300)
     assert said.startswith("can't use oooo")
     assert said.endswith("File name too long; choose another folder with --out.")
+
+
+@pytest.mark.parametrize("command", [["show"], ["export", "--format", "svg"], ["task", "check"]])
+def test_a_file_name_that_the_system_refuses_is_refused(refused, command):
+    assert refused(*command, "x" * 300).endswith("xxx: File name too long.")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -345,7 +345,8 @@ def test_decisions_within_the_noise_are_counted(settings, whole):
     assert on_the_border.record["within_noise"] >= 1
 
 
-def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(settings, tmp_path, monkeypatch):
+def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(settings, killed, monkeypatch):
+    folder = killed(0)  # of a run that had taken 1,000 seconds
     synced, checkpoints, now = [], [], [0.0]
     sync, checkpoint, append = TraceWriter.sync, RunFolder.checkpoint, TraceWriter.append
 
@@ -353,17 +354,25 @@ def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(sett
         now[0] += 8.0
         append(self, decision)
 
+    def counting_sync(self):
+        synced.append(len(read_trace(folder / "trace.jsonl")))
+        sync(self)
+
+    def timed_checkpoint(self, seconds):
+        assert seconds == 1000 + now[0]
+        checkpoints.append(now[0])
+        checkpoint(self, seconds)
+
     monkeypatch.setattr(acdc.discovery.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(TraceWriter, "append", slow)
-    monkeypatch.setattr(TraceWriter, "sync", lambda self: synced.append(len(read_trace(path))) or sync(self))
-    monkeypatch.setattr(RunFolder, "checkpoint", lambda self, s: checkpoints.append(now[0]) or checkpoint(self, s))
-    path = tmp_path / "run" / "trace.jsonl"
-    run = discover(**settings, out=tmp_path / "run")
+    monkeypatch.setattr(TraceWriter, "sync", counting_sync)
+    monkeypatch.setattr(RunFolder, "checkpoint", timed_checkpoint)
+    run = discover(**settings, out=folder, resume=True)
     slots = [decision.edge.partition("->")[2] for decision in run.decisions]
     starts = [i + 1 for i in range(len(slots)) if i == 0 or slots[i] != slots[i - 1]]
     assert set(starts) <= set(synced)
     assert max(b - a for a, b in zip([0.0, *checkpoints], [*checkpoints, now[0]], strict=True)) < 30 + 8
-    assert run.record["seconds"] == now[0]
+    assert run.record["seconds"] == 1000 + now[0]
 
 
 def test_an_existing_folder_is_refused(settings, tmp_path):

@@ -122,6 +122,21 @@ def test_a_bridge_that_says_something_else_than_the_model_is_found(monkeypatch):
     assert found["difference"] > found["tolerance"]
 
 
+def test_an_ablation_that_does_nothing_is_found(monkeypatch):
+    import acdc.engine.selfcheck as module
+
+    run = module.run_patched
+    monkeypatch.setattr(
+        module,
+        "run_patched",
+        lambda model, graph, tokens, inputs, kept, ablated, **more: run(
+            model, graph, tokens, inputs, torch.ones_like(kept), ablated, **more
+        ),
+    )
+    found = refusal()
+    assert found["difference"] < found["tolerance"] < found["ablated"]
+
+
 def test_slots_without_effect_are_found():
     model = gpt2()
     with torch.no_grad():

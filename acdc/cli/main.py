@@ -60,6 +60,10 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"acdc: {error.format_message()}", err=True)
         sys.exit(EXIT_ERROR)
+    except OSError as error:  # what the system refuses, e.g. a name that is too long
+        where = "" if error.filename is None else f"{error.filename}: "
+        click.echo(f"acdc: {where}{error.strerror or error}.", err=True)
+        sys.exit(EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt):
         click.echo("acdc: interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from acdc.bundled import bundled_models
-from acdc.errors import ModelError, SettingsError, UnknownNameError, first_line
-from acdc.memory import is_out_of_memory
-from acdc.models.toy import is_toy_folder, open_toy_folder
+from acdc.errors import ModelError, SettingsError, UnknownNameError
+from acdc.models.toy import first_line, is_toy_folder, open_toy_folder
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+#: What torch says on a CPU, where it raises a plain RuntimeError: on Linux, and on Windows.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 #: Gives the model's own logits, ``[1, pos]`` ids to ``[1, pos, n_outputs]``.
@@ -184,6 +185,13 @@ def load_tokenizer(location: str) -> Any:
             return AutoTokenizer.from_pretrained(location, trust_remote_code=False)
     except Exception as error:
         raise ModelError(f"{location}: no tokenizer can be loaded from there: {first_line(error)}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out, on whatever device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in _OUT_OF_MEMORY)
 
 
 def _may_have_tokenizer(location: Path) -> bool:

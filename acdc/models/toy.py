@@ -14,9 +14,15 @@ from typing import Any
 
 import torch
 
-from acdc.errors import ModelError, first_line
+from acdc.errors import ModelError
 
 _FILES = ("config.json", "model.safetensors")
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says of an error, as the end of a sentence of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 
 def is_toy_folder(folder: Path) -> bool:

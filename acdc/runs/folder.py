@@ -8,10 +8,12 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.errors import RunFolderError
-from acdc.files import PARTS, atomic_write
+from acdc.files import atomic_write
 from acdc.runs.trace import TraceWriter
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
+#: Names of files that :func:`atomic_write` is still writing.
+PARTS = ".*.part"
 #: Parts of the record that must be equal for a run to go on.
 IDENTITY = ("request", "hashes")
 

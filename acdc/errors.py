@@ -11,6 +11,9 @@ import difflib
 from collections.abc import Iterable
 
 
+_MOST_LISTED = 20
+
+
 class AcdcError(Exception):
     """Base of all errors that acdc raises on purpose."""
 
@@ -21,7 +24,8 @@ class UnknownNameError(AcdcError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
+        listed = ", ".join(known[:_MOST_LISTED]) + (" and more" if len(known) > _MOST_LISTED else "")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}."
         super().__init__(f"unknown {kind} {name!r}: {hint}")
         self.nearest = near
 

@@ -119,7 +119,7 @@ def find_task(name: str | Path | Task) -> Task:
     from acdc.promptfile import SUFFIXES, FileTask
 
     path = Path(name)
-    if path.suffix in SUFFIXES or path.is_file():
+    if path.suffix in SUFFIXES or _is_file(path):
         if path.suffix not in SUFFIXES:
             raise PromptError(f"{path}: a task file ends in {' or '.join(SUFFIXES)}.")
         return FileTask(path)
@@ -130,3 +130,11 @@ def find_task(name: str | Path | Task) -> Task:
             except Exception as error:
                 raise AcdcError(f"task {name!r} ({point.value}) doesn't load: {error}") from error
     raise UnknownNameError("task", str(name), task_names())
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; no name is too long to ask."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

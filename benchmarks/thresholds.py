@@ -1,0 +1,124 @@
+"""What a threshold costs and gives: a run for each of a range of them, a table and plots.
+
+    python benchmarks/thresholds.py ioi --model tiny-tasks --n 10 --out sweep
+
+Needs matplotlib (the extra ``benchmarks``). Interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from roc import check_reference, step_area
+from sweep import Row, sweep
+from sweep_plots import check_matplotlib, draw
+from tqdm import tqdm
+
+from acdc.circuit import Circuit
+from acdc.cli.discover import discover as discover_command
+from acdc.cli.main import EXIT_ERROR, EXIT_INTERRUPTED
+from acdc.errors import AcdcError, SettingsError
+from acdc.graph import Graph
+from acdc.loading import load_model
+from acdc.task import find_task
+
+#: For a metric in nats: from circuits of nearly nothing to circuits of much of a model.
+DEFAULT = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,1"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--thresholds", default=DEFAULT, help="Numbers above 0, with commas between them.  [default: 13 from 0.0001 to 1]"
+)
+@click.option("--reference", type=click.Path(path_type=Path), help="Circuit file to compare every circuit with.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write, or to go on with.")
+def command(thresholds: str, reference: Path | None, out: Path, task: str, model: str, **asked: Any) -> None:
+    """Find the circuit for TASK at each of a range of thresholds.
+
+    Writes a run folder for each, thresholds.csv and plots. An interrupted sweep goes on with
+    the same command; runs that ended aren't repeated.
+    """
+    check_matplotlib()
+    values = parse_thresholds(thresholds)
+    found_task = find_task(task)
+    known = None if reference is None else Circuit.load(reference)
+    opened = load_model(model, device=asked.pop("device"), dtype=asked.pop("dtype"))
+    if known is not None:
+        check_reference(known, Graph(replace(opened.graph_config, split_input=asked["split_input"])))
+    rows = []
+    with tqdm(total=len(values), unit="run", dynamic_ncols=True) as bar:
+        for row in sweep(opened, found_task, values, out, reference=known, **asked):
+            rows.append(row)
+            bar.set_postfix_str(f"threshold {row.threshold:g}: {row.edges_kept} edges", refresh=False)
+            bar.update()
+    _print_table(rows)
+    click.echo(out / "thresholds.csv")
+    for path in draw(rows, f"{found_task.name} on {opened.name}", out):
+        click.echo(path)
+
+
+# The other words are those of ``acdc discover``, so that the two can't drift apart.
+command.params += [option for option in discover_command.params if option.name not in ("threshold", "out", "resume")]
+
+
+def parse_thresholds(text: str) -> list[float]:
+    """Thresholds from a list with commas, each once, the largest (the quickest run) first.
+
+    Raises:
+        SettingsError: there is none, or one isn't a number above 0.
+    """
+    values = set()
+    for word in text.split(","):
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise SettingsError(f"--thresholds takes numbers above 0 with commas between them, got {word.strip()!r}.")
+        values.add(value)
+    return sorted(values, reverse=True)
+
+
+def _print_table(rows: list[Row]) -> None:
+    """The columns that matter most, for the terminal."""
+    from rich.table import Table
+
+    from acdc.cli.tables import console
+
+    columns = ["threshold", "edges_kept", "kl_used", "kl_held_out", "logit_difference_used", "accuracy_used", "seconds"]
+    if rows[0].recall is not None:
+        columns += ["precision", "recall", "false_positive_rate"]
+    table = Table()
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in rows:
+        values = [getattr(row, column) for column in columns]
+        table.add_row(*("" if value is None else f"{value:.4g}" for value in values))
+    console().print(table)
+    if rows[0].recall is not None:
+        area = step_area((row.false_positive_rate or 0.0, row.recall or 0.0) for row in rows)
+        click.echo(f"area under the ROC curve, by the ACDC paper's step rule: {area:.3f}")
+
+
+def main() -> None:
+    """Run the command; errors are one sentence and exit code 2, as those of ``acdc``."""
+    try:
+        command(standalone_mode=False)
+    except AcdcError as error:
+        click.echo(f"thresholds: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+    except click.ClickException as error:
+        click.echo(f"thresholds: {error.format_message()}", err=True)
+        sys.exit(EXIT_ERROR)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("thresholds: interrupted; the same command goes on.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from acdc.files import atomic_write
 FORMATS = ("png", "svg")
 #: Told apart by colour-blind readers (Okabe and Ito), and by their markers in grey.
 _USED = {"color": "#0072B2", "marker": "o", "label": "prompts used"}
-_HELD_OUT = {"color": "#D55E00", "marker": "s", "label": "held-out prompts"}
+_HELD_OUT = {"color": "#D55E00", "marker": "s", "label": "held out"}
 _LEVEL = {"linestyle": "--", "linewidth": 1.0}
 _STYLE = {
     "font.size": 8,
@@ -91,7 +91,7 @@ def _edges(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def _kl(axes: Any, rows: Sequence[Row]) -> None:
-    _against_edges(axes, rows, "kl", "kl_ablated", "every edge ablated")
+    _against_edges(axes, rows, "kl", "kl_ablated", "no edge left")
     axes.set_yscale("log")
     axes.set_ylabel("KL(model || circuit) in nats")
 
@@ -126,12 +126,12 @@ def _against_edges(axes: Any, rows: Sequence[Row], values: str, level: str, leve
         if getattr(rows[0], f"{values}_{prompts}") is None:
             continue
         points = sorted(zip(_column(rows, "edges_kept"), _column(rows, f"{values}_{prompts}"), strict=True))
-        axes.plot(*zip(*points, strict=True), **style)
+        axes.plot(*zip(*points, strict=True), **{**style, "label": f"circuit, {style['label']}"})
         height = getattr(rows[0], f"{level}_{prompts}")
         axes.axhline(height, color=style["color"], label=f"{level_name}, {style['label']}", **_LEVEL)
     _counts(axes, "x", _column(rows, "edges_kept"))
     axes.set_xlabel(f"edges kept (of {rows[0].edges_all:,})")
-    axes.legend(fontsize=7)
+    axes.figure.legend(loc="outside lower center", ncols=2, fontsize=6.5)  # inside it would cover a level
 
 
 def _counts(axes: Any, which: str, counts: Sequence[float]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -12,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
-from acdc.engine.reference import ReferenceEngine
+from acdc.engine.base import Engine
+from acdc.engine.choice import check_engine, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import AcdcWarning, NumericsError, PromptError
+from acdc.errors import AcdcWarning, MemoryLimitError, NumericsError, PromptError, SettingsError
 from acdc.evaluation import Behaviour, behaviour, evaluate
+from acdc.graph import Graph
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -27,12 +26,11 @@ from acdc.metrics import find_metric
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
 from acdc.runs.folder import RunFolder, check_free
+from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
 from acdc.task import Split, Task, find_task
 
-#: The record is written at least this often; the trace at every decision.
-CHECKPOINT_SECONDS = 30.0
 #: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
 POOR_ACCURACY = 0.75
 
@@ -50,6 +48,7 @@ def discover(
     seed: int = 0,
     corruption: str | None = None,
     split_input: bool = False,
+    engine: str = "fast",
     device: str | None = None,
     dtype: str | None = None,
     out: str | Path | None = None,
@@ -71,6 +70,8 @@ def discover(
         seed: of the prompts and of the random order.
         corruption: one of the task's; by default its first.
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        engine: ``fast``, or ``reference``, which runs the whole model for every edge; both
+            make the same decisions.
         device: see :func:`acdc.load_model`; not for a model that is open already.
         dtype: likewise.
         out: folder to write; by default nothing is written.
@@ -82,8 +83,12 @@ def discover(
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
     settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
+    settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
     measure = find_metric(metric)
     check_ablation(ablation)
+    check_engine(engine)
+    if isinstance(model, Model) and (device or dtype):
+        raise SettingsError("the model is open already; give device and dtype to load_model.")
     announce = announce or _silent
     found_task = find_task(task)
     path = None if out is None else Path(out)
@@ -91,10 +96,13 @@ def discover(
         check_free(path, resume=resume)
     with memory_errors():
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
-        prompts = _prompts(opened, found_task, n, seed, "train", corruption)
-        measure.check(prompts)
-        setting = prepare(opened, prompts, ablation=ablation, split_input=split_input)
-        engine = ReferenceEngine(setting, measure)
+
+        def setting_for(split: Split, n: int | None) -> Setting:
+            prompts = _prompts(opened, found_task, n, seed, split, corruption)
+            measure.check(prompts)
+            return prepare(opened, prompts, ablation=ablation, split_input=split_input)
+
+        setting = setting_for("train", n)
         request = {
             "task": found_task.name,
             "model": opened.name,
@@ -104,63 +112,71 @@ def discover(
             "ablation": ablation,
             "order": order,
             "gates": gates,
-            "n": len(prompts),
+            "n": len(setting.prompts),
             "seed": seed,
             "corruption": corruption or next(iter(found_task.corruptions)),
             "split_input": split_input,
             "device": str(opened.device),
             "dtype": str(opened.dtype).removeprefix("torch."),
         }
-        record: dict[str, Any] = {
-            "format": 1,
-            "status": "running",
-            "request": request,
-            "hashes": {"model": opened.weights_sha256, "data": prompts.sha256()},
-            "versions": versions(),
-            "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
-            "left_out": dict(prompts.left_out),
-            "noise_floor": engine.noise_floor(),
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "seconds": 0.0,
-        }
+        runner = make_engine(engine, setting, measure)
+        record = _new_record(request, setting, runner)
         _introduce(setting, record, announce)
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         folder = None if path is None else RunFolder(path, record, resume=resume)
-        if folder is not None and folder.finished:
-            announce(f"the run in {folder.path} is finished already")
-            return Run.load(folder.path)
         if folder is not None:
+            if folder.finished:
+                announce(f"the run in {folder.path} is finished already")
+                return Run.load(folder.path)
             record = folder.record
             if folder.resumed:
                 announce(f"going on after {len(folder.trace.past)} decisions in {folder.path}")
-        past = [] if folder is None else folder.trace.past
-        pruner = Acdc(engine, settings, attribution=attribution, past=past)
-        decisions = _prune(pruner, metric, folder, record, past, progress)
-        circuit = _circuit(setting, pruner, request, engine)
-        used, held_out = evaluate(setting, circuit.in_graph), None
-        try:
-            others = _prompts(opened, found_task, len(prompts), seed, "test", corruption)
-            other_setting = prepare(opened, others, ablation=ablation, split_input=split_input)
-            held_out = evaluate(other_setting, circuit.in_graph)
-        except (PromptError, NumericsError) as error:
-            announce(f"no result on held-out prompts: {error}")
-        record.update(
-            status="finished",
-            tried=pruner.n_tried,
-            kept=pruner.n_kept,
-            in_circuit=circuit.n_edges,
-            within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
-            last_metric=decisions[-1].before if decisions[-1].kept else decisions[-1].after,
-            results={
-                "used": asdict(used),
-                "held_out": None if held_out is None else asdict(held_out),
-            },
-            usual_metric=found_task.metric,
-            peak_memory_bytes=peak_memory_bytes(),
-        )
+        pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
+        decisions = run_pruner(pruner, metric, folder, record, progress=progress)
+        circuit = _circuit(setting.graph, pruner, request, runner)
+        if folder is not None:
+            folder.write_circuit(circuit)  # what is found is safe before anything else can fail
+        used = evaluate(setting, circuit.in_graph)
+        n_used = len(setting.prompts)
+        del setting, runner, pruner.engine  # the held-out prompts need as much memory again
+    try:
+        with memory_errors():
+            held_out = evaluate(setting_for("test", n_used), circuit.in_graph)
+    except (PromptError, NumericsError, MemoryLimitError) as error:
+        announce(f"no result on held-out prompts: {error}")
+        held_out = None
+    last = decisions[-1]
+    record.update(
+        status="finished",
+        tried=pruner.n_tried,
+        kept=pruner.n_kept,
+        in_circuit=circuit.n_edges,
+        within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
+        last_metric=last.before if last.kept else last.after,
+        results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
+        usual_metric=found_task.metric,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
     if folder is not None:
-        folder.finish(circuit)
+        folder.write_record()
     return Run(circuit, decisions, record, path)
+
+
+def _new_record(request: dict[str, Any], setting: Setting, engine: Engine) -> dict[str, Any]:
+    """What ``run.json`` says of a run that begins."""
+    return {
+        "format": 1,
+        "status": "running",
+        "request": request,
+        "engine": engine.name,
+        "hashes": {"model": setting.model.sha256, "data": setting.prompts.sha256()},
+        "versions": versions(),
+        "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
+        "left_out": dict(setting.prompts.left_out),
+        "noise_floor": engine.noise_floor(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+    }
 
 
 def _silent(line: str) -> None:
@@ -215,54 +231,9 @@ def _warn(message: str) -> None:
     warnings.warn(message, AcdcWarning, stacklevel=4)
 
 
-def _prune(
-    pruner: Acdc,
-    metric: str,
-    folder: RunFolder | None,
-    record: dict[str, Any],
-    past: Sequence[Decision],
-    progress: bool,
-) -> list[Decision]:
-    """Run the pruner to its end, with a bar and checkpoints."""
-    decisions = list(past)
-    started = saved = time.monotonic()
-    earlier = record["seconds"]
-    bar = tqdm(
-        total=pruner.engine.graph.n_edges,
-        unit="edge",
-        disable=not progress,
-        dynamic_ncols=True,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # in a log file, a line every ten seconds is enough
-    )
-    slot = ""
-    try:
-        for decision in pruner.decisions():
-            decisions.append(decision)
-            at = decision.before if decision.kept else decision.after
-            bar.set_postfix_str(f"tried {pruner.n_tried}, kept {pruner.n_kept}, {metric} {at:.4g}", refresh=False)
-            bar.update(pruner.n_settled - bar.n)
-            if folder is None:
-                continue
-            folder.trace.append(decision)
-            if decision.edge.partition("->")[2] != slot:
-                slot = decision.edge.partition("->")[2]
-                folder.trace.sync()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                saved = time.monotonic()
-                folder.checkpoint(earlier + saved - started)
-        bar.update(pruner.n_settled - bar.n)
-    finally:
-        bar.close()
-        record["seconds"] = earlier + time.monotonic() - started
-        if folder is not None:
-            folder.checkpoint(record["seconds"])
-            folder.trace.close()
-    return decisions
-
-
-def _circuit(setting: Setting, pruner: Acdc, request: dict[str, Any], engine: ReferenceEngine) -> Circuit:
+def _circuit(graph: Graph, pruner: Acdc, request: dict[str, Any], engine: Engine) -> Circuit:
     """The kept edges that lie on a path from the input to the logits."""
-    in_graph = setting.graph.on_path(pruner.kept)
+    in_graph = graph.on_path(pruner.kept)
     fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
     found = Provenance(
         **{name: request[name] for name in fields},
@@ -270,7 +241,7 @@ def _circuit(setting: Setting, pruner: Acdc, request: dict[str, Any], engine: Re
         metric_circuit=engine.metric_of(in_graph),
         metric_ablated=engine.metric_of(np.zeros_like(in_graph)),
     )
-    return Circuit(setting.graph, in_graph, pruner.scores, found)
+    return Circuit(graph, in_graph, pruner.scores, found)
 
 
 def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:

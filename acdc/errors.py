@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 _MOST_LISTED = 20
 
@@ -55,6 +56,14 @@ class RunFolderError(AcdcError):
 
 class MemoryLimitError(AcdcError):
     """Out of memory; says what to lower."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run; the decisions so far are in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"the decisions so far are in {folder}")
+        self.folder = folder
 
 
 class AcdcWarning(UserWarning):

@@ -66,11 +66,16 @@ PARALLEL = {"gpt-j", "gpt-neox-parallel", "phi", "falcon"}
 
 
 def random_model(family: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> tf.PreTrainedModel:
-    """A model of the family with every parameter random, norms and biases too, so that errors show."""
+    """A model of the family with random weights."""
     torch.manual_seed(seed)
-    model = tf.AutoModelForCausalLM.from_config(CONFIGS[family](), attn_implementation="eager").eval().to(dtype)
+    model = tf.AutoModelForCausalLM.from_config(CONFIGS[family](), attn_implementation="eager").to(dtype)
+    return random_weights(model, seed)
+
+
+def random_weights(model: tf.PreTrainedModel, seed: int = 0) -> tf.PreTrainedModel:
+    """Make every parameter random, norms and biases too, so that errors show."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.15 * torch.randn(parameter.shape, generator=generator, dtype=dtype)
-    return model
+            parameter += 0.15 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return model.eval()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from acdc.errors import RunInterrupted
+
 
 @click.command()
 @click.argument("task")
@@ -25,6 +27,9 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
+@click.option(
+    "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
+)
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD]")
@@ -41,6 +46,7 @@ def discover(
     seed: int,
     corruption: str | None,
     split_input: bool,
+    engine: str,
     device: str | None,
     dtype: str | None,
     out: Path | None,
@@ -54,8 +60,6 @@ def discover(
 
     def say(line: str) -> None:
         click.echo(line, err=True)
-
-    from acdc.runs.folder import RECORD
 
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
@@ -73,18 +77,17 @@ def discover(
             seed=seed,
             corruption=corruption,
             split_input=split_input,
+            engine=engine,
             device=device,
             dtype=dtype,
             out=folder,
             resume=resume,
             announce=say,
         )
-    except KeyboardInterrupt:
-        if (folder / RECORD).is_file():
-            again = shlex.join(["acdc", *sys.argv[1:]] + ([] if resume else ["--resume"]))
-            say(f"\ninterrupted; all decisions are in {folder}. Go on with: {again}")
-            sys.exit(130)
-        raise
+    except RunInterrupted as interrupt:
+        again = shlex.join(["acdc", *sys.argv[1:]] + ([] if resume else ["--resume"]))
+        say(f"\ninterrupted; all decisions are in {interrupt.folder}. Go on with: {again}")
+        sys.exit(130)
     from acdc.cli.tables import print_summary
     from acdc.export import export_circuit
 

@@ -18,6 +18,11 @@ class Engine(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """As users write it."""
+        ...
+
+    @property
     def graph(self) -> Graph:
         """The graph whose edges are removed."""
         ...
@@ -37,8 +42,10 @@ class Engine(Protocol):
     def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
         """The metric after removing the first group, the first two, and so on.
 
-        Nothing is committed. The caller may stop early; an engine that computes ahead
-        does so in batches and throws the rest away.
+        Slots are visited from the output back, as
+        :func:`acdc.methods.acdc.visiting_order` gives them: nothing in front of the slot has
+        lost an edge yet. Nothing is committed. The caller may stop early; an engine that
+        computes ahead does so in batches and throws the rest away.
 
         Args:
             groups: edge numbers, all into one slot.

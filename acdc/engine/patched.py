@@ -27,7 +27,6 @@ def run_patched(
     kept: Tensor,
     ablated: Tensor,
     *,
-    backwards: bool = False,
     edit: Edit | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the model with some edges ablated.
@@ -39,7 +38,6 @@ def run_patched(
         inputs: what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
         kept: ``[n_edges]`` bool, the edges that carry current values.
         ablated: what removed edges carry, ``[n_sources, batch, pos, d_model]``.
-        backwards: add the parents in opposite order; equal but for rounding.
         edit: sees, and may replace, the input of every slot.
 
     Returns:
@@ -54,8 +52,6 @@ def run_patched(
         n = slots[0].n_parents
         keep = torch.stack([kept[slot.edges] for slot in slots]).to(inputs)  # [slot, parent]
         current, other = torch.stack(written[:n]), ablated[:n]  # [parent, batch, pos, d_model]
-        if backwards:
-            keep, current, other = keep.flip(1), current.flip(0), other.flip(0)
         total = torch.tensordot(keep, current, 1) + torch.tensordot(1 - keep, other, 1) + constant
         return total if edit is None else edit(slots, total)
 

@@ -30,6 +30,9 @@ class ReferenceEngine:
         self.measure = measure
         self.kept = np.ones(setting.graph.n_edges, dtype=bool)
 
+    #: As users write it.
+    name = "reference"
+
     @property
     def graph(self) -> Graph:
         """The graph whose edges are removed."""
@@ -63,32 +66,41 @@ class ReferenceEngine:
         """
         return self._mean(self.logits(kept))
 
-    def logits(self, kept: np.ndarray, *, backwards: bool = False) -> Tensor:
-        """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64."""
+    def logits(self, kept: np.ndarray, *, inputs: Tensor | None = None) -> Tensor:
+        """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
+
+        Args:
+            kept: ``[n_edges]`` bool.
+            inputs: in place of what the input nodes write, like ``setting.inputs``.
+        """
         setting = self.setting
         with torch.no_grad():
             _, residual = run_patched(
                 setting.model,
                 setting.graph,
                 setting.tokens,
-                setting.inputs,
+                setting.inputs if inputs is None else inputs,
                 torch.from_numpy(kept),
                 setting.ablated,
-                backwards=backwards,
             )
             return setting.predictions(residual)
 
     def noise_floor(self) -> float:
-        """How far rounding alone moves the metric: the same circuits, summed in two orders.
+        """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.
 
         Three random circuits of half the edges, drawn with a fixed seed; the largest
-        difference counts.
+        difference counts. (The same circuit summed in two orders would say nothing of half
+        precision, where products accumulate in float32 and are rounded once.)
         """
         draws = np.random.default_rng(0)
+        inputs = self.setting.inputs
+        generator = torch.Generator().manual_seed(0)
         differences = []
         for _ in range(3):
             kept = draws.random(self.graph.n_edges) < 0.5
-            differences.append(abs(self.metric_of(kept) - self._mean(self.logits(kept, backwards=True))))
+            noise = torch.randn(inputs.shape, generator=generator).to(inputs)
+            rounded = inputs * (1 + torch.finfo(inputs.dtype).eps * noise)
+            differences.append(abs(self.metric_of(kept) - self._mean(self.logits(kept, inputs=rounded))))
         return max(differences)
 
     def _mean(self, logits: Tensor) -> float:

@@ -45,6 +45,8 @@ class AcdcSettings:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.threshold) and self.threshold >= 0):
             raise SettingsError(f"the threshold must be a number of at least 0, got {self.threshold}.")
+        if self.seed < 0:
+            raise SettingsError(f"the seed must be at least 0, got {self.seed}.")
         check_order(self.order)
 
 

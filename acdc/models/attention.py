@@ -21,7 +21,7 @@ class Rotary:
     """Rotary position embedding (Su et al. 2021, arXiv 2104.09864) of the first ``r`` dimensions.
 
     Attributes:
-        cos, sin: ``[pos, r]``.
+        cos, sin: ``[pos, r]``, or ``[batch, pos, r]`` for positions of each prompt's own.
         interleaved: pairs are neighbours (GPT-J) instead of halves (GPT-NeoX, Llama).
     """
 
@@ -38,7 +38,11 @@ class Rotary:
         else:
             quarter = torch.cat((-turned[..., r // 2 :], turned[..., : r // 2]), -1)
         length = x.shape[-2]
-        return torch.cat((turned * self.cos[:length] + quarter * self.sin[:length], rest), -1)
+        return torch.cat((turned * self.cos[..., :length, :] + quarter * self.sin[..., :length, :], rest), -1)
+
+    def at(self, positions: Tensor) -> Rotary:
+        """The rotation of some positions of each prompt, ``[batch, pos]``."""
+        return Rotary(self.cos[positions], self.sin[positions], self.interleaved)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,32 @@ is read is proved by the self-check when a model is opened.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from acdc.models.attention import Attention, PositionTable, Rotary
+from acdc.models.mlp import read_mlp
 from acdc.models.norms import Norm, read_norm
 
 if TYPE_CHECKING:
     from acdc.models.model import Tokens
+
+
+#: Settings that say where or by what a model was loaded, not what it computes.
+_NOT_IDENTITY = {
+    "_name_or_path",
+    "transformers_version",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+    "device",
+}
+_NOT_IDENTITY |= {"model_name", "tokenizer_name", "n_devices", "original_architecture", "init_weights", "seed"}
 
 
 def _raw(component: Any) -> Any:
@@ -56,9 +72,11 @@ class BridgeReader:
         """Whether learned position embeddings are added to the token embeddings."""
         return self.bridge._modules.get("pos_embed") is not None
 
-    def weights_sha256(self) -> str:
-        """A hash of all parameters, in the order of their names."""
-        digest = hashlib.sha256()
+    def sha256(self) -> str:
+        """A hash of what the model computes with: its configuration and all parameters, in the order of their names."""
+        cfg = self.bridge.original_model.config.to_dict() if self.is_hugging_face else vars(self.bridge.cfg)
+        settings = {name: repr(value) for name, value in cfg.items() if name not in _NOT_IDENTITY}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, parameter in sorted(self.bridge.original_model.named_parameters()):
             digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -92,16 +110,40 @@ class BridgeReader:
         """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
         block = self.blocks[layer]
         module = block.mlp
-        shared_norm = self.parallel and block._modules.get("ln2") is None
-        x = self._norm(layer, "ln1" if shared_norm else "ln2")(x)
+        x = self._mlp_norm(layer)(x)
         if module.name is None:  # OPT: the MLP's parts lie in the block itself
             y = _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
         else:
             y = module(x)
-        y = y[0] if isinstance(y, tuple) else y
-        y = self._norm(layer, "ln2_post")(y)
+        y = self._norm(layer, "ln2_post")(_first(y))
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
+
+    def plain_mlp(self, layer: int) -> Callable[[Tensor], Tensor] | None:
+        """The MLP with its norms as one function of rows, where it's no more than weights and an activation."""
+        block = self.blocks[layer]
+        if block.mlp.name is None:
+            return None
+        plain = read_mlp(block.mlp, lambda x: _first(block.mlp(x)), self.d_model)
+        if plain is None:
+            return None
+        before, after, multiplier = self._mlp_norm(layer), self._norm(layer, "ln2_post"), self._multiplier(layer)
+
+        def run(x: Tensor) -> Tensor:
+            y = after(plain(before(x)))
+            return y if multiplier == 1.0 else multiplier * y
+
+        return run
+
+    def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
+        """``[d_model, n_outputs]`` and its bias, where the logits are no more than that."""
+        module = _raw(self.bridge.unembed)
+        weight, bias = module.weight.detach().T, getattr(module, "bias", None)
+        probe = torch.randn(4, self.d_model, generator=torch.Generator().manual_seed(0)).to(weight) * 10
+        plain = probe @ weight if bias is None else probe @ weight + bias
+        with torch.no_grad():
+            is_plain = torch.allclose(self.unembed(probe), plain, rtol=1e-4, atol=1e-4)
+        return (weight, bias) if is_plain else None
 
     def final_norm(self) -> Norm:
         """The norm in front of the unembedding."""
@@ -189,6 +231,10 @@ class BridgeReader:
             self._norms[key] = read_norm(module, self.d_model, f"blocks.{layer}.{name}")
         return self._norms[key]
 
+    def _mlp_norm(self, layer: int) -> Norm:
+        shared = self.parallel and self.blocks[layer]._modules.get("ln2") is None
+        return self._norm(layer, "ln1" if shared else "ln2")
+
     def _multiplier(self, layer: int) -> float:
         return float(getattr(self.blocks[layer], "residual_contribution_scale", 1.0))
 
@@ -202,6 +248,11 @@ class BridgeReader:
         with torch.no_grad():
             logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
         return logits, {name: cache[name] for name in known}
+
+
+def _first(output: Any) -> Tensor:
+    """Some modules give a tuple whose first entry is the output."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _score_scale(own: nn.Module, d_head: int) -> float:

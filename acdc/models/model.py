@@ -7,6 +7,7 @@ which hooks on a whole model can't give on every architecture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,9 +103,9 @@ class Model:
         return self.attention[0].W_Q.dtype
 
     @cached_property
-    def weights_sha256(self) -> str:
-        """A hash of all parameters."""
-        return self._reader.weights_sha256()
+    def sha256(self) -> str:
+        """A hash of configuration and parameters."""
+        return self._reader.sha256()
 
     def check_split_input(self) -> None:
         """Raise :class:`SettingsError` if the input can't be split into token and position embeddings."""
@@ -153,6 +154,14 @@ class Model:
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
         return self._reader.mlp(layer, x)
+
+    def plain_mlp(self, layer: int) -> Callable[[Tensor], Tensor] | None:
+        """The same as a function of ``[row, d_model]``, where the MLP is no more than weights and an activation."""
+        return self._reader.plain_mlp(layer)
+
+    def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
+        """``[d_model, n_outputs]`` and its bias, where logits are no more than that behind the final norm."""
+        return self._reader.unembedding()
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``."""

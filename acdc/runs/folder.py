@@ -89,10 +89,9 @@ class RunFolder:
         self.record["seconds"] = seconds
         self.write_record()
 
-    def finish(self, circuit: Circuit) -> None:
-        """Write the circuit and, once that is safe, the record that says so."""
+    def write_circuit(self, circuit: Circuit) -> None:
+        """Write ``circuit.json``."""
         circuit.save(self.path / CIRCUIT)
-        self.write_record()
 
     def write_record(self) -> None:
         """Write ``run.json`` as it stands."""

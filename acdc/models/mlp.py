@@ -1,0 +1,82 @@
+"""An MLP as its weights and activation, where its module is no more than that.
+
+Like norms, it is read by trying: the module is compared with the plain formula on random
+vectors, so that no list of class names decides. What matches runs with fused kernels;
+anything else (mixtures of experts, extra norms) runs through its own module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
+    partial(F.gelu, approximate="tanh"),
+    F.gelu,
+    F.relu,
+    F.silu,
+)
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+@dataclass(frozen=True)
+class PlainMlp:
+    """``act(x W_in + b_in) W_out + b_out``, or with a gate ``(act(x W_gate) * (x W_in)) W_out``.
+
+    Attributes:
+        W_in, W_gate: ``[d_model, d_mlp]``. W_out: ``[d_mlp, d_model]``.
+        b_in: ``[d_mlp]``. b_out: ``[d_model]``.
+        activation: what is between.
+    """
+
+    W_in: Tensor
+    W_out: Tensor
+    b_in: Tensor | None
+    b_out: Tensor | None
+    W_gate: Tensor | None
+    activation: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run it on normed inputs, ``[rows, d_model]`` to the same."""
+        inner = _affine(x, self.W_in, self.b_in)
+        gated = self.activation(inner) if self.W_gate is None else self.activation(x @ self.W_gate).mul_(inner)
+        return _affine(gated, self.W_out, self.b_out)
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+
+
+def read_mlp(bridge: Any, run: Callable[[Tensor], Tensor], d_model: int) -> PlainMlp | None:
+    """Read an MLP's weights and prove that the formula reproduces it.
+
+    Args:
+        bridge: the MLP's bridge component.
+        run: the module itself, on ``[batch, pos, d_model]`` normed inputs.
+        d_model: width of the residual stream.
+
+    Returns:
+        The MLP, or ``None`` where it is something else.
+    """
+    try:
+        weights = {name: getattr(bridge, name, None) for name in ("W_in", "W_out", "W_gate", "b_in", "b_out")}
+    except (AttributeError, NotImplementedError):
+        return None
+    W_in, W_out = weights.pop("W_in"), weights.pop("W_out")
+    if W_in is None or W_out is None or W_in.dim() != 2:
+        return None
+    probe = torch.randn(1, 8, d_model, generator=torch.Generator().manual_seed(0)).to(W_in)
+    with torch.no_grad():
+        expected = run(probe)[0]
+        for activation in _ACTIVATIONS:
+            candidate = PlainMlp(W_in, W_out, weights["b_in"], weights["b_out"], weights["W_gate"], activation)
+            tolerance = _TOLERANCE[W_in.dtype]
+            if torch.allclose(candidate(probe[0]), expected, rtol=tolerance, atol=tolerance):
+                return candidate
+    return None

@@ -1,0 +1,156 @@
+"""The fast engine makes the reference's decisions: drawn models, prompts and options, in float64.
+
+``ACDC_CASES=2000 scripts/test tests/test_fast.py`` draws more.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from families import random_weights
+from tiny import save_toy
+
+import acdc
+from acdc.engine.fast import FastEngine
+from acdc.engine.reference import ReferenceEngine
+from acdc.engine.setting import prepare
+from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.metrics import METRICS
+from acdc.prompts import PromptSet, TokenPair
+
+CASES = int(os.environ.get("ACDC_CASES", "200"))
+VOCABULARY = 30
+
+
+def gpt2_config(layers, heads):
+    """A small GPT-2."""
+    shape = {"n_embd": 16, "n_layer": layers, "n_head": heads, "n_positions": 16, "vocab_size": VOCABULARY}
+    return tf.GPT2Config(**shape, bos_token_id=0, eos_token_id=0)
+
+
+def draw_model(draws, tmp_path):
+    """A random small model of a drawn architecture and shape."""
+    kind = draws.choice(["gpt2", "neox", "llama", "gemma2", "attention-only", "bidirectional"])
+    layers, heads = int(draws.integers(1, 4)), int(draws.choice([1, 2, 4]))
+    if kind in ("attention-only", "bidirectional"):
+        own = {"n_layers": layers, "n_heads": heads, "d_vocab": VOCABULARY, "d_vocab_out": VOCABULARY}
+        if kind == "bidirectional":
+            own |= {"attention_dir": "bidirectional", "attn_only": False, "d_mlp": 12, "act_fn": "relu"}
+        folder = save_toy(tmp_path / "model", int(draws.integers(1000)), **own)
+        return kind, acdc.load_model(folder, dtype="float64")
+    shape = {
+        "hidden_size": 16,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 24,
+        "max_position_embeddings": 16,
+        "vocab_size": VOCABULARY,
+    }
+    groups = {"num_key_value_heads": int(draws.choice([g for g in (1, 2, 4) if heads % g == 0]))}
+    if kind == "gpt2":
+        config = gpt2_config(layers, heads)
+    elif kind == "neox":
+        config = tf.GPTNeoXConfig(**shape)
+    elif kind == "llama":
+        config = tf.LlamaConfig(**shape, **groups)
+    else:
+        config = tf.Gemma2Config(
+            **shape, **groups, head_dim=4, sliding_window=3, attn_logit_softcapping=2.0, final_logit_softcapping=3.0
+        )
+    model = tf.AutoModelForCausalLM.from_config(config, attn_implementation="eager").double()
+    return kind, acdc.load_model(random_weights(model, int(draws.integers(1000))))
+
+
+def draw_prompts(draws):
+    """Pairs of unequal length, with one or several answer positions each."""
+    pairs = []
+    for _ in range(int(draws.integers(1, 5))):
+        length = int(draws.integers(2, 9))
+        clean, corrupted = (tuple(draws.integers(VOCABULARY, size=length).tolist()) for _ in range(2))
+        n = int(draws.integers(1, min(3, length) + 1))
+        positions = tuple(sorted(draws.choice(length, size=n, replace=False).tolist()))
+        right, wrong = (
+            tuple(tuple(draws.integers(VOCABULARY, size=int(draws.integers(1, 3))).tolist()) for _ in positions)
+            for _ in range(2)
+        )
+        pairs.append(TokenPair(clean, corrupted, positions, right, wrong))
+    return PromptSet(tuple(pairs), "drawn")
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_the_fast_engine_makes_the_references_decisions(block, tmp_path):
+    cases = CASES // 10
+    for case in range(cases):
+        draws = np.random.default_rng([block, case])
+        if case % 4 == 0:  # opening a model costs more than a run
+            folder = tmp_path / str(case)
+            folder.mkdir()
+            kind, model = draw_model(draws, folder)
+        metric = METRICS[str(draws.choice(list(METRICS)))]
+        options = {
+            "order": str(draws.choice(["default", "increasing", "random"])),
+            "gates": bool(draws.random() < 0.3),
+            "seed": case,
+        }
+        ablation = str(draws.choice(["corrupted", "zero", "mean"]))
+        split = kind in ("gpt2", "attention-only", "bidirectional") and bool(draws.random() < 0.3)
+        setting = prepare(model, draw_prompts(draws), ablation=ablation, split_input=split)
+        reference = ReferenceEngine(setting, metric)
+        worst = abs(reference.metric_of(~reference.kept)) + 1e-6
+        # From keep-all (an effect is hardly ever exactly 0) to keep-none.
+        threshold = worst * float(draws.choice([0.0, 1e-4, 1e-3, 1e-2, 0.1, 100.0]))
+        settings = AcdcSettings(threshold, **options)
+        slow, quick = Acdc(reference, settings), Acdc(FastEngine(setting, metric), settings)
+        expected, found = list(slow.decisions()), list(quick.decisions())
+        what = (block, case, kind, metric.name, ablation, options, split, threshold)
+        # An effect of exactly the threshold may fall either way by rounding; with a threshold
+        # of 0 that is every edge that does nothing.
+        near = [abs(d.after - d.before - threshold) < 1e-9 * worst for d in expected]
+        if any(near):
+            first = near.index(True)
+            expected, found = expected[:first], found[:first]
+        else:
+            assert np.array_equal(slow.kept, quick.kept), what
+            assert abs(quick.engine.metric() - reference.metric()) < 1e-8 * max(1.0, worst), what
+        assert [(d.edge, d.kept) for d in found] == [(d.edge, d.kept) for d in expected], what
+        for a, b in zip(expected, found, strict=True):
+            assert abs(a.after - b.after) < 1e-8 * max(1.0, worst), what
+
+
+def test_a_resumed_fast_run_goes_on_as_it_was():
+    theirs = random_weights(tf.GPT2LMHeadModel(gpt2_config(2, 4)).double())
+    setting = prepare(acdc.load_model(theirs), draw_prompts(np.random.default_rng(5)))
+    settings = AcdcSettings(0.002)
+    whole = Acdc(FastEngine(setting, METRICS["kl"]), settings)
+    decisions = list(whole.decisions())
+    for cut in (1, len(decisions) // 3, len(decisions) - 2):
+        rest = Acdc(FastEngine(setting, METRICS["kl"]), settings, past=decisions[:cut])
+        later = list(rest.decisions())
+        assert np.array_equal(rest.kept, whole.kept)
+        for a, b in zip(decisions[cut:], later, strict=True):
+            assert (a.edge, a.kept) == (b.edge, b.kept)
+            assert abs(a.after - b.after) < 1e-12
+
+
+def test_a_mixture_of_experts_runs_through_its_own_module():
+    config = tf.MixtralConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=24,
+        max_position_embeddings=16,
+        vocab_size=VOCABULARY,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=None,
+    )
+    model = acdc.load_model(random_weights(tf.MixtralForCausalLM(config)))
+    setting = prepare(model, draw_prompts(np.random.default_rng(1)))
+    settings = AcdcSettings(0.01)
+    runs = [Acdc(engine(setting, METRICS["kl"]), settings) for engine in (ReferenceEngine, FastEngine)]
+    slow, quick = (list(run.decisions()) for run in runs)
+    assert [(d.edge, d.kept) for d in quick] == [(d.edge, d.kept) for d in slow]
+    assert torch.allclose(torch.tensor([d.after for d in quick]), torch.tensor([d.after for d in slow]), atol=1e-5)

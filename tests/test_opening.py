@@ -272,11 +272,11 @@ def test_no_parameter_of_an_opened_model_needs_a_gradient(gpt2_model):
 
 def test_the_hash_of_the_weights_changes_with_them(gpt2_model, tmp_path):
     same = load_model(gpt2())
-    assert same.weights_sha256 == gpt2_model.weights_sha256
+    assert same.sha256 == gpt2_model.sha256
     other = gpt2()
     with torch.no_grad():
         other.transformer.h[1].ln_2.bias[3] += 1e-3
-    assert load_model(other).weights_sha256 != gpt2_model.weights_sha256
+    assert load_model(other).sha256 != gpt2_model.sha256
 
 
 def test_an_architecture_without_an_adapter_is_refused():

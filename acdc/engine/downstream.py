@@ -148,13 +148,13 @@ class _Planner:
         start = graph.node(f"a{layer}.h0").index
         slots = {letter: [graph.slot(f"a{layer}.h{head}<{letter}>") for head in range(n_heads)] for letter in "qkv"}
         changed = {
-            letter: self.reads[np.ix_([slot.index for slot in found], down.changed)].any(1)
+            letter: np.logical_or.reduce(self.reads[np.ix_([slot.index for slot in found], down.changed)], axis=1)
             for letter, found in slots.items()
         }
         alive = np.array(self.read_at_all[start : start + n_heads], dtype=bool)
         if self.tied:
             alive[:] = alive.any()
-        touched = np.asarray((changed["q"] | changed["k"] | changed["v"]) & alive)
+        touched = (changed["q"] | changed["k"] | changed["v"]) & alive
         steps = []
         for whole in (False, True):
             heads = [head for head in range(n_heads) if touched[head] and self.whole[start + head] == whole]

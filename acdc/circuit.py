@@ -11,15 +11,16 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
 from acdc.errors import AcdcError, CircuitFileError, SettingsError
 from acdc.files import atomic_write
 from acdc.graph import Edge, Graph, GraphConfig
+from acdc.jsondata import check, parse
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -135,10 +136,10 @@ class Circuit:
         path = Path(path)
         try:
             with path.open(encoding="utf-8") as file, _no_garbage_collection():
-                data = json.load(file, object_pairs_hook=_light_object)
+                data = parse(lambda: json.load(file, object_pairs_hook=_light_object))
         except OSError as error:
             raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise CircuitFileError(f"{path} isn't a circuit: it isn't JSON ({error}).") from error
         missing = {"cfg", "nodes", "edges"} - (data.keys() if isinstance(data, dict) else set())
         if missing:
@@ -146,22 +147,34 @@ class Circuit:
         try:
             graph = Graph(_config(data["cfg"]))
             scores, in_graph = _read_edges(graph, data["edges"])
-            known = {f.name for f in fields(Provenance)}
-            found = {key: value for key, value in (data.get("found") or {}).items() if key in known}
+            found = _provenance(data.get("found"))
         except AcdcError as error:
             raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CircuitFileError(f"{path} isn't a circuit: {error!r}.") from error
-        return cls(graph, in_graph, scores, Provenance(**found))
+        except ValueError as error:
+            raise CircuitFileError(f"{path} isn't a circuit: {error}.") from error
+        return cls(graph, in_graph, scores, found)
 
 
-def _config(cfg: dict[str, Any]) -> GraphConfig:
-    known = {f.name for f in fields(GraphConfig)}
-    return GraphConfig(**{key: value for key, value in cfg.items() if key in known})
+def _config(cfg: Any) -> GraphConfig:
+    check(cfg, {"n_layers": int, "n_heads": int}, "cfg")
+    return GraphConfig(**_known_fields(GraphConfig, cfg, "cfg"))
 
 
-def _read_edges(graph: Graph, edges: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _provenance(found: Any) -> Provenance:
+    return Provenance() if found is None else Provenance(**_known_fields(Provenance, found, "found"))
+
+
+def _known_fields(kind: type, given: Any, name: str) -> dict[str, Any]:
+    """What an object of the file says of a dataclass' fields, each of its type; other keys are passed over."""
+    check(given, dict, name)
+    types = {key: type_ for key, type_ in get_type_hints(kind).items() if key in given}
+    check(given, types, name)
+    return {key: given[key] for key in types}
+
+
+def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
     """Scores and kept edges; edges that the file leaves out have score 0 and aren't kept."""
+    check(edges, dict, "edges")
     scores = [0.0] * graph.n_edges  # lists: setting one entry of an array takes several times longer
     in_graph = [False] * graph.n_edges
     names = (name for slot in graph.slots for name in graph.edge_names(slot))
@@ -169,13 +182,14 @@ def _read_edges(graph: Graph, edges: dict[str, Any]) -> tuple[np.ndarray, np.nda
     for name, value in edges.items():
         if name not in number:
             graph.edge(name)  # raises, and says what is wrong with it
-        score, kept = value if isinstance(value, tuple) else (value.get("score"), value.get("in_graph"))
-        if score is None:
-            score = math.nan
-        if not isinstance(score, (float, int)) or not isinstance(kept, bool):
-            raise ValueError(f"{name} must have a number as score and true or false as in_graph, got {value!r}")
+        if not isinstance(value, tuple):
+            check(value, dict, name)
+            value = value.get("score"), value.get("in_graph")
+        score, kept = value
+        if type(score) is not float or type(kept) is not bool:  # a full check of a million edges takes seconds
+            check({"score": score, "in_graph": kept}, {"score": float | None, "in_graph": bool}, name)
         i = number[name]
-        scores[i], in_graph[i] = score, kept
+        scores[i], in_graph[i] = math.nan if score is None else score, kept
     return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
 
 

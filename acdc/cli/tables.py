@@ -41,16 +41,15 @@ def print_summary(run: Run) -> None:
         out.print(f"{dead_ends} kept edges lie on no path from the input to the logits and are left out.")
     if record["within_noise"]:
         out.print(f"{record['within_noise']} decisions lie within the noise floor of {record['noise_floor']:.2g}.")
-    for prompts, results in record["results"].items():
-        if results is not None:
-            out.print(_results_table(prompts, results, [request["metric"], "kl", record["usual_metric"]]))
+    for prompts, name in (("used", "the prompts used"), ("held_out", "held-out prompts")):
+        if (results := record["results"][prompts]) is not None:
+            out.print(_results_table(name, results, [request["metric"], "kl", record["usual_metric"]]))
 
 
 def _results_table(prompts: str, results: dict[str, Any], metrics: list[str]) -> Table:
     """Model, circuit, ablated and corrupted side by side."""
     shown = [name for name in dict.fromkeys(metrics) if name in results["model"]["metrics"]]
-    names = {"used": "the prompts used", "held_out": "held-out prompts"}
-    table = Table(title=f"on {results['n_prompts']} of {names[prompts]}", title_justify="left")
+    table = Table(title=f"on {results['n_prompts']} of {prompts}", title_justify="left")
     table.add_column("")
     for name in shown:
         table.add_column(name, justify="right")

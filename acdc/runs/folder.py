@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.errors import RunFolderError
 from acdc.files import atomic_write
+from acdc.jsondata import check, parse
 from acdc.runs.trace import TraceWriter
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
@@ -16,6 +18,15 @@ RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
 PARTS = ".*.part"
 #: Parts of the record that must be equal for a run to go on.
 IDENTITY = ("request", "hashes")
+#: What every record has, finished or not, as far as acdc reads it.
+RECORD_SHAPE = {
+    "status": str,
+    "request": dict,
+    "hashes": dict,
+    "versions": dict,
+    "started": str,
+    "seconds": float,
+}
 
 
 def check_free(path: Path, *, resume: bool) -> None:
@@ -68,10 +79,10 @@ class RunFolder:
         if self.resumed:
             earlier = read_record(path)
             _refuse_differences(path, earlier, record)
-            self.finished = earlier.get("status") == "finished"
+            self.finished = earlier["status"] == "finished"
             if self.finished:
                 return
-            record = {**record, **{key: earlier[key] for key in ("started", "seconds") if key in earlier}}
+            record = {**record, **{key: earlier[key] for key in ("started", "seconds")}}
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,24 +115,31 @@ def read_record(path: Path) -> dict[str, Any]:
     """What a run's ``run.json`` holds.
 
     Raises:
-        RunFolderError: it is missing or can't be read.
+        RunFolderError: it is missing, can't be read, or isn't the record of a run.
     """
     file = path / RECORD
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = parse(lambda: json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise RunFolderError(f"{path} is not a run folder: can't read {file}: {error.strerror}.") from error
     except ValueError as error:
         raise RunFolderError(f"{file} is not JSON ({error}).") from error
-    if not isinstance(record, dict):
-        raise RunFolderError(f"{file} is not the record of a run.")
+    check_record(path, record, RECORD_SHAPE)
     return record
+
+
+def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
+    """Raise :class:`RunFolderError` if a record isn't of a shape; see :func:`acdc.jsondata.check`."""
+    try:
+        check(record, shape, "")
+    except ValueError as error:
+        raise RunFolderError(f"{path / RECORD} is not the record of a run: {error}.") from error
 
 
 def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
     differences = []
     for part in IDENTITY:
-        before, after = earlier.get(part, {}), now[part]
+        before, after = earlier[part], now[part]
         differences += [
             f"the {key} changed" if part == "hashes" else f"{key} was {before.get(key)!r} and is {after.get(key)!r}"
             for key in sorted(before.keys() | after.keys())

@@ -10,8 +10,21 @@ from typing import Any
 from acdc.circuit import Circuit
 from acdc.decision import Decision
 from acdc.errors import RunFolderError
-from acdc.runs.folder import CIRCUIT, TRACE, read_record
+from acdc.runs.folder import CIRCUIT, TRACE, check_record, read_record
 from acdc.runs.trace import read_trace
+
+_BEHAVIOUR = {"metrics": dict, "accuracy": float | None, "logit_difference": float | None}
+_STATES = ("model", "corrupted", "circuit", "ablated")
+#: What the record of a finished run has, as far as acdc reads it.
+_FINISHED = {
+    "request": {"task": str, "model": str, "threshold": float, "metric": str, "ablation": str},
+    "noise_floor": float,
+    "tried": int,
+    "kept": int,
+    "within_noise": int,
+    "usual_metric": str,
+    "results": {"used": dict, "held_out": dict | None},
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,29 @@ class Run:
         """Read a finished run's folder.
 
         Raises:
-            RunFolderError: it isn't a run folder, or the run isn't finished.
+            RunFolderError: it isn't a run folder, the run isn't finished, or a file of it is damaged.
             CircuitFileError: its circuit can't be read.
         """
         path = Path(folder)
         record = read_record(path)
-        if record.get("status") != "finished":
+        if record["status"] != "finished":
             raise RunFolderError(f"the run in {path} isn't finished; go on with it by acdc discover ... --resume.")
+        check_record(path, record, _FINISHED)
+        _check_results(path, record)
         return cls(Circuit.load(path / CIRCUIT), read_trace(path / TRACE), record, path)
+
+
+def _check_results(path: Path, record: dict[str, Any]) -> None:
+    """On both prompt sets, every state must have what the model has."""
+    for prompts in ("used", "held_out"):
+        results = record["results"][prompts]
+        if results is None:
+            continue
+        check_record(path, record, {"results": {prompts: {"n_prompts": int, "model": _BEHAVIOUR}}})
+        model = results["model"]
+        alike = {
+            "metrics": dict.fromkeys(model["metrics"], float),
+            "accuracy": float | None if model["accuracy"] is None else float,
+            "logit_difference": float | None,
+        }
+        check_record(path, record, {"results": {prompts: dict.fromkeys(_STATES, alike)}})

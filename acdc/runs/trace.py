@@ -6,9 +6,13 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_type_hints
 
 from acdc.decision import Decision
 from acdc.errors import RunFolderError
+from acdc.jsondata import check, parse
+
+_FIELDS = get_type_hints(Decision)
 
 
 def read_trace(path: Path) -> list[Decision]:
@@ -32,13 +36,18 @@ def _whole_lines(path: Path) -> tuple[list[Decision], int]:
     decisions = []
     for number, line in enumerate(content[:end].splitlines(), 1):
         try:
-            fields = json.loads(line)
-            decisions.append(Decision(**fields))
-        except (ValueError, TypeError) as error:
-            raise RunFolderError(
-                f"{path}, line {number} is not a decision ({error!r}); the run can't go on."
-            ) from error
+            decisions.append(_decision(line))
+        except ValueError as error:
+            raise RunFolderError(f"{path}, line {number} is not a decision ({error}); the run can't go on.") from error
     return decisions, end
+
+
+def _decision(line: bytes) -> Decision:
+    fields = parse(lambda: json.loads(line))
+    check(fields, _FIELDS, "")
+    if unknown := sorted(fields.keys() - _FIELDS.keys()):
+        raise ValueError(f"{unknown[0]} is unknown")
+    return Decision(**fields)
 
 
 class TraceWriter:

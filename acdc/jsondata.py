@@ -13,6 +13,7 @@ _NAMES: dict[type, str] = {
     int: "a whole number",
     float: "a number",
     dict: "an object",
+    list: "a list",
 }
 
 
@@ -33,7 +34,7 @@ def check(value: Any, shape: Any, name: str) -> None:
 
     Args:
         value: parsed JSON.
-        shape: ``str``, ``bool``, ``int``, ``float`` (any number that fits one), ``dict``; a union
+        shape: ``str``, ``bool``, ``int``, ``float`` (any number that fits one), ``dict``, ``list``; a union
             such as ``float | None``; or an object's keys, each with its shape. Further keys may be there.
         name: of the value, for messages; keys are added as in ``results.used``.
 

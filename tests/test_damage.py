@@ -56,6 +56,7 @@ def damaged(whole, tmp_path):
         ("versions", "new", 'versions must be an object, not "new"'),
         ("seconds", "long", 'seconds must be a number, not "long"'),
         ("seconds", HUGE, "seconds must be a number, not 1000"),
+        ("earlier_versions", 3, "earlier_versions must be a list, not 3"),
         ("started", {}, "started must be text, not an object"),
         ("request.threshold", "low", 'request.threshold must be a number, not "low"'),
         ("request.task", 5, "request.task must be text, not 5"),

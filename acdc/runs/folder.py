@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from acdc.circuit import Circuit
-from acdc.errors import RunFolderError
+from acdc.errors import AcdcWarning, RunFolderError
+from acdc.export import FORMATS
 from acdc.files import atomic_write
 from acdc.jsondata import check, parse
 from acdc.runs.trace import TraceWriter
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
-#: Names of files that :func:`atomic_write` is still writing.
-PARTS = ".*.part"
+#: Names of the files that :func:`atomic_write` is still writing in a run folder.
+PARTS = tuple(f".{name}.*.part" for name in (RECORD, *(f"circuit{ending}" for ending in FORMATS.values())))
 #: Parts of the record that must be equal for a run to go on.
 IDENTITY = ("request", "hashes")
 #: What every record has, finished or not, as far as acdc reads it.
@@ -35,9 +37,11 @@ def check_free(path: Path, *, resume: bool) -> None:
     Called before a model is opened, so that the user learns at once.
     """
     try:
+        if path.is_symlink() and not path.exists():
+            raise RunFolderError(f"{path} is a link to nothing; choose another folder with --out.")
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"{path} is a file; choose another folder with --out.")
-        occupied = path.is_dir() and any(not entry.match(PARTS) for entry in path.iterdir())
+        occupied = path.is_dir() and any(not _is_part(entry) for entry in path.iterdir())
     except OSError as error:  # no permission to look, or a name that the system doesn't take
         raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with --out.") from error
     if occupied:
@@ -83,6 +87,8 @@ class RunFolder:
             if self.finished:
                 return
             record = {**record, **{key: earlier[key] for key in ("started", "seconds")}}
+            if versions := _earlier_versions(path, earlier, record):
+                record["earlier_versions"] = versions
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -91,8 +97,11 @@ class RunFolder:
         if not self.resumed:
             self.write_record()
         self.trace = TraceWriter(path / TRACE)
-        for part in path.glob(PARTS):  # of a write that a kill cut off
-            part.unlink(missing_ok=True)
+        if self.resumed and record["versions"] != earlier["versions"]:
+            self.write_record()  # before the first decision under them
+        for entry in path.iterdir():
+            if _is_part(entry):  # of a write that a kill cut off
+                entry.unlink(missing_ok=True)
 
     def checkpoint(self, seconds: float) -> None:
         """Make the trace safe and note how long the run has taken so far."""
@@ -111,6 +120,10 @@ class RunFolder:
             file.write("\n")
 
 
+def _is_part(entry: Path) -> bool:
+    return any(entry.match(pattern) for pattern in PARTS)
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """What a run's ``run.json`` holds.
 
@@ -125,6 +138,7 @@ def read_record(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RunFolderError(f"{file} is not JSON ({error}).") from error
     check_record(path, record, RECORD_SHAPE)
+    check_record(path, {"earlier_versions": [], **record}, {"earlier_versions": list})
     return record
 
 
@@ -150,3 +164,22 @@ def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]
             f"{path} holds a run with other settings: {'; '.join(differences)}. "
             "Resume with the same ones, or choose another folder with --out."
         )
+
+
+def _earlier_versions(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> list[dict[str, str]]:
+    """The versions under which a run's decisions were made so far; warns if today's are others."""
+    known = list(earlier.get("earlier_versions", []))
+    before, after = earlier["versions"], now["versions"]
+    if before == after:
+        return known
+    differences = ", ".join(
+        f"{name} was {before.get(name, 'absent')} and is {after.get(name, 'absent')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    )
+    warnings.warn(
+        f"{path} was begun under other versions: {differences}; decisions may differ from those of one whole run.",
+        AcdcWarning,
+        stacklevel=4,
+    )
+    return [*known, before]

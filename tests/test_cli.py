@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -390,7 +391,7 @@ def test_a_folder_name_that_the_system_refuses_is_refused(discover, file):
     assert said.endswith("File name too long; choose another folder with --out.")
 
 
-@pytest.mark.parametrize("command", [["show"], ["export", "--format", "svg"], ["task", "check"]])
+@pytest.mark.parametrize("command", [["show"], ["export", "--format", "svg"]])
 def test_a_file_name_that_the_system_refuses_is_refused(refused, command):
     assert refused(*command, "x" * 300).endswith("xxx: File name too long.")
 
@@ -597,6 +598,30 @@ def test_export_as_json_into_the_run_folder_leaves_the_circuit_as_it_is(call, fi
     code, out, _ = call("export", finished, "--format", "json")
     assert (code, out.strip()) == (0, str(finished / "circuit.json"))
     assert (finished / "circuit.json").read_bytes() == before
+
+
+def test_export_draws_a_file_of_its_own_in_the_run_folder_anew(call, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "circuit.dot").write_text("old")
+    assert call("export", "run", "--format", "dot")[0] == 0
+    assert (tmp_path / "run" / "circuit.dot").read_text() != "old"
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "run/trace.jsonl", "run/run.json", "run/circuit.json", "link", "run"])
+def test_export_overwrites_nothing_named_by_out(refused, finished, tmp_path, name):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "link").symlink_to("nowhere")
+    for format in ("json", "dot"):
+        said = refused("export", "run", "--format", format, "--out", name)
+        assert said == f"{name} exists already; choose another file with --out."
+
+
+def test_export_of_an_oddly_named_circuit_overwrites_no_file_of_the_run(refused, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    shutil.copy(finished / "circuit.json", tmp_path / "run" / "run.mib")
+    said = refused("export", "run/run.mib", "--format", "json")
+    assert said == "run/run.json exists already; choose another file with --out."
 
 
 def test_tasks_lists_tasks_with_their_corruptions(call):

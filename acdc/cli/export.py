@@ -16,7 +16,7 @@ def export(run: Path, format: str, out: Path | None) -> None:
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, export_circuit
-    from acdc.runs.folder import CIRCUIT
+    from acdc.runs.folder import CIRCUIT, RECORD, TRACE
 
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
@@ -24,7 +24,11 @@ def export(run: Path, format: str, out: Path | None) -> None:
     if not source.is_file():
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
     target = out or source.with_suffix(FORMATS[format])
-    if target.resolve() == source.resolve():
+    if out is None and target == source:
         click.echo(source)
         return
+    # A picture in the run folder may be drawn anew; nothing else is overwritten.
+    kept = out is not None or target.name in (RECORD, TRACE, CIRCUIT)
+    if kept and (target.exists() or target.is_symlink()):
+        raise RunFolderError(f"{target} exists already; choose another file with --out.")
     click.echo(export_circuit(Circuit.load(source), format, target))

@@ -129,7 +129,9 @@ def discover(
                 announce(f"the run in {folder.path} is finished already")
                 return Run.load(folder.path)
             record = folder.record
-            if folder.resumed:
+            if resume and not folder.resumed:
+                announce(f"there is no run in {folder.path} to go on with; this is a new one")
+            elif folder.resumed:
                 announce(f"going on after {len(folder.trace.past)} decisions in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
@@ -174,6 +176,7 @@ def _new_record(request: dict[str, Any], setting: Setting, engine: Engine) -> di
         "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
+        "metric_ablated": engine.metric_of(np.zeros(setting.graph.n_edges, dtype=bool)),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,
     }
@@ -211,8 +214,13 @@ def _introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str
     announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
     if clean.accuracy is not None and clean.accuracy < POOR_ACCURACY:
         _warn(f"the model is right on {clean.accuracy:.0%} of the predictions only; a circuit may not mean much.")
-    if clean.logit_difference is not None and clean.logit_difference <= (corrupted.logit_difference or 0.0):
-        _warn("the logit difference is no better on clean prompts than on corrupted ones; check the prompt pairs.")
+    if clean.accuracy is not None and clean.accuracy <= (corrupted.accuracy or 0.0):
+        _warn("the model is as often right on corrupted prompts as on clean ones; check what the corruption changes.")
+    if request["threshold"] >= record["metric_ablated"] > 0:
+        _warn(
+            f"ablating every edge costs {record['metric_ablated']:.4g} {request['metric']}, no more than the threshold "
+            f"{request['threshold']:g}; nothing may be kept. Lower it, or check what the corruption changes."
+        )
     if 0 < request["threshold"] < record["noise_floor"]:
         _warn(
             f"the threshold {request['threshold']:g} is below the noise floor {record['noise_floor']:.2g} of "

@@ -124,10 +124,15 @@ def logit_diff(logits, base, right, wrong):
     return (base[rows, right] - base[rows, wrong] - logits[rows, right] + logits[rows, wrong]).mean().item()
 
 
-def acdc(model, clean, corrupted, metric, threshold, right=None, wrong=None):
+def acdc(model, clean, corrupted, metric, threshold, right=None, wrong=None, ablation="corrupted"):
     """The edges that ACDC keeps, as ``writer->reader``."""
-    base, _ = run(model, clean, set(), {})
-    _, other = run(model, corrupted, set(), {})
+    base, now_written = run(model, clean, set(), {})
+    if ablation == "corrupted":
+        _, other = run(model, corrupted, set(), {})
+    elif ablation == "zero":
+        other = {writer: torch.zeros_like(x) for writer, x in now_written.items()}
+    else:
+        other = {writer: x.mean(0, keepdim=True).expand_as(x) for writer, x in now_written.items()}
     removed, kept = set(), set()
     now = metric(base, base, right, wrong)
     readers = ["logits"]

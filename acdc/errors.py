@@ -23,7 +23,8 @@ class UnknownNameError(AcdcError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        folded = difflib.get_close_matches(name.lower(), {other.lower() for other in known}, n=3, cutoff=0.5)
+        near = [other for one in folded for other in known if other.lower() == one]
         listed = ", ".join(known[:_MOST_LISTED]) + (" and more" if len(known) > _MOST_LISTED else "")
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}."
         super().__init__(f"unknown {kind} {name!r}: {hint}")

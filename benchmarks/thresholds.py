@@ -8,7 +8,6 @@ Needs matplotlib (the extra ``benchmarks``). Interrupted, the same command goes 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from tqdm import tqdm
 
 from acdc.circuit import Circuit
 from acdc.cli.discover import discover as discover_command
-from acdc.cli.main import EXIT_ERROR, EXIT_INTERRUPTED
-from acdc.errors import AcdcError, SettingsError
+from acdc.cli.main import main
+from acdc.errors import SettingsError
 from acdc.graph import Graph
 from acdc.loading import load_model
 from acdc.task import find_task
@@ -105,20 +104,10 @@ def _print_table(rows: list[Row]) -> None:
         click.echo(f"area under the ROC curve, by the ACDC paper's step rule: {area:.3f}")
 
 
-def main() -> None:
-    """Run the command; errors are one sentence and exit code 2, as those of ``acdc``."""
-    try:
-        command(standalone_mode=False)
-    except AcdcError as error:
-        click.echo(f"thresholds: {error}", err=True)
-        sys.exit(EXIT_ERROR)
-    except click.ClickException as error:
-        click.echo(f"thresholds: {error.format_message()}", err=True)
-        sys.exit(EXIT_ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("thresholds: interrupted; the same command goes on.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+def run() -> None:
+    """Run the command and end the process, as ``acdc`` does."""
+    main(command, "thresholds", interrupted="interrupted; the same command goes on.")
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -102,6 +103,7 @@ def finished(gpt2_folder, tmp_path_factory):
     ("options", "words"),
     [
         (["--metric", "k1"], ["unknown metric 'k1'", "did you mean kl?"]),
+        (["--metric", "KL"], ["unknown metric 'KL'", "did you mean kl"]),
         (["--metric", "zzz"], ["unknown metric 'zzz'", "known: answer-logprob, kl, l2, logit-diff, prob-diff."]),
         (["--order", "defualt"], ["unknown order 'defualt'", "did you mean default?"]),
         (["--ablation", "means"], ["unknown ablation 'means'", "did you mean mean?"]),
@@ -143,8 +145,37 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
     assert refused("export", finished, "--format", "swg") == "unknown format 'swg': did you mean svg?"
 
 
-def test_an_unknown_command_is_refused(refused):
-    assert "'discver'" in refused("discver")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["discver"], "unknown command 'discver': did you mean discover?"),
+        (["Show"], "unknown command 'Show': did you mean show?"),
+        (["zzz"], "unknown command 'zzz': known: discover, export, model, models, show, task, tasks."),
+        (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
+    ],
+)
+def test_an_unknown_command_is_refused_with_the_nearest(refused, words, said):
+    assert refused(*words) == said
+
+
+@pytest.mark.parametrize("words", [[], ["task"], ["model"]])
+def test_no_command_gives_plain_help(call, words):
+    code, out, err = call(*words)
+    assert code == 2
+    assert out.startswith("Usage: ")
+    assert "Commands:" in out
+    assert err == ""
+
+
+def test_a_line_break_in_a_name_leaves_the_error_one_line(call, gpt2_folder):
+    code, _, err = call("discover", "pe\na\x1brs.jsonl", "--model", gpt2_folder)
+    assert (code, err) == (2, "acdc: pe\\na\\x1brs.jsonl doesn't exist; check the path.\n")
+
+
+def test_the_way_warnings_are_shown_is_put_back(call):
+    before = warnings.showwarning
+    call("models")
+    assert warnings.showwarning is before
 
 
 def test_a_forgotten_model_is_asked_for(refused):

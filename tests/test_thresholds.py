@@ -7,18 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import thresholds
+from roc import agreement, staircase, step_area
+from sweep_plots import draw
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.discovery
 from acdc.circuit import Circuit
 from acdc.graph import Graph
 from acdc.runs.trace import TraceWriter
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))  # where they stand when one is run as a script
-import thresholds  # noqa: E402
-from roc import agreement, staircase, step_area  # noqa: E402
-from sweep_plots import draw  # noqa: E402
 
 PUBLISHED = json.loads((Path(__file__).parent / "data" / "published_roc.json").read_text())
 
@@ -106,7 +103,7 @@ def call(monkeypatch, capsys, tmp_path, model_folder):
         capsys.readouterr()
         code = 0
         try:
-            thresholds.main()
+            thresholds.run()
         except SystemExit as ended:
             code = ended.code
         return code, *capsys.readouterr()
@@ -199,10 +196,10 @@ def test_a_finished_sweep_is_read_and_not_run(call, monkeypatch):
     assert call()[0] == 0
     before = table()
 
-    def no_run(*args):
+    def no_run(*args, **options):
         raise AssertionError("a finished run was repeated")
 
-    monkeypatch.setattr(acdc.discovery, "_prune", no_run)
+    monkeypatch.setattr(acdc.discovery, "run_pruner", no_run)
     assert call()[0] == 0
     assert table() == before
 
@@ -272,6 +269,20 @@ def test_errors_are_one_sentence(call, options, words):
     assert words in err
     assert "Traceback" not in err
     assert not Path("sweep").exists()
+
+
+def test_what_the_system_refuses_is_one_sentence(call):
+    code, _, err = call("--reference", "x" * 300)
+    assert code == 2
+    assert err.startswith("thresholds: ")
+    assert "File name too long" in err
+    assert err.count("\n") == 1
+
+
+def test_warnings_have_the_name_of_the_benchmark(call):
+    rows = [{"clean_tokens": [1, 2], "corrupted_tokens": [3, 2], "answer_token": token} for token in (5, 6)]
+    Path("poor.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert "thresholds: warning: the model is right on" in call(task="poor.jsonl", values="1")[2]
 
 
 def test_without_matplotlib_it_says_what_to_install(call, monkeypatch):

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any, NoReturn
 
 import click
 
+from acdc.cli.group import Group
 from acdc.errors import AcdcError, AcdcWarning
 
 #: Command and the module that holds it.
@@ -28,7 +32,7 @@ _COMMANDS = {
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """Imports a command's module when the command is called or asked for its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -49,33 +53,53 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Entry point: run the command; print errors as one sentence and end with exit code 2."""
-    warnings.showwarning = _show_warning
-    try:
-        code = cli(standalone_mode=False)
-    except AcdcError as error:
-        click.echo(f"acdc: {error}", err=True)
-        sys.exit(EXIT_ERROR)
-    except click.ClickException as error:
-        click.echo(f"acdc: {error.format_message()}", err=True)
-        sys.exit(EXIT_ERROR)
-    except OSError as error:  # what the system refuses, e.g. a name that is too long
-        where = "" if error.filename is None else f"{error.filename}: "
-        click.echo(f"acdc: {where}{error.strerror or error}.", err=True)
-        sys.exit(EXIT_ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("acdc: interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+def main(command: click.Command = cli, name: str = "acdc", interrupted: str = "interrupted.") -> None:
+    """Entry point: run a command and end the process.
+
+    An error is printed as one sentence, and the exit code is 2. A warning of acdc's own is
+    one line.
+
+    Args:
+        command: what to run.
+        name: stands before every error and warning.
+        interrupted: what to say after Ctrl-C.
+    """
+
+    def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:
+        click.echo(f"{name}: {one_line(message)}", err=True)
+        sys.exit(code)
+
+    with _own_warnings(name):
+        try:
+            code = command(standalone_mode=False)
+        except AcdcError as error:
+            fail(str(error))
+        except click.ClickException as error:
+            fail(error.format_message())
+        except OSError as error:  # what the system refuses, e.g. a name that is too long
+            where = "" if error.filename is None else f"{error.filename}: "
+            fail(f"{where}{error.strerror or error}.")
+        except (click.Abort, KeyboardInterrupt):
+            fail(interrupted, EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-_show_any_warning = warnings.showwarning
+@contextmanager
+def _own_warnings(name: str) -> Iterator[None]:
+    """Print our own warnings as one line, and other libraries' as they are."""
+    with warnings.catch_warnings():  # puts showwarning back
+        show_any = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, AcdcWarning):
+                click.echo(f"{name}: warning: {one_line(str(message))}", err=True)
+            else:
+                show_any(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    """Our own warnings as one line; other libraries' as they are."""
-    if issubclass(category, AcdcWarning):
-        click.echo(f"acdc: warning: {message}", err=True)
-    else:
-        _show_any_warning(message, category, *where, **more)  # type: ignore[arg-type]
+def one_line(text: str) -> str:
+    """`text` with line breaks and other control characters, e.g. of a file's name, written as escapes."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

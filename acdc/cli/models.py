@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from acdc.cli.group import Group
+
 
 @click.command()
 def models() -> None:
@@ -16,7 +18,7 @@ def models() -> None:
     click.echo("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
 
 
-@click.group()
+@click.group(cls=Group)
 def model() -> None:
     """Check a model."""
 

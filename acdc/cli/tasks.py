@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from acdc.cli.group import Group
+
 
 @click.command()
 def tasks() -> None:
@@ -24,7 +26,7 @@ def tasks() -> None:
     console().print(table)
 
 
-@click.group()
+@click.group(cls=Group)
 def task() -> None:
     """Check a task."""
 

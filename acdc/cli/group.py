@@ -1,0 +1,28 @@
+"""A group of commands that helps whoever names none, or one that doesn't exist."""
+
+from __future__ import annotations
+
+import click
+
+from acdc.errors import UnknownNameError
+
+EXIT_NO_COMMAND = 2  # as click has it
+
+
+class Group(click.Group):
+    """Prints its help if no command is given, and names the nearest if there is no such one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, but for no arguments at all."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit(EXIT_NO_COMMAND)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it. Raises :class:`UnknownNameError`."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -110,6 +111,7 @@ def finished(gpt2_folder, tmp_path_factory):
         (["--dtype", "float23"], ["unknown dtype 'float23'", "float32"]),
         (["--corruption", "fil"], ["unknown corruption 'fil'", "did you mean file?"]),
         (["--device", "warp"], ["device 'warp' can't be used"]),
+        (["--device", "meta"], ["device 'meta' can't be used"]),
         (["--threshold", "high"], ["--threshold", "'high'"]),
         (["--thresold", "1"], ["--thresold", "--threshold"]),
     ],
@@ -132,6 +134,7 @@ def test_a_task_file_that_does_not_exist_is_refused(discover):
     [
         ("gtp2", "unknown model 'gtp2': did you mean gpt2"),
         ("tiny-task", "did you mean tiny-tasks"),
+        ("", "the model's name is empty; give a bundled name, a hub name or a folder."),
         ("./nowhere", "./nowhere: there is no such folder."),
         ("nobody/nothing", "nobody/nothing can't be loaded"),
         ("m" * 300, "unknown model 'mmm"),
@@ -570,11 +573,21 @@ def test_discover_writes_the_run_and_says_what_it_found(call, file, gpt2_folder,
     circuit = Circuit.load(folder / "circuit.json")
     assert f"{circuit.n_edges} of 46 edges" in " ".join(out.split())
     assert [line.rpartition("/")[2] for line in out.splitlines()[-3:]] == [
-        *("circuit.svg", "circuit.png", "circuit.json")
+        *("circuit.json", "circuit.svg", "circuit.png")
     ]
     assert "8 nodes, 46 edges (float32)" in err
     assert "4 prompt pairs" in err
     assert re.search(r"the model on clean prompts: [\d.]+% right, logit difference .+; on corrupted ones: ", err)
+
+
+def test_a_diagram_that_can_not_be_drawn_is_only_warned_of(call, file, gpt2_folder, monkeypatch):
+    monkeypatch.setattr("acdc.export._MAX_DRAWN", 0)
+    code, out, err = call("discover", file(*pairs()), "--model", gpt2_folder, "--out", "out")
+    assert code == 0
+    assert out.splitlines()[-1] == str(Path("out", "circuit.json"))
+    assert re.fullmatch(
+        r"acdc: warning: no diagram: a circuit of \d+ edges is too large to draw .*\.", err.splitlines()[-1]
+    )
 
 
 def test_a_model_that_does_not_do_the_task_is_warned_of(call, file, gpt2_folder):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import click
 
-from acdc.errors import RunInterrupted
+from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 
 
 @click.command()
@@ -92,6 +93,9 @@ def discover(
     from acdc.export import export_circuit
 
     print_summary(run)
-    for format in ("svg", "png"):
-        click.echo(export_circuit(run.circuit, format, folder / f"circuit.{format}"))
     click.echo(folder / "circuit.json")
+    try:
+        for format in ("svg", "png"):
+            click.echo(export_circuit(run.circuit, format, folder / f"circuit.{format}"))
+    except AcdcError as error:  # the circuit is found and written all the same
+        warnings.warn(f"no diagram: {error}", AcdcWarning, stacklevel=1)

@@ -61,6 +61,8 @@ def find_source(model: Any, device: str | None, dtype: str | None, tokenizer: An
         if not isinstance(model, str | Path):
             return _in_memory(model, place, precision, tokenizer)
         name = str(model)
+        if not name:
+            raise ModelError("the model's name is empty; give a bundled name, a hub name or a folder.")
         if name in (bundled := bundled_models()):
             return _hugging_face(name, str(bundled[name]), place, precision, tokenizer)
         if (folder := _folder(name)) is not None:
@@ -85,7 +87,7 @@ def _device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # some devices hold no values
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"device {name!r} can't be used: {first_line(error)}") from error
     return device

@@ -35,6 +35,17 @@ class PromptError(AcdcError):
     """A prompt pair that can't be used; names the file and line, or the pair."""
 
 
+class NoTokenizerError(PromptError):
+    """Prompts or answers are text, but there is no tokenizer."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(
+            f"{what} is text, but this model has no tokenizer; {instead}, "
+            "or open it by load_model(model, tokenizer=...)."
+        )
+        self.what = what
+
+
 class ModelError(AcdcError):
     """A model that can't be opened, or that failed its self-check."""
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from acdc.errors import PromptError
+from acdc.errors import NoTokenizerError, PromptError
 
 #: A prompt: text, pieces of text that are tokenized one by one and joined (to force
 #: token borders, as in "... (" + "C" + "E"), or token ids.
@@ -203,9 +203,8 @@ def _encode(prompt: Prompt, tokenizer: Tokenizer | None, where: str, which: str)
         if not isinstance(piece, str):
             ids.append(piece)
         elif tokenizer is None:
-            raise PromptError(
-                f"{where}: the {which} prompt is text, but this model has no tokenizer; "
-                'give token ids ("clean_tokens", "corrupted_tokens").'
+            raise NoTokenizerError(
+                f"{where}: the {which} prompt", 'give token ids ("clean_tokens", "corrupted_tokens")'
             )
         else:
             ids += tokenizer.encode(piece, add_special_tokens=i == 0)
@@ -225,7 +224,7 @@ def _answer_token(
     if isinstance(answer, int):
         return answer
     if tokenizer is None:
-        raise PromptError(f"{where} {answer!r} is text, but this model has no tokenizer; give its token id.")
+        raise NoTokenizerError(f"{where} {answer!r}", "give its token id")
     if isinstance(prompt, str) and position == len(prompt_ids) - 1:
         together = tuple(tokenizer.encode(prompt + answer, add_special_tokens=True))
         if together[:-1] == prompt_ids:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from acdc.errors import PromptError
+from acdc.errors import NoTokenizerError
 from acdc.prompts import Tokenizer
 
 
@@ -12,10 +12,10 @@ def require_tokenizer(tokenizer: Tokenizer | None, task: str) -> Tokenizer:
     """Hand the tokenizer through.
 
     Raises:
-        PromptError: there is none.
+        NoTokenizerError: there is none.
     """
     if tokenizer is None:
-        raise PromptError(f"task {task} is text, but this model has no tokenizer; write a file of token ids instead.")
+        raise NoTokenizerError(f"task {task}", "write a file of token ids")
     return tokenizer
 
 

@@ -691,16 +691,31 @@ def test_task_check_under_a_tokenizer_alone(call, file, gpt2_folder):
     assert "wrong not given" in out
 
 
+def test_task_check_of_a_model_under_another_tokenizer(call, file, gpt2_folder, tmp_path):
+    bare = save_gpt2(tmp_path / "bare")
+    code, out, err = call("task", "check", file(TEXT), "--model", bare, "--tokenizer", gpt2_folder)
+    assert code == 0, err
+    assert "right [' Mary']" in out
+
+
 def test_task_check_of_token_ids_needs_no_model(call, file):
     code, out, _ = call("task", "check", file(*pairs(3)))
     assert code == 0
     assert "3 pairs line up" in out
 
 
-def test_task_check_refuses_what_discover_refuses(refused, file, gpt2_folder):
+def test_task_check_refuses_what_discover_refuses(refused, file, gpt2_folder, tmp_path):
     said = refused("task", "check", file(TEXT | {"corrupted": "Mary met."}), "--model", gpt2_folder)
     assert "the prompts differ in length" in said
-    assert "no tokenizer" in refused("task", "check", file(TEXT))
+    said = refused("task", "check", file(TEXT))
+    assert said == (
+        "pairs.jsonl, line 1: the clean prompt is text; give --model or --tokenizer, under which to check it."
+    )
+    assert refused("task", "check", "ioi").startswith("task ioi is text; give --model or --tokenizer, under")
+    mixed = file({"clean_tokens": [1], "corrupted_tokens": [2], "answer": "x"})
+    assert refused("task", "check", mixed).startswith("pairs.jsonl, line 1: answer 'x' is text; give --model or")
+    bare = save_gpt2(tmp_path / "bare")
+    assert refused("task", "check", file(TEXT), "--model", bare).endswith("give --tokenizer, under which to check it.")
     assert "no tokenizer can be loaded" in refused("task", "check", file(TEXT), "--tokenizer", "nobody/nothing")
 
 

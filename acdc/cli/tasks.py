@@ -34,7 +34,11 @@ def task() -> None:
 @task.command()
 @click.argument("task")
 @click.option("--model", help="Check under this model's tokenizer, vocabulary and context.")
-@click.option("--tokenizer", "tokenizer_name", help="Check under this tokenizer alone: hub name or folder.")
+@click.option(
+    "--tokenizer",
+    "tokenizer_name",
+    help="Check under this tokenizer, alone or in place of the model's: hub name or folder.",
+)
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--corruption", help="One of the task's.  [default: its first]")
@@ -42,6 +46,7 @@ def check(
     task: str, model: str | None, tokenizer_name: str | None, n: int | None, seed: int, corruption: str | None
 ) -> None:
     """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
+    from acdc.errors import NoTokenizerError, PromptError
     from acdc.prompts import show_tokens
     from acdc.task import find_task
 
@@ -54,10 +59,14 @@ def check(
     if model is not None:
         from acdc.loading import load_model
 
-        opened = load_model(model)
+        opened = load_model(model, tokenizer=tokenizer)
         tokenizer = opened.tokenizer
         limits = {"vocab_size": opened.vocab_size, "n_outputs": opened.n_outputs, "max_length": opened.n_ctx}
-    prompts = found.prompts(tokenizer, n, seed, "train", corruption, **limits)
+    try:
+        prompts = found.prompts(tokenizer, n, seed, "train", corruption, **limits)
+    except NoTokenizerError as error:
+        give = "--model or --tokenizer" if model is None else "--tokenizer"
+        raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
     lengths = sorted({len(pair.clean) for pair in prompts.pairs})
     same = sum(pair.clean == pair.corrupted for pair in prompts.pairs)
     click.echo(f"{found.name}: {len(prompts)} pairs line up, {lengths[0]} to {lengths[-1]} tokens")

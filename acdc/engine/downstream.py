@@ -81,6 +81,11 @@ class Downstream:
     changed_whole: list[int] = field(default_factory=list)
     final: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    @property
+    def final_sources(self) -> list[int]:
+        """The sources that change and that the logits read, in order."""
+        return [source for source, read in zip(self.changed, self.final, strict=True) if read]
+
 
 def plan_downstream(graph: Graph, reads: np.ndarray, node: Node, tied_heads: bool) -> Downstream:
     """Find what a change of `node` reaches.

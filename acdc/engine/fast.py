@@ -21,7 +21,7 @@ from torch import Tensor
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep, Reads, plan_downstream
 from acdc.engine.heads import LayerHeads
 from acdc.engine.reference import ReferenceEngine
-from acdc.engine.scores import make_scorer
+from acdc.engine.scores import HeadChange, KlScorer, make_scorer
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Graph, Slot
@@ -292,8 +292,23 @@ class FastEngine:
         if not down.final.any():
             return torch.full((len(inputs),), self._metric, dtype=torch.float64)
         last = self.graph.slots[-1]
-        final = Reads((last,), False, down.final[None])
-        return self._scorer.score(self._changed_inputs(final, changes, commit)[0])
+        now = self._input(last, whole=False)
+        residual = self._changed_inputs(Reads((last,), False, down.final[None]), changes, commit)[0]
+        heads = [self._head_change(source, changes) for source in down.final_sources]
+        if isinstance(self._scorer, KlScorer) and all(heads):
+            known = [head for head in heads if head is not None]
+            if self._scorer.is_worth(sum(head.change.shape[-1] for head in known)):
+                return self._scorer.score_heads(now, residual, known)
+        return self._scorer.score(residual)
+
+    def _head_change(self, source: int, changes: _Changes) -> HeadChange | None:
+        """How a head's mixture changes, or ``None`` for a source whose change isn't one of a mixture alone."""
+        node = self.graph.nodes[source]
+        if node.layer is None or node.head is None or source not in changes.mixtures:
+            return None
+        layer = self._layers[node.layer]
+        weight = layer.attention.multiplier * layer.W_O[node.head]
+        return HeadChange((node.layer, node.head), weight, changes.mixtures[source])
 
     def _changed_inputs(self, reads: Reads, changes: _Changes, commit: bool) -> Tensor:
         """Inputs of slots behind a change, ``[slot, run, batch, pos or answer, d_model]``."""
@@ -352,6 +367,8 @@ class FastEngine:
         if layer.attention.post_norm.kind == "none":
             multiplier = layer.attention.multiplier
             changes.write(raw if multiplier == 1.0 else multiplier * raw, step.whole)
+            for source, mixture in zip(step.writes, self._at_answers(change) if step.whole else change, strict=True):
+                changes.mixtures[source] = mixture
         else:
             changes.write(self._shares_changed(step, raw, before), step.whole)
         if commit:
@@ -400,6 +417,7 @@ class _Changes:
         self._answers = like.new_empty(len(down.changed), runs, batch, answers, width)
         self._whole = like.new_empty(len(down.changed_whole), runs, batch, length, width)
         self._n_answers = self._n_whole = 0
+        self.mixtures: dict[int, Tensor] = {}  # of heads by source, [run, batch, answer, d_head]
 
     def write(self, change: Tensor, whole: bool) -> None:
         """Add the next sources' changes, ``[source, run, batch, pos or answer, d_model]``."""

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 from acdc.errors import PromptError
 from acdc.prompts import Prompt, PromptPair, Tokenizer
 from acdc.task import Generated, Split, Task
+from acdc.wording import counted
 
 SUFFIXES = (".jsonl", ".csv")
 FIELDS = (
@@ -90,12 +91,14 @@ class FileTask(Task):
             PromptError: the file has fewer than `n` pairs, or for test none after those.
         """
         if n > len(self._pairs):
-            raise PromptError(f"{self.name} has {len(self._pairs)} prompt pairs, not {n}; ask for fewer or add some.")
+            raise PromptError(
+                f"{self.name} has {counted(len(self._pairs), 'prompt pair')}, not {n}; ask for fewer or add some."
+            )
         if split == "train":
             return Generated(self._pairs[:n])
         if n == len(self._pairs):
             raise PromptError(
-                f"{self.name}: all {n} prompt pairs are taken for train, none is left for test; take fewer or add some."
+                f"{self.name}: train takes {counted(n, 'prompt pair')}, none is left for test; take fewer or add some."
             )
         return Generated(self._pairs[n : 2 * n])
 

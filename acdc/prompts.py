@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from acdc.errors import NoTokenizerError, PromptError
+from acdc.errors import AcdcWarning, NoTokenizerError, PromptError
+from acdc.wording import counted
 
 #: A prompt: text, pieces of text that are tokenized one by one and joined (to force
 #: token borders, as in "... (" + "C" + "E"), or token ids.
@@ -96,10 +98,21 @@ class PromptSet:
         if not self.pairs:
             raise PromptError(f"{self.task}: there are no prompt pairs.")
         if all(pair.clean == pair.corrupted for pair in self.pairs):
+            which = "the only pair" if len(self) == 1 else f"all {len(self)} pairs"
             raise PromptError(
-                f"{self.task}: clean and corrupted prompts are equal in all {len(self.pairs)} pairs, "
+                f"{self.task}: clean and corrupted prompts are equal in {which}, "
                 "so that patching can't change anything; corrupt what the behaviour depends on."
             )
+        for name, found, shown in (
+            ("answers", [pair.answers for pair in self.pairs], "accuracy"),
+            ("wrong answers", [pair.wrong_answers for pair in self.pairs], "the logit difference"),
+        ):
+            if any(found) and not all(found):
+                warnings.warn(
+                    f"{self.task}: {name} on {sum(map(bool, found))} of {len(found)} pairs: {shown} isn't shown.",
+                    AcdcWarning,
+                    stacklevel=3,
+                )
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -146,8 +159,8 @@ def tokenize_pair(
         max_length: the model's context, where given.
 
     Raises:
-        PromptError: an empty prompt, prompts that differ in length, an answer of
-            several tokens, a token id outside the vocabulary, an answer position
+        PromptError: an empty prompt, prompts that differ in length, an empty entry of
+            answers, an answer of several tokens, a token id outside the vocabulary, an answer position
             outside the prompt, a prompt longer than the context, or text without a
             tokenizer. The message names the pair.
     """
@@ -155,7 +168,7 @@ def tokenize_pair(
     corrupted = _encode(pair.corrupted, tokenizer, pair.where, "corrupted")
     if len(clean) != len(corrupted):
         raise PromptError(
-            f"{pair.where}: the prompts differ in length: clean has {len(clean)} tokens "
+            f"{pair.where}: the prompts differ in length: clean has {counted(len(clean), 'token')} "
             f"{show_tokens(clean, tokenizer)}, corrupted has {len(corrupted)} "
             f"{show_tokens(corrupted, tokenizer)}; make them line up token by token."
         )
@@ -169,9 +182,11 @@ def tokenize_pair(
     for name, given in (("answer", pair.answers), ("wrong answer", pair.wrong_answers)):
         if given and len(given) != len(positions):
             raise PromptError(
-                f"{pair.where}: {len(positions)} answer positions but {name}s for {len(given)}; "
+                f"{pair.where}: {counted(len(positions), 'answer position')} but {name}s for {len(given)}; "
                 "give one entry a position."
             )
+        if not all(given):
+            raise PromptError(f"{pair.where}: an entry of the {name}s is empty; name one, or leave all {name}s out.")
         tokens = tuple(
             tuple(
                 _answer_token(answer, pair.clean, clean, position, tokenizer, f"{pair.where}: {name}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from acdc.errors import PromptError
 from acdc.task import Split
+from acdc.wording import counted
 
 #: One combination in so many belongs to the test split.
 TEST_SHARE = 5
@@ -49,8 +50,8 @@ def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[An
     total = math.prod(len(axis) for axis in axes)
     if n > total:
         raise PromptError(
-            f"task {task}: the words that fit this tokenizer allow {total} different {split} pairs, not {n}; "
-            "ask for fewer."
+            f"task {task}: the words that fit this tokenizer allow {counted(total, f'different {split} pair')}, "
+            f"not {n}; ask for fewer."
         )
     # A Fisher-Yates shuffle that stops after n swaps and stores only the cards it moved.
     moved: dict[int, int] = {}

@@ -678,7 +678,7 @@ def test_task_check_shows_how_a_pair_is_read(call, file, gpt2_folder):
     code, out, err = call("task", "check", file(TEXT | {"wrong_answer": " John"}), "--model", gpt2_folder)
     assert code == 0, err
     assert out.splitlines() == [
-        "pairs.jsonl: 1 pairs line up, 6 to 6 tokens",
+        "pairs.jsonl: 1 pair of 6 tokens, lined up token by token",
         "clean:     ['Mary', ' met', ' John', '.', ' John', ' saw']",
         "corrupted: ['Mary', ' met', ' John', '.', ' Ann', ' saw']",
         "after token 5: right [' Mary'], wrong [' John']",
@@ -699,9 +699,10 @@ def test_task_check_of_a_model_under_another_tokenizer(call, file, gpt2_folder, 
 
 
 def test_task_check_of_token_ids_needs_no_model(call, file):
-    code, out, _ = call("task", "check", file(*pairs(3)))
+    longer = {"clean_tokens": [1] * 9, "corrupted_tokens": [2] * 9}
+    code, out, _ = call("task", "check", file(*pairs(3, length=5), longer))
     assert code == 0
-    assert "3 pairs line up" in out
+    assert "4 pairs of 5 to 9 tokens, lined up token by token" in out
 
 
 def test_task_check_refuses_what_discover_refuses(refused, file, gpt2_folder, tmp_path):

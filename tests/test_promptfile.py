@@ -279,3 +279,11 @@ def test_task_name_is_the_path_as_given(write):
     task = find_task(write(PAIR))
     assert isinstance(task, FileTask)
     assert task.name == task.prompts(Words()).task == "pairs.jsonl"
+
+
+def test_counts_of_one_are_singular(write):
+    task = find_task(write(PAIR))
+    with pytest.raises(PromptError, match=r"has 1 prompt pair, not 2;"):
+        task.prompts(None, 2)
+    with pytest.raises(PromptError, match=r"train takes 1 prompt pair, none is left for test;"):
+        task.prompts(None, 1, split="test")

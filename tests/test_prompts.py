@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from acdc.errors import PromptError
+from acdc.errors import AcdcWarning, PromptError
 from acdc.prompts import PromptPair, PromptSet, TokenPair, tokenize_pair
 
 
@@ -67,7 +67,7 @@ def test_no_and_double_answer_positions():
 def test_both_token_lists_are_shown_when_lengths_differ():
     with pytest.raises(PromptError, match=r"clean has 4 tokens .*'a', 'th', 'b'\], corrupted has 3 .*'a', 'b'\]"):
         check(PromptPair("athb", "ab"))
-    with pytest.raises(PromptError, match=r"clean has 1 tokens \[7\], corrupted has 2 \[7, 8\]"):
+    with pytest.raises(PromptError, match=r"clean has 1 token \[7\], corrupted has 2 \[7, 8\]"):
         tokenize_pair(PromptPair((7,), (7, 8)), None)
 
 
@@ -88,6 +88,13 @@ def test_text_answers_need_a_tokenizer():
         tokenize_pair(PromptPair((1,), (2,), (("x",),)), None)
 
 
+@pytest.mark.parametrize("name", ["answers", "wrong_answers"])
+def test_empty_entries_of_answers(name):
+    empty = PromptPair((1, 2), (1, 3), **{name: ((4,), ())}, answer_positions=(0, 1), where="here")
+    with pytest.raises(PromptError, match=f"here: an entry of the {name.replace('_', ' ')} is empty; name one, or"):
+        tokenize_pair(empty, None)
+
+
 @pytest.mark.parametrize("empty", ["", (), ("", "")])
 def test_empty_prompts(empty):
     with pytest.raises(PromptError, match="the clean prompt is empty"):
@@ -102,14 +109,26 @@ def test_a_set_needs_a_pair_that_differs():
         PromptSet((), "mine")
     with pytest.raises(PromptError, match="equal in all 2 pairs"):
         PromptSet((same, same), "mine")
+    with pytest.raises(PromptError, match="equal in the only pair"):
+        PromptSet((same,), "mine")
     assert len(PromptSet((same, other), "mine")) == 2
 
 
 def test_a_set_has_answers_where_all_pairs_have():
     bare, full = TokenPair((1,), (2,), (0,)), TokenPair((1,), (2,), (0,), ((3,),), ((4,),))
-    for pairs, expected in (((full, full), True), ((full, bare), False)):
+    for pairs, expected in (((full, full), True), ((bare, bare), False)):
         prompts = PromptSet(pairs, "mine")
         assert prompts.has_answers is prompts.has_wrong_answers is expected
+
+
+def test_answers_on_some_pairs_only_are_warned_of():
+    bare, full = TokenPair((1,), (2,), (0,)), TokenPair((1,), (2,), (0,), ((3,),), ((4,),))
+    with pytest.warns(AcdcWarning) as warned:
+        assert not PromptSet((full, full, bare), "mine").has_answers
+    assert [str(warning.message) for warning in warned] == [
+        "mine: answers on 2 of 3 pairs: accuracy isn't shown.",
+        "mine: wrong answers on 2 of 3 pairs: the logit difference isn't shown.",
+    ]
 
 
 def test_the_hash_is_of_the_data_alone():

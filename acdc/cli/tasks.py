@@ -49,6 +49,7 @@ def check(
     from acdc.errors import NoTokenizerError, PromptError
     from acdc.prompts import show_tokens
     from acdc.task import find_task
+    from acdc.wording import counted
 
     found = find_task(task)
     tokenizer, limits = None, {}
@@ -69,12 +70,14 @@ def check(
         raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
     lengths = sorted({len(pair.clean) for pair in prompts.pairs})
     same = sum(pair.clean == pair.corrupted for pair in prompts.pairs)
-    click.echo(f"{found.name}: {len(prompts)} pairs line up, {lengths[0]} to {lengths[-1]} tokens")
+    longest = counted(lengths[-1], "token")
+    said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
+    click.echo(f"{found.name}: {said}, lined up token by token")
     for kind, count in prompts.left_out.items():
         if count:
             click.echo(f"left out for the tokenizer: {count} {kind}")
     if same:
-        click.echo(f"clean and corrupted are equal in {same} pairs")
+        click.echo(f"clean and corrupted are equal in {counted(same, 'pair')}")
     first = prompts.pairs[0]
     click.echo(f"clean:     {show_tokens(first.clean, tokenizer)}")
     click.echo(f"corrupted: {show_tokens(first.corrupted, tokenizer)}")

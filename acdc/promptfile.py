@@ -98,7 +98,7 @@ class FileTask(Task):
             return Generated(self._pairs[:n])
         if n == len(self._pairs):
             raise PromptError(
-                f"{self.name}: train takes {counted(n, 'prompt pair')}, none is left for test; take fewer or add some."
+                f"{self.name}: it has {counted(n, 'prompt pair')} and all are used; a smaller n holds the others out."
             )
         return Generated(self._pairs[n : 2 * n])
 

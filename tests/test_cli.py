@@ -609,7 +609,7 @@ def test_show_has_nodes_heads_edges_and_metrics(call, finished):
     assert code == 0
     assert strongest.name in out
     assert f"{circuit.n_edges} of 46 edges" in " ".join(out.split())
-    for label in ("model", "circuit", "every edge ablated", "on 4 of the prompts used", "on 4 of held-out prompts"):
+    for label in ("model", "circuit", "every edge ablated", "on the 4 prompts used", "on 4 prompts, held out"):
         assert label in out
     live = {name for edge in circuit.edges() for name in (edge.name.partition("->")[0],) if name.startswith("a")}
     assert all(name in out for name in live)

@@ -110,6 +110,7 @@ def prompt_set(right, wrong):
     return PromptSet(tuple(pair(*row) for row in zip(right, wrong, strict=True)), "mine")
 
 
+@pytest.mark.filterwarnings("ignore:mine. .*answers on:acdc.AcdcWarning")
 @pytest.mark.parametrize(
     ("name", "what"),
     [("logit-diff", "right and wrong answers"), ("prob-diff", "right and wrong answers"), ("answer-logprob", "right")],
@@ -121,6 +122,7 @@ def test_a_metric_says_which_answers_it_needs(name, what):
     find_metric(name).check(prompt_set([True, True], [True, True]))
 
 
+@pytest.mark.filterwarnings("ignore:mine. .*answers on:acdc.AcdcWarning")
 @pytest.mark.parametrize("name", ["logit-diff", "prob-diff"])
 def test_wrong_answers_are_needed_for_every_pair(name):
     with pytest.raises(PromptError, match="needs right and wrong answers for every prompt pair"):

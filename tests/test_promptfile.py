@@ -127,7 +127,7 @@ def test_train_is_the_first_n_and_test_what_follows(write):
     assert (numbers(4, "train"), numbers(4, "test")) == ([0, 1, 2, 3], [4])
     assert len(task.prompts(Words())) == 5
     assert "has 5 prompt pairs, not 6" in message(task.generate, None, 6, 0, "train", "file")
-    assert "none is left for test" in message(task.generate, None, 5, 0, "test", "file")
+    assert "all are used" in message(task.generate, None, 5, 0, "test", "file")
 
 
 @pytest.mark.parametrize(
@@ -285,5 +285,5 @@ def test_counts_of_one_are_singular(write):
     task = find_task(write(PAIR))
     with pytest.raises(PromptError, match=r"has 1 prompt pair, not 2;"):
         task.prompts(None, 2)
-    with pytest.raises(PromptError, match=r"train takes 1 prompt pair, none is left for test;"):
+    with pytest.raises(PromptError, match=r"has 1 prompt pair and all are used;"):
         task.prompts(None, 1, split="test")

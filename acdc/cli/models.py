@@ -13,7 +13,7 @@ def models() -> None:
     from acdc.bundled import bundled_models
 
     for name, folder in bundled_models().items():
-        click.echo(f"{name}  (bundled, {folder})")
+        click.echo(f"{name}: bundled, for the tasks that come with acdc; its model card is {folder / 'README.md'}")
     click.echo("Besides: any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
     click.echo("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from acdc.wording import counted
+
 if TYPE_CHECKING:
     from acdc.circuit import Circuit
     from acdc.runs.run import Run
@@ -38,24 +40,26 @@ def print_summary(run: Run) -> None:
     )
     dead_ends = record["kept"] - circuit.n_edges
     if dead_ends:
-        out.print(f"{dead_ends} kept edges lie on no path from the input to the logits and are left out.")
+        what = counted(dead_ends, "more kept edge")
+        out.print(f"left out: {what} on no path from the input to the logits")
     if record["within_noise"]:
         out.print(f"{record['within_noise']} decisions lie within the noise floor of {record['noise_floor']:.2g}.")
-    for prompts, name in (("used", "the prompts used"), ("held_out", "held-out prompts")):
+    for prompts, title in (("used", "on the {} used"), ("held_out", "on {}, held out")):
         if (results := record["results"][prompts]) is not None:
-            out.print(_results_table(name, results, [request["metric"], "kl", record["usual_metric"]]))
+            title = title.format(counted(results["n_prompts"], "prompt"))
+            out.print(_results_table(title, results, [request["metric"], "kl", record["usual_metric"]]))
 
 
-def _results_table(prompts: str, results: dict[str, Any], metrics: list[str]) -> Table:
-    """Model, circuit, ablated and corrupted side by side."""
+def _results_table(title: str, results: dict[str, Any], metrics: list[str]) -> Table:
+    """Model, circuit, ablated and corrupted side by side; metrics say how much worse than the model each is."""
     shown = [name for name in dict.fromkeys(metrics) if name in results["model"]["metrics"]]
-    table = Table(title=f"on {results['n_prompts']} of {prompts}", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in shown:
-        table.add_column(name, justify="right")
+        table.add_column(f"worse by {name}", justify="right")
     has_answers = results["model"]["accuracy"] is not None
     if has_answers:
-        table.add_column("right", justify="right")
+        table.add_column("answers right", justify="right")
         table.add_column("logit difference", justify="right")
     for state, label in _STATES.items():
         found = results[state]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from acdc.cli.group import Group
@@ -52,11 +54,13 @@ def check(
     from acdc.wording import counted
 
     found = find_task(task)
-    tokenizer, limits = None, {}
+    tokenizer: Any | None = None
+    limits: dict[str, int | None] = {}
     if tokenizer_name is not None:
         from acdc.models.opening import load_tokenizer
 
         tokenizer = load_tokenizer(tokenizer_name)
+        limits["vocab_size"] = len(tokenizer)
     if model is not None:
         from acdc.loading import load_model
 

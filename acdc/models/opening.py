@@ -60,7 +60,7 @@ def find_source(model: Any, device: str | None, dtype: str | None, tokenizer: An
     with _quiet():
         if not isinstance(model, str | Path):
             return _in_memory(model, place, precision, tokenizer)
-        name = str(model)
+        name = str(model).rstrip("/") or str(model)
         if not name:
             raise ModelError("the model's name is empty; give a bundled name, a hub name or a folder.")
         if name in (bundled := bundled_models()):
@@ -89,7 +89,9 @@ def _device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # some devices hold no values
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device {name!r} can't be used: {first_line(error)}") from error
+        raise SettingsError(
+            f"device {name!r} can't be used ({first_line(error)}); devices are cpu, cuda, cuda:1 and so on."
+        ) from error
     return device
 
 

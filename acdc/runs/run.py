@@ -43,6 +43,9 @@ class Run:
     record: dict[str, Any]
     folder: Path | None = None
 
+    def __repr__(self) -> str:
+        return f"Run({self.circuit!r}, {len(self.decisions)} decisions, folder={str(self.folder)!r})"
+
     @classmethod
     def load(cls, folder: str | Path) -> Run:
         """Read a finished run's folder.

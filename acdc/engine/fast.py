@@ -43,6 +43,7 @@ class FastEngine:
         kept: ``[n_edges]`` bool, the present circuit; at first all edges.
     """
 
+    @torch.no_grad()
     def __init__(self, setting: Setting, measure: Metric) -> None:
         self._reference = ReferenceEngine(setting, measure)
         self.setting, self.measure = setting, measure
@@ -126,8 +127,9 @@ class FastEngine:
                 left -= sum(len(edges) for edges in groups[at : at + runs])
                 at += runs
                 for value in values:
-                    self._check(value)
                     accepted += 1
+                    if not np.isfinite(value):
+                        self._refuse(np.concatenate(groups[:accepted]))
                     yield value
                 self._run_length = max(self._run_length, accepted)
             self._run_length = min(2 * self._run_length, LONGEST_CHAIN)
@@ -135,12 +137,15 @@ class FastEngine:
             self._run_length = 0.7 * self._run_length + 0.3 * accepted
             raise
 
-    def _check(self, value: float) -> None:
-        if not np.isfinite(value):
-            raise NumericsError(
-                f"the {self.measure.name} of a patched run is NaN or infinite; try --dtype float32, "
-                "or --engine reference, which names the prompt."
-            )
+    def _refuse(self, removed: np.ndarray) -> None:
+        """Raise :class:`NumericsError` for a metric that is no number; the reference engine knows the prompt."""
+        kept = self.kept.copy()
+        kept[removed] = False
+        self._reference.metric_of(kept)
+        raise NumericsError(
+            f"the {self.measure.name} of a patched run is NaN or infinite in the fast engine alone; "
+            "use --engine reference, and please report it."
+        )
 
     def _run_clean(self) -> None:
         """Run every layer once on clean inputs and keep what each slot reads."""
@@ -242,11 +247,15 @@ class FastEngine:
         )
         return batch * positions * width * self._clean_inputs["logits"].element_size()
 
+    @torch.no_grad()
     def _commit(self) -> None:
-        """Make the removals that were accepted the cache."""
-        pending, self._pending = self._pending, []
-        for edges in pending:
-            slot = self.graph.edge(edges[0]).slot
+        """Make the removals that were accepted the cache, a slot at a time in the order of their visits."""
+        pending: dict[int, list[np.ndarray]] = {}
+        for edges in self._pending:
+            pending.setdefault(self.graph.edge(edges[0]).slot.index, []).append(edges)
+        self._pending = []
+        for index, parts in pending.items():
+            slot, edges = self.graph.slots[index], np.concatenate(parts)
             left = int(self._reads[slot.index].sum())
             self._reads[slot.index, edges - slot.first_edge] = False
             is_read = slot.name == "logits" or bool(self._reads[:, slot.node.index].any())
@@ -260,6 +269,7 @@ class FastEngine:
             self._inputs[slot.index] = inputs[0]
             self._metric = float(self._evaluate(slot, down, inputs, commit=True)[0])
 
+    @torch.no_grad()
     def _evaluate(self, slot: Slot, down: Downstream, inputs: Tensor, *, commit: bool) -> Tensor:
         """The metric for each of several inputs of a slot, ``[run]`` in float64.
 

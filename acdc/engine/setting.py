@@ -66,6 +66,7 @@ def check_ablation(name: str) -> None:
         raise UnknownNameError("ablation", name, ABLATIONS)
 
 
+@torch.no_grad()
 def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", split_input: bool = False) -> Setting:
     """Run the clean and the corrupted prompts once and keep what they wrote.
 

@@ -30,6 +30,7 @@ from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
 from acdc.task import Split, Task, find_task
+from acdc.wording import counted
 
 #: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
 POOR_ACCURACY = 0.75
@@ -132,7 +133,7 @@ def discover(
             if resume and not folder.resumed:
                 announce(f"there is no run in {folder.path} to go on with; this is a new one")
             elif folder.resumed:
-                announce(f"going on after {len(folder.trace.past)} decisions in {folder.path}")
+                announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
         circuit = _circuit(setting.graph, pruner, request, runner)
@@ -207,7 +208,7 @@ def _introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str
     )
     left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
     announce(
-        f"{request['task']}: {len(prompts)} prompt pairs"
+        f"{request['task']}: {counted(len(prompts), 'prompt pair')}"
         + (f"; left out for the tokenizer: {left_out}" if left_out else "")
     )
     clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))

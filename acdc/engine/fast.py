@@ -65,7 +65,9 @@ class FastEngine:
         self._mlp_outputs: dict[int, Tensor] = {}  # of MLPs that have changed, likewise
         self._plan: tuple[int, Downstream] | None = None
         self._pending: list[np.ndarray] = []
-        self._run_length = 4.0
+        # How many removals in a row are likely to be accepted; heads' slots keep far fewer edges than others.
+        self._run_lengths = {True: 8.0, False: 2.0}
+        self._given: dict[bytes, float] = {}  # metrics of the last chain by the edges removed
         self._metric = float(self._scorer.score(self._input(graph.slots[-1], whole=False)[None])[0])
 
     #: As users write it.
@@ -116,25 +118,28 @@ class FastEngine:
         whole = down.whole or slot.letter in ("k", "v")
         x = self._input(slot, whole=whole)
         most = max(1, min(LONGEST_CHAIN, BATCH_BYTES // self._bytes_per_run(slot, down)))
-        at = accepted = 0
+        at = accepted = runs = 0
+        kind = slot.letter is not None
+        edges, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])
+        self._given.clear()
         left = int(self._reads[slot.index].sum())
         try:
             while at < len(groups):
-                runs = min(most, max(1, round(1.5 * self._run_length)), len(groups) - at)
+                runs = min(most, max(1, round(self._run_lengths[kind])), len(groups) - at)
                 inputs = self._chain(x, left, slot, groups[at : at + runs], whole)
                 values = self._evaluate(slot, down, inputs, commit=False).tolist()
                 x = inputs[-1]
-                left -= sum(len(edges) for edges in groups[at : at + runs])
+                left -= sum(len(group) for group in groups[at : at + runs])
                 at += runs
                 for value in values:
                     accepted += 1
                     if not np.isfinite(value):
-                        self._refuse(np.concatenate(groups[:accepted]))
+                        self._refuse(edges[: ends[accepted - 1]])
+                    self._given[edges[: ends[accepted - 1]].tobytes()] = value
                     yield value
-                self._run_length = max(self._run_length, accepted)
-            self._run_length = min(2 * self._run_length, LONGEST_CHAIN)
-        except GeneratorExit:  # the last one given was kept
-            self._run_length = 0.7 * self._run_length + 0.3 * accepted
+                self._run_lengths[kind] = min(2 * max(runs, self._run_lengths[kind]), LONGEST_CHAIN)
+        except GeneratorExit:  # the last one given was kept: what was computed beyond it was in vain
+            self._run_lengths[kind] = 0.3 * min(runs, self._run_lengths[kind]) + 0.7 * (accepted - at + runs)
             raise
 
     def _refuse(self, removed: np.ndarray) -> None:
@@ -267,10 +272,12 @@ class FastEngine:
             whole = down.whole or slot.letter in ("k", "v")
             inputs = self._chain(self._input(slot, whole=whole), left, slot, [edges], whole)
             self._inputs[slot.index] = inputs[0]
-            self._metric = float(self._evaluate(slot, down, inputs, commit=True)[0])
+            known = self._given.get(edges.tobytes())
+            values = self._evaluate(slot, down, inputs, commit=True, score=known is None)
+            self._metric = float(values[0]) if known is None else known
 
     @torch.no_grad()
-    def _evaluate(self, slot: Slot, down: Downstream, inputs: Tensor, *, commit: bool) -> Tensor:
+    def _evaluate(self, slot: Slot, down: Downstream, inputs: Tensor, *, commit: bool, score: bool = True) -> Tensor:
         """The metric for each of several inputs of a slot, ``[run]`` in float64.
 
         Args:
@@ -278,9 +285,11 @@ class FastEngine:
             down: what its node's change reaches.
             inputs: ``[run, batch, pos or answer, d_model]``.
             commit: make what is computed the cache; for one run.
+            score: without it, the present metric is given.
         """
+        unscored = torch.full((len(inputs),), self._metric, dtype=torch.float64)
         if slot.name == "logits":
-            return self._scorer.score(inputs)
+            return self._scorer.score(inputs) if score else unscored
         batch, length, _ = self._clean_inputs["logits"].shape
         changes = _Changes(down, inputs, batch, self._positions.shape[1], length, self._at_answers)
         if slot.letter is None:
@@ -300,10 +309,12 @@ class FastEngine:
                     given[letter] = (places, self._changed_inputs(reads, changes, commit))
                 self._run_heads(step, given, changes, commit)
         if not down.final.any():
-            return torch.full((len(inputs),), self._metric, dtype=torch.float64)
+            return unscored
         last = self.graph.slots[-1]
         now = self._input(last, whole=False)
         residual = self._changed_inputs(Reads((last,), False, down.final[None]), changes, commit)[0]
+        if not score:
+            return unscored
         heads = [self._head_change(source, changes) for source in down.final_sources]
         if isinstance(self._scorer, KlScorer) and all(heads):
             known = [head for head in heads if head is not None]

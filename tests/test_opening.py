@@ -11,7 +11,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from acdc import load_model
 from acdc.errors import ModelError, UnknownNameError
-from acdc.models.model import Tokens
+from acdc.models.tokens import Tokens
 
 PROMPTS = [(1, 5, 7, 2, 9, 3), (4, 4, 8)]
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acdc.engine.changes import Changes
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep, Reads, plan_downstream
 from acdc.engine.heads import LayerHeads
 from acdc.engine.reference import ReferenceEngine
@@ -28,7 +29,6 @@ from acdc.graph import Graph, Slot
 from acdc.metrics import Metric
 from acdc.models.model import Model
 
-_Gather = Callable[[Tensor], Tensor]
 #: Memory that the changes of one batch of patched runs may take, in bytes.
 BATCH_BYTES = 128 * 2**20
 LONGEST_CHAIN = 128
@@ -291,7 +291,7 @@ class FastEngine:
         if slot.name == "logits":
             return self._scorer.score(inputs) if score else unscored
         batch, length, _ = self._clean_inputs["logits"].shape
-        changes = _Changes(down, inputs, batch, self._positions.shape[1], length, self._at_answers)
+        changes = Changes(down, inputs, batch, self._positions.shape[1], length, self._at_answers)
         if slot.letter is None:
             self._run_mlp(slot, inputs, down.whole, changes, commit)
         else:
@@ -322,7 +322,7 @@ class FastEngine:
                 return self._scorer.score_heads(now, residual, known)
         return self._scorer.score(residual)
 
-    def _head_change(self, source: int, changes: _Changes) -> HeadChange | None:
+    def _head_change(self, source: int, changes: Changes) -> HeadChange | None:
         """How a head's mixture changes, or ``None`` for a source whose change isn't one of a mixture alone."""
         node = self.graph.nodes[source]
         if node.layer is None or node.head is None or source not in changes.mixtures:
@@ -331,7 +331,7 @@ class FastEngine:
         weight = layer.attention.multiplier * layer.W_O[node.head]
         return HeadChange((node.layer, node.head), weight, changes.mixtures[source])
 
-    def _changed_inputs(self, reads: Reads, changes: _Changes, commit: bool) -> Tensor:
+    def _changed_inputs(self, reads: Reads, changes: Changes, commit: bool) -> Tensor:
         """Inputs of slots behind a change, ``[slot, run, batch, pos or answer, d_model]``."""
         total = changes.read(reads)
         for i, slot in enumerate(reads.slots):
@@ -340,7 +340,7 @@ class FastEngine:
                 self._inputs[slot.index] = total[i, 0].clone()
         return total
 
-    def _run_mlp(self, slot: Slot, x: Tensor, whole: bool, changes: _Changes, commit: bool) -> None:
+    def _run_mlp(self, slot: Slot, x: Tensor, whole: bool, changes: Changes, commit: bool) -> None:
         source, layer = slot.node.index, slot.node.layer or 0
         out = self._mlps[layer](x)
         before = self._mlp_outputs.get(source)
@@ -352,7 +352,7 @@ class FastEngine:
         changes.write((out - before)[None], whole)
 
     def _run_heads(
-        self, step: HeadStep, given: dict[str, tuple[list[int], Tensor]], changes: _Changes, commit: bool
+        self, step: HeadStep, given: dict[str, tuple[list[int], Tensor]], changes: Changes, commit: bool
     ) -> None:
         """Recompute heads and note how what they write changes.
 
@@ -425,32 +425,3 @@ class FastEngine:
 def _place(slot: Slot) -> str:
     """Slots of a layer's heads read the same clean residual stream."""
     return f"a{slot.node.layer}" if slot.letter else slot.name
-
-
-class _Changes:
-    """How much every source behind a change changes what it writes, filled in the plan's order."""
-
-    def __init__(
-        self, down: Downstream, like: Tensor, batch: int, answers: int, length: int, at_answers: _Gather
-    ) -> None:
-        runs, width = len(like), like.shape[-1]
-        self._at_answers = at_answers
-        self._answers = like.new_empty(len(down.changed), runs, batch, answers, width)
-        self._whole = like.new_empty(len(down.changed_whole), runs, batch, length, width)
-        self._n_answers = self._n_whole = 0
-        self.mixtures: dict[int, Tensor] = {}  # of heads by source, [run, batch, answer, d_head]
-
-    def write(self, change: Tensor, whole: bool) -> None:
-        """Add the next sources' changes, ``[source, run, batch, pos or answer, d_model]``."""
-        n = len(change)
-        if whole:
-            self._whole[self._n_whole : self._n_whole + n] = change
-            self._n_whole += n
-            change = self._at_answers(change)
-        self._answers[self._n_answers : self._n_answers + n] = change
-        self._n_answers += n
-
-    def read(self, reads: Reads) -> Tensor:
-        """Sums of the changes that slots read, ``[slot, run, batch, pos or answer, d_model]``."""
-        changes = self._whole[: self._n_whole] if reads.whole else self._answers[: self._n_answers]
-        return torch.tensordot(torch.from_numpy(reads.mask).to(changes), changes, 1)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from acdc.graph import Graph, Slot
-from acdc.models.model import Model, Tokens
+from acdc.models.model import Model
+from acdc.models.tokens import Tokens
 
 #: From slots and their inputs, ``[slot, batch, pos, d_model]``, to the inputs to use.
 Edit = Callable[[Sequence[Slot], Tensor], Tensor]

@@ -16,7 +16,8 @@ from torch import Tensor
 from acdc.engine.patched import Edit, run_patched
 from acdc.errors import ModelError
 from acdc.graph import Graph, Slot
-from acdc.models.model import Model, Tokens
+from acdc.models.model import Model
+from acdc.models.tokens import Tokens
 
 #: Largest difference allowed, relative to the largest logit. In a float64 model the
 #: families that cast to float32 inside are off by about 1e-6.

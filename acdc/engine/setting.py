@@ -11,7 +11,8 @@ from acdc.engine.patched import run_patched
 from acdc.errors import NumericsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens
-from acdc.models.model import Model, Tokens
+from acdc.models.model import Model
+from acdc.models.tokens import Tokens
 from acdc.prompts import PromptSet
 
 #: What removed edges can carry.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from acdc.models.attention import Attention, PositionTable, Rotary
 from acdc.models.mlp import read_mlp
 from acdc.models.norms import Norm, read_norm
-
-if TYPE_CHECKING:
-    from acdc.models.model import Tokens
-
+from acdc.models.tokens import Tokens
 
 #: Settings that say where or by what a model was loaded, not what it computes.
 _NOT_IDENTITY = {

@@ -6,8 +6,6 @@ import platform
 import sys
 from importlib.metadata import version
 
-import torch
-
 #: Libraries whose version can change a result (circuits have moved with them before).
 _LIBRARIES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "tokenizers", "numpy")
 
@@ -19,7 +17,8 @@ def versions() -> dict[str, str]:
 
 def peak_memory_bytes() -> int | None:
     """Most memory that this process has held, in bytes; on a GPU, most that torch has held there."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    torch = sys.modules.get("torch")  # a run folder is read without it
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
     try:
         import resource

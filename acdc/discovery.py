@@ -84,7 +84,6 @@ def discover(
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
     settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
-    settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
     measure = find_metric(metric)
     check_ablation(ablation)
     check_engine(engine)

@@ -28,7 +28,7 @@ class Setting:
         tokens: the clean prompts.
         inputs: what the input nodes write on them, ``[1 or 2, batch, pos, d_model]``.
         ablated: what each node's removed edges carry, ``[n_sources, batch, pos, d_model]``.
-        clean, corrupted: what each node writes on the two prompts, like `ablated`.
+        clean: what each node writes on the clean prompts, like `ablated`.
         rows, columns: prompt and position of each prediction, ``[prediction]``.
         answers: right and wrong answers of each prediction.
         model_logits, corrupted_logits: the model's own on the two prompts,
@@ -42,7 +42,6 @@ class Setting:
     inputs: Tensor
     ablated: Tensor
     clean: Tensor
-    corrupted: Tensor
     rows: Tensor
     columns: Tensor
     answers: AnswerTokens
@@ -101,7 +100,6 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
         inputs=inputs,
         ablated=_ablated(ablation, clean, corrupted, tokens),
         clean=clean,
-        corrupted=corrupted,
         rows=rows,
         columns=columns,
         answers=answers,

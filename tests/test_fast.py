@@ -69,6 +69,8 @@ def draw_prompts(draws):
     for _ in range(int(draws.integers(1, 5))):
         length = int(draws.integers(2, 9))
         clean, corrupted = (tuple(draws.integers(VOCABULARY, size=length).tolist()) for _ in range(2))
+        shared = int(draws.integers(0, length))  # an answer may lie where nothing differs yet
+        corrupted = (*clean[:shared], (clean[shared] + 1) % VOCABULARY, *corrupted[shared + 1 :])
         n = int(draws.integers(1, min(3, length) + 1))
         positions = tuple(sorted(draws.choice(length, size=n, replace=False).tolist()))
         right, wrong = (

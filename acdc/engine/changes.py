@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,50 +10,69 @@ from torch import Tensor
 from acdc.engine.downstream import Downstream, Reads
 
 
-class Changes:
-    """Filled in the plan's order.
+@dataclass(frozen=True)
+class MixtureChange:
+    """How one head's mixture changes: all that it writes is ``change @ weight``.
 
     Attributes:
-        mixtures: how heads' mixtures change, by source, ``[run, batch, answer, d_head]``.
+        key: layer and head.
+        weight: its ``W_O``, ``[d_head, d_model]``.
+        change: ``[run, place, d_head]``.
     """
 
-    def __init__(
-        self,
-        down: Downstream,
-        like: Tensor,
-        batch: int,
-        answers: int,
-        length: int,
-        at_answers: Callable[[Tensor], Tensor],
-    ) -> None:
+    key: tuple[int, int]
+    weight: Tensor
+    change: Tensor
+
+
+class Changes:
+    """Filled in the plan's order."""
+
+    def __init__(self, down: Downstream, runs: int, live: int, answers: Tensor, like: Tensor) -> None:
         """Make room for all changes of a plan.
 
         Args:
             down: the plan.
-            like: inputs of the runs, ``[run, batch, pos or answer, d_model]``.
-            batch: prompts.
-            answers: answer positions of a prompt.
-            length: positions of a prompt.
-            at_answers: from values at every position to those at the answer positions.
+            runs: patched runs.
+            live: live places.
+            answers: ``[answer]`` which of them are answers.
+            like: a tensor ``[..., d_model]`` of the precision and device wanted.
         """
-        runs, width = len(like), like.shape[-1]
-        self._at_answers = at_answers
-        self._answers = like.new_empty(len(down.changed), runs, batch, answers, width)
-        self._whole = like.new_empty(len(down.changed_whole), runs, batch, length, width)
-        self._n_answers = self._n_whole = 0
-        self.mixtures: dict[int, Tensor] = {}  # of heads by source, [run, batch, answer, d_head]
+        width = like.shape[-1]
+        self._answers = answers
+        self._at_answers = like.new_empty(len(down.changed), runs, len(answers), width)
+        self._whole = like.new_empty(len(down.changed_whole), runs, live, width)
+        self._n_at_answers = self._n_whole = 0
+        self._order, self._whole_order = down.changed, down.changed_whole
+        self._mixtures: dict[int, tuple[MixtureChange, bool]] = {}  # by source; whether at all live places
 
     def write(self, change: Tensor, whole: bool) -> None:
-        """Add the next sources' changes, ``[source, run, batch, pos or answer, d_model]``."""
+        """Add the next sources' changes, ``[source, run, place, d_model]``, at the live places or the answers."""
         n = len(change)
         if whole:
             self._whole[self._n_whole : self._n_whole + n] = change
             self._n_whole += n
-            change = self._at_answers(change)
-        self._answers[self._n_answers : self._n_answers + n] = change
-        self._n_answers += n
+            change = change[..., self._answers, :]
+        self._at_answers[self._n_at_answers : self._n_at_answers + n] = change
+        self._n_at_answers += n
+
+    def note_mixture(self, source: int, mixture: MixtureChange, whole: bool) -> None:
+        """Say that a head's change is no more than one of its mixture."""
+        self._mixtures[source] = mixture, whole
 
     def read(self, reads: Reads) -> Tensor:
-        """Sums of the changes that slots read, ``[slot, run, batch, pos or answer, d_model]``."""
-        changes = self._whole[: self._n_whole] if reads.whole else self._answers[: self._n_answers]
+        """Sums of the changes that slots read, ``[slot, run, place, d_model]``."""
+        changes = self._whole[: self._n_whole] if reads.whole else self._at_answers[: self._n_at_answers]
         return torch.tensordot(torch.from_numpy(reads.mask).to(changes), changes, 1)
+
+    def mixtures(self, reads: Reads) -> list[MixtureChange] | None:
+        """The changes that a slot reads as those of heads' mixtures, or ``None`` if one of them is not."""
+        order = self._whole_order if reads.whole else self._order
+        found = []
+        for source in (source for source, read in zip(order, reads.mask[0], strict=False) if read):
+            if source not in self._mixtures:
+                return None
+            mixture, whole = self._mixtures[source]
+            change = mixture.change[:, self._answers] if whole and not reads.whole else mixture.change
+            found.append(MixtureChange(mixture.key, mixture.weight, change))
+        return found

@@ -87,7 +87,9 @@ class Downstream:
         return [source for source, read in zip(self.changed, self.final, strict=True) if read]
 
 
-def plan_downstream(graph: Graph, reads: np.ndarray, node: Node, tied_heads: bool) -> Downstream:
+def plan_downstream(
+    graph: Graph, reads: np.ndarray, node: Node, *, tied_heads: bool = False, answers_only: bool = True
+) -> Downstream:
     """Find what a change of `node` reaches.
 
     Args:
@@ -95,8 +97,11 @@ def plan_downstream(graph: Graph, reads: np.ndarray, node: Node, tied_heads: boo
         reads: ``[n_slots, n_sources]`` bool, the kept edges.
         node: the node whose output changes.
         tied_heads: heads of a layer share a norm behind their sum.
+        answers_only: compute nodes at the answers alone where that is enough.
     """
     planner = _Planner(graph, reads, tied_heads)
+    if not answers_only:
+        planner.whole[:] = True
     return planner.plan(node)
 
 

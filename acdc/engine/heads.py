@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from acdc.engine.places import Places
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.norms import Norm
 
@@ -58,10 +59,11 @@ class LayerHeads:
 
     Attributes:
         attention: the weights.
-        q, k, v, z: ``[head, batch, pos, d_head]``; `z` is the mixture in front of ``W_O``.
+        q, z: ``[head, live place, d_head]``; `z` is the mixture in front of ``W_O``.
+        k, v: ``[head, batch, pos, d_head]``, at every position, as queries see them all.
     """
 
-    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor, x: Tensor) -> None:
+    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor, x: Tensor, live: Places) -> None:
         """Fold the weights and run the layer once.
 
         Args:
@@ -69,6 +71,7 @@ class LayerHeads:
             table: masks and rotations.
             filled: ``[batch, pos]`` bool, which positions hold a token.
             x: what all heads read in the clean run, ``[batch, pos, d_model]``.
+            live: where it is going to be recomputed.
         """
         self.attention = attention
         self._table = table
@@ -79,32 +82,39 @@ class LayerHeads:
             "v": self._projection(attention.W_V, attention.b_V, Norm("none"), groups, False),
         }
         self.W_O = attention.W_O.contiguous()
-        length = x.shape[1]
+        batch, length = filled.shape
         visible = table.visible[:length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=x.device)
         self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
         heads = list(range(attention.n_heads))
-        whole = x[None, None].expand(len(heads), 1, *x.shape)
-        self.q, self.k, self.v = (self.project(letter, heads, whole, None)[:, 0] for letter in "qkv")
-        self.z = self.mix(self.q[:, None], self.k[:, None], self.v[:, None], None)[:, 0]
+        every = torch.arange(length, device=x.device).repeat(batch)
+        k, v = (self._same_for_all(letter, x.flatten(0, 1), every) for letter in "kv")
+        self.k, self.v = (found.view(len(heads), batch, length, -1) for found in (k, v))
+        self.q = self._same_for_all("q", live.pick(x), live.position)
+        self.z = self.mix(self.q[:, None], self.k[:, None], self.v[:, None], live)[:, 0]
 
-    def project(self, letter: str, heads: list[int], x: Tensor, positions: Tensor | None) -> Tensor:
+    def _same_for_all(self, letter: str, x: Tensor, positions: Tensor) -> Tensor:
+        """Projections of all heads that read the same, ``[place, d_model]`` to ``[head, place, d_head]``."""
+        heads = list(range(self.attention.n_heads))
+        return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), positions)[:, 0]
+
+    def project(self, letter: str, heads: list[int], x: Tensor, positions: Tensor) -> Tensor:
         """Queries, keys or values of some heads.
 
         Args:
             letter: which of them.
             heads: query heads.
-            x: their inputs, ``[head, run, batch, pos, d_model]``; changed in place or not.
-            positions: ``[batch, pos]`` where the inputs stand, or ``None`` for every position.
+            x: their inputs, ``[head, run, place, d_model]``.
+            positions: ``[place]`` where in their prompts the inputs stand.
 
         Returns:
-            ``[head, run, batch, pos, d_head]``
+            ``[head, run, place, d_head]``
         """
         projection = self._projections[letter]
         x = normalized(self.attention.norm, x)
         shape = x.shape
         weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[heads]
-        y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * batch * pos, d_head]
+        y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
         if projection.bias is not None:
             y += projection.bias[heads]
         if projection.everything is not None:
@@ -120,29 +130,31 @@ class LayerHeads:
         elif projection.norm.kind != "none":
             y = projection.norm(y)
         y = y.view(*shape[:-1], y.shape[-1])
-        return self._rotate(y, positions) if projection.rotated else y
+        rotary = self._table.rotary
+        return y if rotary is None or not projection.rotated else rotary.at(positions)(y)
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, positions: Tensor | None) -> Tensor:
-        """What attention makes of queries, keys and values, ``[head, run, batch, pos, d_head]`` each.
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
+        """What attention makes of queries, keys and values.
 
         The number of runs may be 1 where something is the same in all of them.
 
         Args:
-            q: queries, at `positions` or everywhere.
-            k: keys, everywhere.
-            v: values, everywhere.
-            positions: ``[batch, pos]`` of the queries, or ``None`` for every position.
+            q: queries, ``[head, run, place, d_head]``.
+            k: keys, ``[head, run, batch, pos, d_head]``.
+            v: values, likewise.
+            places: where the queries stand.
+
+        Returns:
+            ``[head, run, place, d_head]``
         """
-        scores = self.attention.scale * _per_run(q, k.transpose(-1, -2))
+        scores = self.attention.scale * _per_run(places.by_prompt(q), k.transpose(-1, -2))
         if self.attention.soft_cap is not None:
             scores = self.attention.soft_cap * torch.tanh(scores / self.attention.soft_cap)
-        visible = self._visible
-        if positions is not None:
-            rows = torch.arange(len(positions), device=positions.device)[:, None]
-            visible = visible[rows, positions]  # [batch, pos, pos_k]
+        rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
+        visible = self._visible[rows, places.position[places.grid]]  # [batch, width, pos]
         scores = scores.masked_fill_(~visible, -torch.inf)
         pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(v.dtype)
-        return _per_run(pattern, v)
+        return places.flat(_per_run(pattern, v))
 
     def _projection(
         self, weight: Tensor, bias: Tensor | None, qk_norm: Norm, groups: list[int], rotated: bool
@@ -155,13 +167,7 @@ class LayerHeads:
             everything = (folded.transpose(0, 1).reshape(d_model, n * width).contiguous(), whole_bias)
         own = folded if groups == list(range(n)) else folded[groups]
         own_bias = None if folded_bias is None else folded_bias[groups][:, None]
-        return _Projection(own, own_bias, qk_norm, everything, rotated and self._table.rotary is not None)
-
-    def _rotate(self, x: Tensor, positions: Tensor | None) -> Tensor:
-        rotary = self._table.rotary
-        if rotary is None:
-            return x
-        return rotary(x) if positions is None else rotary.at(positions)(x)
+        return _Projection(own, own_bias, qk_norm, everything, rotated)
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -5,50 +5,41 @@ probabilities and h the circuit's logits,
 
     KL = sum_v p_v (f_v - h_v) + logsumexp(h) - logsumexp(f),
 
-and the sum is a dot product of the normed residuals with ``W_U p``.
+and the sum is a dot product of the normed residuals with ``W_U p``. The one pass goes block
+by block, so that logits are summed up while they are still in the cache.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from acdc.engine.changes import MixtureChange
 from acdc.engine.heads import fold, normalized
 from acdc.engine.setting import Setting
 from acdc.metrics import AnswerTokens, Metric
 
-#: Logits that are held at a time, in bytes.
-BLOCK_BYTES = 64 * 2**20
+#: Logits that are held at a time, in bytes: of metrics that need them all, and of a block of KL's pass.
+LOGITS_BYTES = 64 * 2**20
+BLOCK_BYTES = 4 * 2**20
+#: Columns of the unembedding in a block: what a core's cache holds of the weights while they are multiplied.
+BLOCK_COLUMNS = 4096
 
 
 class Scorer:
-    """Scores any metric through the model's own logits.
-
-    Attributes:
-        positions: ``[batch, answer]`` answer positions of each prompt; where a prompt has
-            fewer than others its last one is repeated.
-        counts: ``[batch, answer]`` bool, which of them count.
-    """
+    """Scores any metric through the model's own logits."""
 
     def __init__(self, setting: Setting, measure: Metric) -> None:
         self.setting, self.measure = setting, measure
-        lists = [pair.answer_positions for pair in setting.prompts.pairs]
-        width = max(len(found) for found in lists)
-        device = setting.model.device
-        self.positions = torch.tensor([[*found, *[found[-1]] * (width - len(found))] for found in lists], device=device)
-        lengths = torch.tensor([len(found) for found in lists], device=device)
-        self.counts = torch.arange(width, device=device) < lengths[:, None]
 
     def score(self, residual: Tensor) -> Tensor:
-        """The metric of each run, ``[run, batch, answer, d_model]`` to ``[run]`` in float64."""
-        rows = residual[:, self.counts]  # [run, prediction, d_model], in the order of setting.rows
-        per_run = rows.shape[1] * self.setting.model_logits.shape[1] * 8
-        step = max(1, BLOCK_BYTES // per_run)
-        return torch.cat([self._score(rows[i : i + step]) for i in range(0, len(rows), step)])
+        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+        per_run = residual.shape[1] * self.setting.model_logits.shape[1] * 8
+        step = max(1, LOGITS_BYTES // per_run)
+        return torch.cat([self._score(residual[i : i + step]) for i in range(0, len(residual), step)])
 
     def _score(self, rows: Tensor) -> Tensor:
         """``[run, prediction, d_model]`` to ``[run]``."""
@@ -68,61 +59,78 @@ class KlScorer(Scorer):
     ``W_O`` and ``W_U``, which is kept for the heads used last.
     """
 
-    #: Products ``W_O W_U`` that are kept; those of a slot's own node and of the heads behind it recur.
-    _MOST_PRODUCTS = 12
-
     def __init__(self, setting: Setting, measure: Metric, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
         weight, bias = fold(self._norm, weight, bias)
-        # What is multiplied is centred already; a centred matrix serves changes that are not.
-        self._weight = weight - weight.mean(0) if self._norm.kind == "layer" else weight
-        p = setting.model_logits.softmax(-1)  # [prediction, n_outputs] in float64
-        self._expected = (p.to(weight.dtype) @ self._weight.T).double()  # W_U p, [prediction, d_model]
+        if self._norm.kind == "layer":
+            # What is multiplied is centred already; a centred matrix serves changes that are not.
+            weight = weight - weight.mean(0)
+        p = setting.model_logits.softmax(-1).to(weight.dtype)  # [prediction, n_outputs]
+        self._expected = (p @ weight.T).double()  # W_U p, [prediction, d_model]
         self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
         # Logits are taken relative to the model's own logsumexp, so that the logarithm is of a number near 1.
-        offset = setting.model_logits.logsumexp(-1)[:, None].to(weight.dtype)
-        self._bias = -offset if bias is None else bias - offset  # [prediction, n_outputs or 1]
-        self._products: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
-        self._base: tuple[Tensor, Tensor] | None = None
+        self._offset = setting.model_logits.logsumexp(-1)[:, None].to(weight.dtype)  # [prediction, 1]
+        extra = weight.new_ones(1, weight.shape[1]) if bias is None else torch.stack((torch.ones_like(bias), bias))
+        self._extra = _split(extra)  # what a 1 beside the offset is multiplied by, [1 or 2, column] each
+        # [d_model + 1 or 2, column] each: a row for the offset, and one for the bias if there is one.
+        self._blocks = [torch.cat(pair) for pair in zip(_split(weight), self._extra, strict=True)]
+        # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
+        self._most_products = setting.graph.cfg.n_heads + 8
+        self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
+        self._base: tuple[Tensor, list[Tensor]] | None = None
 
-    def _score(self, rows: Tensor) -> Tensor:
-        runs, n, width = rows.shape
-        y = normalized(self._norm, rows)
+    def score(self, residual: Tensor) -> Tensor:
+        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+        runs, n, _ = residual.shape
+        y = normalized(self._norm, residual)
         if self._clean is None:  # the first residual that is scored is the clean one
             self._clean = y[0].double()
-        logits = (y.view(-1, width) @ self._weight).view(runs, n, -1)
-        logits += self._bias
-        return (self._linear(y) + _log_sum_exp(logits)).mean(1)
+        left = torch.cat([y, self._constant_columns(runs)], -1).view(runs * n, -1)
+        sums = _log_sum_exp(left, self._blocks).view(runs, n)
+        return (self._linear(y) + sums).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
-        return 2 * dimensions < self._weight.shape[0]
+        return 2 * dimensions < self._expected.shape[1] and self._expected.device.type == "cpu"
 
-    def score_heads(self, now: Tensor, residual: Tensor, heads: Sequence[HeadChange]) -> Tensor:
+    def score_heads(self, now: Tensor, residual: Tensor, heads: Sequence[MixtureChange]) -> Tensor:
         """Like :meth:`score`, where only what some heads write has changed.
 
         Args:
-            now: the residual stream before the change, ``[batch, answer, d_model]``.
-            residual: after it, ``[run, batch, answer, d_model]``.
+            now: the residual stream before the change, ``[prediction, d_model]``.
+            residual: after it, ``[run, prediction, d_model]``.
             heads: the heads.
 
         Returns:
             ``[run]`` in float64.
         """
-        rows, now = residual[:, self.counts], now[self.counts]  # [run, prediction, d_model]
-        y = normalized(self._norm, rows)
-        gain = self._norm.inverse_scale(rows) if self._norm.kind != "none" else rows.new_ones(*rows.shape[:2], 1)
-        products = torch.cat([self._product(head) for head in heads])  # [dimension, n_outputs]
-        changes = torch.cat([head.change[:, self.counts] for head in heads], -1)  # [run, prediction, dimension]
-        left = torch.cat([gain * changes, gain, torch.ones_like(gain)], -1)
-        right = torch.cat([products, products.new_empty(2, products.shape[1])])
+        y = normalized(self._norm, residual)
+        plain = self._norm.kind == "none"
+        gain = residual.new_ones(*y.shape[:2], 1) if plain else self._norm.inverse_scale(residual)
+        changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
+        # The columns of a prediction: the heads' changes, the residual before them, offset and bias.
+        left = torch.cat([gain * changes, gain, self._constant_columns(len(y))], -1).transpose(0, 1).contiguous()
         base = self._base_logits(now)
+        products = [self._product(head) for head in heads]
+        at = changes.shape[-1]
+        rights = []
+        for block, extra in enumerate(self._extra):
+            right = extra.new_empty(left.shape[-1], extra.shape[1])
+            torch.cat([product[block] for product in products], out=right[:at])
+            right[at + 1 :] = extra
+            rights.append(right)
         sums = []
-        for i in range(rows.shape[1]):
-            right[-2], right[-1] = base[i], self._bias[i]
-            sums.append(_log_sum_exp(left[:, i] @ right))
+        for i in range(left.shape[0]):
+            for right, own in zip(rights, base, strict=True):
+                right[at] = own[i]
+            sums.append(_log_sum_exp(left[i], rights))
         return (self._linear(y) + torch.stack(sums, 1)).mean(1)
+
+    def _constant_columns(self, runs: int) -> Tensor:
+        """``[run, prediction, 1 or 2]``: minus the offset, and 1 where there is a bias."""
+        columns = [-self._offset, torch.ones_like(self._offset)][: self._extra[0].shape[0]]
+        return torch.cat(columns, -1).expand(runs, -1, -1)
 
     def _linear(self, y: Tensor) -> Tensor:
         """``sum_v p_v (f_v - h_v)`` up to the bias and the offset, which cancel, ``[run, prediction]``."""
@@ -130,46 +138,54 @@ class KlScorer(Scorer):
             raise RuntimeError("the clean residual is scored first")
         return ((self._clean - y.double()) * self._expected).sum(-1)
 
-    def _base_logits(self, now: Tensor) -> Tensor:
-        """``now W_U`` without scale and bias, ``[prediction, n_outputs]``; kept while `now` is the same."""
+    def _base_logits(self, now: Tensor) -> list[Tensor]:
+        """``now W_U`` without scale and bias, ``[prediction, column]`` each; kept while `now` is the same."""
         if self._base is None or not torch.equal(self._base[0], now):
-            self._base = (now, now @ self._weight)
+            self._base = (now, [now @ block[: now.shape[-1]] for block in self._blocks])
         return self._base[1]
 
-    def _product(self, head: HeadChange) -> Tensor:
-        """``W_O W_U`` of a head, ``[d_head, n_outputs]``."""
+    def _product(self, head: MixtureChange) -> list[Tensor]:
+        """``W_O W_U`` of a head, ``[d_head, column]`` each."""
         if head.key not in self._products:
-            if len(self._products) >= self._MOST_PRODUCTS:
+            if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            self._products[head.key] = head.weight @ self._weight
+            width = head.weight.shape[-1]
+            self._products[head.key] = [head.weight @ block[:width] for block in self._blocks]
         self._products.move_to_end(head.key)
         return self._products[head.key]
 
 
-@dataclass(frozen=True)
-class HeadChange:
-    """How one head's mixture changes.
+def _split(matrix: Tensor) -> list[Tensor]:
+    """Blocks of columns, each contiguous."""
+    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS, dim=1)]
 
-    Attributes:
-        key: layer and head.
-        weight: its ``W_O``, ``[d_head, d_model]``.
-        change: ``[run, batch, answer, d_head]``.
+
+def _log_sum_exp(left: Tensor, blocks: Sequence[Tensor]) -> Tensor:
+    """``logsumexp(left @ blocks)`` over all columns, ``[row, k]`` and ``[k, column]`` each to ``[row]`` in float64.
+
+    On a CPU a plain sum is tried first: the logits are relative to the model's logsumexp, so
+    that it hardly ever overflows. Elsewhere, to look would cost a synchronization.
     """
+    if left.device.type != "cpu":
+        return _by_blocks(left, blocks, lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
+    total = _by_blocks(left, blocks, lambda logits: logits.exp_().sum(-1).double()).sum(0)
+    if bool(((total > _SMALLEST) & total.isfinite()).all()):
+        return total.log()
+    return _by_blocks(left, blocks, lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
 
-    key: tuple[int, int]
-    weight: Tensor
-    change: Tensor
+
+#: Sums of exponentials below it may have lost digits to underflow.
+_SMALLEST = 1e-20
 
 
-def _log_sum_exp(logits: Tensor) -> Tensor:
-    """Of logits that are no longer needed, over the last dimension, in float64.
-
-    They are relative to the model's logsumexp, so that a plain sum hardly ever overflows.
-    Elsewhere than on a CPU, to look would cost a synchronization.
-    """
-    if logits.device.type == "cpu" and -60 < float(logits.max()) < 80:
-        return logits.exp_().sum(-1).double().log()
-    return logits.logsumexp(-1).double()
+def _by_blocks(left: Tensor, blocks: Sequence[Tensor], reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """``reduce(left @ block)`` of every block, ``[block, row]``."""
+    found = left.new_empty(len(blocks), len(left), dtype=torch.float64)
+    rows = max(1, BLOCK_BYTES // (blocks[0].shape[1] * left.element_size()))
+    for i, block in enumerate(blocks):
+        for j in range(0, len(left), rows):
+            found[i, j : j + rows] = reduce(left[j : j + rows] @ block)
+    return found
 
 
 def make_scorer(setting: Setting, measure: Metric) -> Scorer:

@@ -25,6 +25,7 @@ class Setting:
 
     Attributes:
         model, graph, prompts: what it is about.
+        ablation: what removed edges carry, by name.
         tokens: the clean prompts.
         inputs: what the input nodes write on them, ``[1 or 2, batch, pos, d_model]``.
         ablated: what each node's removed edges carry, ``[n_sources, batch, pos, d_model]``.
@@ -38,6 +39,7 @@ class Setting:
     model: Model
     graph: Graph
     prompts: PromptSet
+    ablation: str
     tokens: Tokens
     inputs: Tensor
     ablated: Tensor
@@ -96,6 +98,7 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
         model=model,
         graph=graph,
         prompts=prompts,
+        ablation=ablation,
         tokens=tokens,
         inputs=inputs,
         ablated=_ablated(ablation, clean, corrupted, tokens),

@@ -21,7 +21,7 @@ class Rotary:
     """Rotary position embedding (Su et al. 2021, arXiv 2104.09864) of the first ``r`` dimensions.
 
     Attributes:
-        cos, sin: ``[pos, r]``, or ``[batch, pos, r]`` for positions of each prompt's own.
+        cos, sin: ``[pos, r]``.
         interleaved: pairs are neighbours (GPT-J) instead of halves (GPT-NeoX, Llama).
     """
 
@@ -41,7 +41,7 @@ class Rotary:
         return torch.cat((turned * self.cos[..., :length, :] + quarter * self.sin[..., :length, :], rest), -1)
 
     def at(self, positions: Tensor) -> Rotary:
-        """The rotation of some positions of each prompt, ``[batch, pos]``."""
+        """The rotation of some positions, ``[place]``."""
         return Rotary(self.cos[positions], self.sin[positions], self.interleaved)
 
 

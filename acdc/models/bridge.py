@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from acdc.models.attention import Attention, PositionTable, Rotary
-from acdc.models.mlp import read_mlp
+from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.norms import Norm, read_norm
 from acdc.models.tokens import Tokens
 
@@ -116,21 +115,15 @@ class BridgeReader:
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
 
-    def plain_mlp(self, layer: int) -> Callable[[Tensor], Tensor] | None:
-        """The MLP with its norms as one function of rows, where it's no more than weights and an activation."""
+    def plain_mlp(self, layer: int) -> NormedMlp | None:
+        """The MLP with its norms, where it's no more than weights and an activation."""
         block = self.blocks[layer]
         if block.mlp.name is None:
             return None
         plain = read_mlp(block.mlp, lambda x: _first(block.mlp(x)), self.d_model)
         if plain is None:
             return None
-        before, after, multiplier = self._mlp_norm(layer), self._norm(layer, "ln2_post"), self._multiplier(layer)
-
-        def run(x: Tensor) -> Tensor:
-            y = after(plain(before(x)))
-            return y if multiplier == 1.0 else multiplier * y
-
-        return run
+        return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
 
     def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
         """``[d_model, n_outputs]`` and its bias, where the logits are no more than that."""

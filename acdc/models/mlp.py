@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from acdc.models.norms import Norm
+
 _ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
     partial(F.gelu, approximate="tanh"),
     F.gelu,
@@ -43,10 +45,38 @@ class PlainMlp:
     activation: Callable[[Tensor], Tensor]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Run it on normed inputs, ``[rows, d_model]`` to the same."""
-        inner = _affine(x, self.W_in, self.b_in)
-        gated = self.activation(inner) if self.W_gate is None else self.activation(x @ self.W_gate).mul_(inner)
-        return _affine(gated, self.W_out, self.b_out)
+        """Run it on normed inputs, ``[row, d_model]`` to the same."""
+        return self.behind(_affine(x, self.W_in, self.b_in), None if self.W_gate is None else x @ self.W_gate)
+
+    def behind(self, inner: Tensor, gate: Tensor | None) -> Tensor:
+        """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
+        inner = self.activation(inner) if gate is None else inner.mul_(self.activation(gate))
+        return _affine(inner, self.W_out, self.b_out)
+
+
+@dataclass(frozen=True)
+class NormedMlp:
+    """An MLP with the norms around it.
+
+    Attributes:
+        before: the norm in front. after: the norm behind, or none.
+        plain: what is between.
+        multiplier: what the block's output is multiplied by (Granite), else 1.
+    """
+
+    before: Norm
+    plain: PlainMlp
+    after: Norm
+    multiplier: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """What the MLP writes, given its residual input, ``[row, d_model]`` to the same."""
+        return self.finish(self.plain(self.before(x)))
+
+    def finish(self, y: Tensor) -> Tensor:
+        """From the plain MLP's output to what is written, ``[row, d_model]``."""
+        y = self.after(y)
+        return y if self.multiplier == 1.0 else self.multiplier * y
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

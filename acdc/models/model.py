@@ -7,7 +7,6 @@ which hooks on a whole model can't give on every architecture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +17,7 @@ from acdc.errors import SettingsError
 from acdc.graph import GraphConfig
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.bridge import BridgeReader
+from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
 from acdc.models.tokens import Tokens
 
@@ -127,8 +127,8 @@ class Model:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
         return self._reader.mlp(layer, x)
 
-    def plain_mlp(self, layer: int) -> Callable[[Tensor], Tensor] | None:
-        """The same as a function of ``[row, d_model]``, where the MLP is no more than weights and an activation."""
+    def plain_mlp(self, layer: int) -> NormedMlp | None:
+        """The same as weights and activation, where the MLP is no more than that."""
         return self._reader.plain_mlp(layer)
 
     def unembedding(self) -> tuple[Tensor, Tensor | None] | None:

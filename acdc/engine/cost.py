@@ -1,0 +1,98 @@
+"""What patched runs cost, roughly: for the length of chains, and so that memory stays bounded.
+
+A batch reads every weight once, however many runs it holds; a run adds arithmetic. Where an
+edge stays, what was run beyond it was in vain. With F the cost of a batch, C that of a run
+and p the share of edges that stay, about ``sqrt(2 F / (p C))`` runs at a time are cheapest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from acdc.engine.downstream import Downstream, HeadStep, MlpStep
+from acdc.engine.setting import Setting
+from acdc.graph import Slot
+
+LONGEST_CHAIN = 128
+#: Memory that one batch may take for its changes, in bytes.
+BATCH_BYTES = {"cpu": 128 * 2**20, "cuda": 2 * 2**30}
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """Orders of magnitude: arithmetic a second, bytes a second, and seconds to set one step of a batch going."""
+
+    flops: float
+    bandwidth: float
+    step: float
+
+
+_MACHINES = {"cpu": _Machine(6e10, 1e10, 3e-4), "cuda": _Machine(3e13, 2e12, 1e-3)}
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Of evaluating removals from one slot.
+
+    Attributes:
+        batch, run: seconds of any batch, and of each run in it.
+        most_runs: runs whose changes fit in memory at a time.
+    """
+
+    batch: float
+    run: float
+    most_runs: int
+
+
+def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers: int) -> RunCost:
+    """Estimate what a slot's patched runs cost.
+
+    Args:
+        setting: the model's shapes.
+        slot: whose edges are removed.
+        down: what it reaches.
+        live: places that are computed for nodes that are needed everywhere.
+        answers: for all others.
+    """
+    cfg, model = setting.graph.cfg, setting.model
+    d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
+    d_mlp = 4 * d_model  # usual; the estimate is rough
+    element = setting.clean.element_size()
+    kind = "cuda" if model.device.type == "cuda" else "cpu"
+    machine = _MACHINES[kind]
+    flops = weights = 0.0
+    width = live if down.whole else answers
+    widest = width * d_model
+    for step in down.steps:
+        places = live if step.whole else answers
+        if isinstance(step, MlpStep):
+            size = 2 * d_model * d_mlp
+        else:
+            size = 4 * len(step.heads) * d_model * d_head
+            widest = max(widest, 3 * len(step.heads) * live * d_model)
+        flops += 2 * size * places
+        weights += size
+    if slot.letter is None and slot.name != "logits":
+        flops += 4 * d_model * d_mlp * width
+        weights += 2 * d_model * d_mlp
+    if slot.letter is not None:
+        flops += 4 * d_model * d_head * width
+    only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None
+    inner = min(d_model, d_head * len(down.final_sources)) if only_heads else d_model
+    if down.final.any() or slot.name == "logits":
+        flops += 2 * inner * model.n_outputs * answers
+        weights += inner * model.n_outputs
+    changed = (len(down.changed) + 2) * answers + (len(down.changed_whole) + 2) * live
+    memory = (changed * d_model + widest) * element
+    return RunCost(
+        batch=(2 + len(down.steps)) * machine.step + weights * element / machine.bandwidth,
+        run=flops / machine.flops,
+        most_runs=max(1, int(BATCH_BYTES[kind] // memory)),
+    )
+
+
+def chain_length(cost: RunCost, rate: float) -> int:
+    """How many removals to evaluate at a time, where that share of edges stays."""
+    best = math.sqrt(2 * cost.batch / (max(rate, 1e-3) * max(cost.run, 1e-9)))
+    return min(max(1, round(best)), LONGEST_CHAIN, cost.most_runs)

@@ -15,6 +15,7 @@ from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, make_engine
+from acdc.engine.memory import available_memory, held_memory, memory_estimate
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcWarning, MemoryLimitError, NumericsError, PromptError, SettingsError
 from acdc.evaluation import Behaviour, behaviour, evaluate
@@ -97,12 +98,17 @@ def discover(
     with memory_errors():
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
 
-        def setting_for(split: Split, n: int | None) -> Setting:
+        def prompts_for(split: Split, n: int | None) -> PromptSet:
             prompts = _prompts(opened, found_task, n, seed, split, corruption)
             measure.check(prompts)
+            return prompts
+
+        def setting_for(prompts: PromptSet) -> Setting:
             return prepare(opened, prompts, ablation=ablation, split_input=split_input)
 
-        setting = setting_for("train", n)
+        prompts = prompts_for("train", n)
+        memory = _announce_memory(opened, prompts, engine, order, announce)
+        setting = setting_for(prompts)
         request = {
             "task": found_task.name,
             "model": opened.name,
@@ -120,9 +126,10 @@ def discover(
             "dtype": str(opened.dtype).removeprefix("torch."),
         }
         runner = make_engine(engine, setting, measure)
-        record = _new_record(request, setting, runner)
+        record = _new_record(request, setting, runner, memory)
         _introduce(setting, record, announce)
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
+        setting.forget_clean()
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
             if folder.finished:
@@ -143,7 +150,7 @@ def discover(
         del setting, runner, pruner.engine  # the held-out prompts need as much memory again
     try:
         with memory_errors():
-            held_out = evaluate(setting_for("test", n_used), circuit.in_graph)
+            held_out = evaluate(setting_for(prompts_for("test", n_used)), circuit.in_graph)
     except (PromptError, NumericsError, MemoryLimitError) as error:
         announce(f"no result on held-out prompts: {error}")
         held_out = None
@@ -164,7 +171,22 @@ def discover(
     return Run(circuit, decisions, record, path)
 
 
-def _new_record(request: dict[str, Any], setting: Setting, engine: Engine) -> dict[str, Any]:
+def _announce_memory(model: Model, prompts: PromptSet, engine: str, order: str, announce: Callable[[str], None]) -> int:
+    """Say how much memory the run needs, in bytes with what is held already; warn where there isn't as much."""
+    more = memory_estimate(model, prompts, engine=engine, order=order)
+    on_cpu = model.device.type == "cpu"
+    held = (held_memory() or 0) if on_cpu else 0
+    announce(f"memory: at most about {(held + more) / 1e9:.1f} GB")
+    available = available_memory() if on_cpu else None
+    if available is not None and more > available:
+        _warn(
+            f"the run may need {more / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
+            "lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."
+        )
+    return held + more
+
+
+def _new_record(request: dict[str, Any], setting: Setting, engine: Engine, memory: int) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
         "format": 1,
@@ -177,6 +199,7 @@ def _new_record(request: dict[str, Any], setting: Setting, engine: Engine) -> di
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
         "metric_ablated": engine.metric_of(np.zeros(setting.graph.n_edges, dtype=bool)),
+        "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,
     }

@@ -36,10 +36,12 @@ class RunCost:
     """Of evaluating removals from one slot.
 
     Attributes:
+        flops: arithmetic of a run, multiplications and additions.
         batch, run: seconds of any batch, and of each run in it.
         most_runs: runs whose changes fit in memory at a time.
     """
 
+    flops: float
     batch: float
     run: float
     most_runs: int
@@ -58,7 +60,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     cfg, model = setting.graph.cfg, setting.model
     d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
     d_mlp = 4 * d_model  # usual; the estimate is rough
-    element = setting.clean.element_size()
+    element = setting.ablated.element_size()
     kind = "cuda" if model.device.type == "cuda" else "cpu"
     machine = _MACHINES[kind]
     flops = weights = 0.0
@@ -86,6 +88,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     changed = (len(down.changed) + 2) * answers + (len(down.changed_whole) + 2) * live
     memory = (changed * d_model + widest) * element
     return RunCost(
+        flops=flops,
         batch=(2 + len(down.steps)) * machine.step + weights * element / machine.bandwidth,
         run=flops / machine.flops,
         most_runs=max(1, int(BATCH_BYTES[kind] // memory)),

@@ -45,15 +45,16 @@ def run_patched(
         What every node wrote, ``[n_sources, batch, pos, d_model]``, and the last residual
         stream, ``[batch, pos, d_model]``.
     """
-    written: list[Tensor] = list(inputs)  # of every node so far, [batch, pos, d_model] each
+    written = inputs.new_empty(graph.n_sources, *inputs.shape[1:])  # [n_sources, batch, pos, d_model]
+    written[: len(inputs)] = inputs
+    n_written = len(inputs)
     constant = torch.zeros_like(inputs[0])  # what belongs to no node, e.g. output biases
 
     def read(slots: Sequence[Slot], constant: Tensor) -> Tensor:
         """Inputs of slots that share their parents, ``[slot, batch, pos, d_model]``."""
         n = slots[0].n_parents
         keep = torch.stack([kept[slot.edges] for slot in slots]).to(inputs)  # [slot, parent]
-        current, other = torch.stack(written[:n]), ablated[:n]  # [parent, batch, pos, d_model]
-        total = torch.tensordot(keep, current, 1) + torch.tensordot(1 - keep, other, 1) + constant
+        total = torch.tensordot(keep, written[:n], 1).add_(torch.tensordot(1 - keep, ablated[:n], 1)).add_(constant)
         return total if edit is None else edit(slots, total)
 
     slots = iter(graph.slots)
@@ -63,8 +64,10 @@ def run_patched(
         heads, rest = model.heads(layer, q, k, v, tokens)
         before_attention = constant
         constant = constant if rest is None else constant + rest
-        written.extend(heads)
+        written[n_written : n_written + n_heads] = heads
+        n_written += n_heads
         if not graph.cfg.attn_only:
             seen = before_attention if graph.cfg.parallel_attn_mlp else constant
-            written.append(model.mlp(layer, read([next(slots)], seen)[0]))
-    return torch.stack(written), read([next(slots)], constant)[0]
+            written[n_written] = model.mlp(layer, read([next(slots)], seen)[0])
+            n_written += 1
+    return written, read([next(slots)], constant)[0]

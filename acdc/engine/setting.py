@@ -29,7 +29,7 @@ class Setting:
         tokens: the clean prompts.
         inputs: what the input nodes write on them, ``[1 or 2, batch, pos, d_model]``.
         ablated: what each node's removed edges carry, ``[n_sources, batch, pos, d_model]``.
-        clean: what each node writes on the clean prompts, like `ablated`.
+        clean: what each node writes on the clean prompts, like `ablated`; empty once forgotten.
         rows, columns: prompt and position of each prediction, ``[prediction]``.
         answers: right and wrong answers of each prediction.
         model_logits, corrupted_logits: the model's own on the two prompts,
@@ -49,6 +49,10 @@ class Setting:
     answers: AnswerTokens
     model_logits: Tensor
     corrupted_logits: Tensor
+
+    def forget_clean(self) -> None:
+        """Free the clean values, once an engine and an attribution have been made of them."""
+        object.__setattr__(self, "clean", self.clean[:0].clone())
 
     def predictions(self, residual: Tensor) -> Tensor:
         """Logits that count, from the last residual: ``[batch, pos, d_model]`` to ``[prediction, n_outputs]``.

@@ -64,7 +64,10 @@ class State:
         index = {place: i for i, place in enumerate(zip(*_lists(self.live), strict=True))}
         self._answers = torch.tensor([index[place] for place in zip(*_lists(self.answers), strict=True)], device=device)
         self._scorer = make_scorer(setting, measure)
-        self._difference = self.live.pick(setting.clean) - self.live.pick(setting.ablated)
+        self._difference = setting.clean.new_empty(graph.n_sources, len(self.live), graph.cfg.d_model)
+        for source in range(graph.n_sources):  # one by one, for the sake of memory
+            difference = self.live.pick(setting.clean[source]) - self.live.pick(setting.ablated[source])
+            self._difference[source] = difference
         self._answer_difference = self._difference[:, self._answers]  # [n_sources, answer, d_model]
         self._mlps = [] if graph.cfg.attn_only else [LayerMlp(model, layer) for layer in range(graph.cfg.n_layers)]
         self._layers: list[LayerHeads] = []

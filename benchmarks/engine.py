@@ -1,0 +1,215 @@
+"""What the fast engine's ideas are worth: it against the reference, and with each idea switched off in turn.
+
+    python benchmarks/engine.py --out out/engine
+    python benchmarks/engine.py --shape gpt2-small --out out/engine-gpt2
+
+A whole run of the fast engine is timed. The others are timed on stretches of its decisions,
+spread evenly over the run, and scaled up; the fast engine is timed on the same stretches, so
+that ratios compare like with like, side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from shapes import Seconds, Shape, Stopwatch, prompts_of, timed_run, write_model, write_pairs
+from tqdm import tqdm
+
+from acdc.cli.main import main
+from acdc.decision import Decision
+from acdc.engine.base import Engine
+from acdc.engine.cost import run_cost
+from acdc.engine.downstream import Downstream, plan_downstream
+from acdc.engine.fast import FastEngine
+from acdc.engine.reference import ReferenceEngine
+from acdc.engine.setting import Setting, prepare
+from acdc.engine.state import live_positions
+from acdc.engine.tactics import Tactics
+from acdc.files import atomic_write
+from acdc.loading import load_model
+from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.metrics import find_metric
+from acdc.models.model import Model
+from acdc.prompts import PromptSet
+from acdc.runs.record import peak_memory_bytes, versions
+from acdc.task import find_task
+
+GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
+#: Decisions of a stretch; the reference gets fewer, as every one costs it the same.
+STRETCH, REFERENCE_STRETCH = 48, 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine on all stretches.
+
+    Attributes:
+        name: what is shown.
+        seconds: of a whole run, scaled up from the stretches, on the processor.
+    """
+
+    name: str
+    seconds: float
+
+
+def stretches(n_decisions: int, n: int) -> list[int]:
+    """Where stretches begin, spread evenly over a run: the middle of each of `n` parts."""
+    return sorted({int((i + 0.5) * n_decisions / n) for i in range(min(n, n_decisions))})
+
+
+def time_stretch(engine: Engine, threshold: float, decisions: Sequence[Decision], start: int, length: int) -> Seconds:
+    """What an engine takes for some decisions in the middle of a run, the ones before being replayed."""
+    pruner = Acdc(engine, AcdcSettings(threshold), past=decisions[:start])
+    found = pruner.decisions()
+    next(found)  # everything before is caught up with here
+    watch = Stopwatch()
+    for _ in zip(range(length), found, strict=False):
+        pass
+    return watch.seconds()
+
+
+def floor_flops(setting: Setting, decisions: Sequence[Decision]) -> float:
+    """Arithmetic of one run for each decision, at the places that matter, behind its slot: what no order avoids."""
+    graph, tactics = setting.graph, Tactics()
+    live = sum(len(found) for found in live_positions(setting, tactics))
+    reads = np.zeros((len(graph.slots), graph.n_sources), dtype=bool)
+    for slot in graph.slots:
+        reads[slot.index, : slot.n_parents] = True
+    by_slot: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        by_slot.setdefault(decision.edge.split("->")[1], []).append(decision)
+    total = 0.0
+    for slot in reversed(graph.slots):  # a slot's plan depends on slots behind it alone
+        tried = by_slot.get(slot.name, [])
+        stays = {decision.edge for decision in tried if decision.kept}
+        if tried:
+            tied = setting.model.tied_heads
+            is_last = slot.name == "logits"
+            down = (
+                Downstream(first=(), whole=False)
+                if is_last
+                else plan_downstream(graph, reads, slot.node, tied_heads=tied)
+            )
+            total += len(tried) * run_cost(setting, slot, down, live, len(setting.rows)).flops
+        names = graph.edge_names(slot)
+        reads[slot.index, : slot.n_parents] = [name in stays for name in names]
+    return total
+
+
+def matmul_speed() -> float:
+    """Arithmetic a second of a large matrix product here, in the precision of the run."""
+    a, b = torch.randn(512, 768), torch.randn(768, 3072)
+    best = 0.0
+    for _ in range(12):
+        watch = Stopwatch()
+        for _ in range(4):
+            a @ b
+        best = max(best, 4 * 2 * a.numel() * b.shape[1] / watch.seconds().cpu)
+    return best
+
+
+def measure(model: Model, prompts: PromptSet, threshold: float, points: int) -> dict[str, Any]:
+    """All figures of one model on its prompts."""
+    kl = find_metric("kl")
+    whole = timed_run(model, prompts, threshold)
+    decisions = whole.decisions
+    starts = stretches(len(decisions), points)
+    setting = prepare(model, prompts)
+    everything = Tactics()
+    rows: list[Row] = []
+    variants: list[tuple[str, Tactics | None]] = [("fast", everything)]
+    variants += [
+        (f"without {f.name.replace('_', ' ')}", replace(everything, **{f.name: False})) for f in fields(everything)
+    ]
+    variants.append(("reference", None))
+    with tqdm(total=len(variants) * len(starts), unit="stretch", leave=False) as bar:
+        for name, tactics in variants:
+            seconds = 0.0
+            for start in starts:
+                engine: Engine
+                if tactics is None:
+                    engine, length = ReferenceEngine(setting, kl), REFERENCE_STRETCH
+                else:
+                    engine, length = FastEngine(setting, kl, tactics), STRETCH
+                length = min(length, len(decisions) - start - 1)
+                part = len(decisions) / len(starts)
+                if length > 0:
+                    seconds += time_stretch(engine, threshold, decisions, start, length).cpu * part / length
+                bar.update()
+            rows.append(Row(name, seconds))
+    flops, speed = floor_flops(setting, decisions), matmul_speed()
+    pruning = whole.pruning.cpu
+    return {
+        "edges": setting.graph.n_edges,
+        "tried": len(decisions),
+        "kept": len(whole.kept),
+        "threshold": threshold,
+        "whole_run": {"setup_cpu_s": whole.setup.cpu, "cpu_s": pruning, "wall_s": whole.pruning.wall},
+        "decisions_per_s": len(decisions) / pruning,
+        "edges_per_s": setting.graph.n_edges / pruning,
+        "rows": [{"name": row.name, "cpu_s": row.seconds, "ratio": row.seconds / rows[0].seconds} for row in rows],
+        "floor": {"flops": flops, "matmul_flops_per_s": speed, "fraction": flops / speed / pruning},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "versions": versions(),
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as text."""
+    floor = figures["floor"]
+    lines = [
+        f"{figures['edges']:,} edges, {figures['tried']:,} tried, {figures['kept']:,} kept",
+        f"whole run, fast engine: {figures['whole_run']['cpu_s']:.1f} CPU s, {figures['whole_run']['wall_s']:.1f} s; "
+        f"{figures['decisions_per_s']:.0f} decisions a second, {figures['edges_per_s']:.0f} edges a second",
+        f"matrix products: {floor['flops'] / 1e12:.2f} Tflop at {floor['matmul_flops_per_s'] / 1e9:.0f} Gflop/s are "
+        f"{floor['fraction']:.0%} of that time",
+        f"peak memory {(figures['peak_memory_bytes'] or 0) / 1e9:.1f} GB",
+        "",
+        f"{'scaled up from stretches':28}{'CPU s':>10}{'to fast':>10}",
+    ]
+    lines += [f"{row['name']:28}{row['cpu_s']:>10.4g}{row['ratio']:>10.2f}" for row in figures["rows"]]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--shape", type=click.Choice(["tiny-tasks", "gpt2-small"]), default="tiny-tasks", show_default=True)
+@click.option("--threshold", type=float, help="[default: 0.01, or 0.0002 for gpt2-small]")
+@click.option("--points", type=int, default=12, show_default=True, help="Stretches that are timed.")
+@click.option("--n", type=int, default=100, show_default=True, help="Prompt pairs of ioi, for tiny-tasks.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for engine.json.")
+def command(shape: str, threshold: float | None, points: int, n: int, out: Path | None) -> None:
+    """Time the fast engine, the reference, and the fast engine without each of its ideas."""
+    if shape == "tiny-tasks":
+        model = load_model(shape)
+        prompts = find_task("ioi").prompts(model.tokenizer, n, vocab_size=model.vocab_size, max_length=model.n_ctx)
+        figures = measure(model, prompts, 0.01 if threshold is None else threshold, points)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            model = load_model(write_model(Path(folder) / "model", GPT2_SMALL))
+            pairs = Path(folder) / "pairs.jsonl"
+            write_pairs(pairs, n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
+            prompts = prompts_of(model, pairs)
+            figures = measure(model, prompts, 0.0002 if threshold is None else threshold, points)
+    click.echo(table(figures))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_write(out / "engine.json") as file:
+            json.dump(figures, file, indent=1)
+        click.echo(out / "engine.json")
+
+
+def run() -> None:
+    """Run the command and end the process, as ``acdc`` does."""
+    main(command, "engine")
+
+
+if __name__ == "__main__":
+    run()

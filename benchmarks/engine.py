@@ -62,7 +62,8 @@ class Row:
 
 def stretches(n_decisions: int, n: int) -> list[int]:
     """Where stretches begin, spread evenly over a run: the middle of each of `n` parts."""
-    return sorted({int((i + 0.5) * n_decisions / n) for i in range(min(n, n_decisions))})
+    n = min(n, n_decisions)
+    return [int((i + 0.5) * n_decisions / n) for i in range(n)]
 
 
 def time_stretch(engine: Engine, threshold: float, decisions: Sequence[Decision], start: int, length: int) -> Seconds:

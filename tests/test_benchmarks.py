@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import engine as engine_benchmark
 import numpy as np
 import peer_autocircuit
 import peers
@@ -454,3 +455,28 @@ def test_settings_that_make_no_sense_are_errors(compare, options, words):
     assert words in err
     assert err.count("\n") == 1
     assert record is None
+
+
+def test_stretches_lie_in_the_middle_of_equal_parts_of_a_run():
+    assert engine_benchmark.stretches(100, 4) == [12, 37, 62, 87]
+    assert engine_benchmark.stretches(2, 10) == [0, 1]
+
+
+def test_the_engine_benchmark_times_every_idea_and_says_how_far_the_floor_is(small_model_and_prompts):
+    model, prompts = small_model_and_prompts
+    figures = engine_benchmark.measure(model, prompts, 0.001, points=2)
+    names = [row["name"] for row in figures["rows"]]
+    assert names[0] == "fast"
+    assert names[-1] == "reference"
+    assert "without chains" in names
+    assert all(row["cpu_s"] > 0 for row in figures["rows"])
+    assert figures["floor"]["flops"] > 0
+    assert "without short mlps" in engine_benchmark.table(figures)
+
+
+@pytest.fixture(scope="module")
+def small_model_and_prompts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    model = acdc.load_model(write_model(folder / "model", Shape(2, 2, 16, 40, n_ctx=8)))
+    pairs = write_pairs(folder / "pairs.jsonl", n=3, length=6, changed=2, vocab_size=40)
+    return model, prompts_of(model, pairs)

@@ -59,10 +59,21 @@ class FastEngine:
     def serves(model: Model) -> bool:
         """Whether it runs a model.
 
+        Not in half precision, where sums of many differences would be rounded at every step.
         Not where heads share a norm behind their sum *and* there is an output bias, whose
-        share of the norm would change with every head.
+        share of the norm would change with every head. Nor where a LayerNorm spans the
+        queries or keys of all heads.
         """
-        return not any(a.post_norm.kind != "none" and a.b_O is not None for a in model.attention)
+        if torch.finfo(model.dtype).bits < 32:
+            return False
+        for attention in model.attention:
+            if attention.post_norm.kind != "none" and attention.b_O is not None:
+                return False
+            width = attention.W_Q.shape[-1]
+            for norm in (attention.q_norm, attention.k_norm):
+                if norm.kind == "layer" and norm.weight is not None and norm.weight.shape[0] != width:
+                    return False
+        return True
 
     @property
     def graph(self) -> Graph:
@@ -106,6 +117,8 @@ class FastEngine:
             while at < len(groups):
                 runs = min(self._chain_length(cost, rate), len(groups) - at)
                 inputs = self._state.chain(slot, down, left, groups[at : at + runs], x)
+                if not at:
+                    self._tried = {}  # frees an older batch before the next
                 trial = self._state.try_inputs(slot, down, inputs)
                 values = trial.values.tolist()
                 self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix

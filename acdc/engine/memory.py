@@ -43,15 +43,20 @@ def memory_estimate(model: Model, prompts: PromptSet, *, engine: str = "fast", o
         total += 3 * contributions + cfg.n_layers * inputs_of_a_layer
     if engine == "reference":
         return total
-    vectors = cfg.n_layers * cfg.n_heads * tokens * 4 * d_head
-    residuals = 2 * cfg.n_layers * tokens * cfg.d_model * 3
-    d_mlp = 4 * cfg.d_model
+    # What slots behind a change read now, and their heads' queries, keys, values and mixtures.
+    inputs = cfg.n_layers * (3 * cfg.n_heads + 3) * tokens * cfg.d_model
+    vectors = 4 * cfg.n_layers * cfg.n_heads * tokens * d_head
+    residuals = 3 * 2 * cfg.n_layers * tokens * cfg.d_model
+    mlp = None if cfg.attn_only else model.plain_mlp(0)
+    d_mlp = 0 if mlp is None else mlp.plain.W_in.shape[1] * (1 if mlp.plain.W_gate is None else 2)
     first_products = cfg.n_layers * tokens * d_mlp
     weights = cfg.n_layers * cfg.d_model * (d_mlp + 4 * cfg.n_heads * d_head)
-    products = (cfg.n_heads + 8) * d_head * (model.n_outputs + cfg.n_layers * d_mlp // 4)
-    unembedding = 2 * cfg.d_model * model.n_outputs
-    cached = element * (vectors + residuals + first_products + weights + products + unembedding)
-    return total + cached + 3 * BATCH_BYTES["cuda" if model.device.type == "cuda" else "cpu"]
+    products = d_head * ((cfg.n_heads + 8) * model.n_outputs + 8 * cfg.n_layers * d_mlp)
+    unembedding = 3 * cfg.d_model * model.n_outputs
+    cached = element * (inputs + vectors + residuals + first_products + weights + products + unembedding)
+    widest_run = contributions + cfg.n_heads * tokens * length * 4  # changes of one run, with its scores of attention
+    batch = max(BATCH_BYTES["cuda" if model.device.type == "cuda" else "cpu"], widest_run)
+    return total + cached + 6 * batch
 
 
 def available_memory() -> int | None:

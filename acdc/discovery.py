@@ -126,10 +126,10 @@ def discover(
             "dtype": str(opened.dtype).removeprefix("torch."),
         }
         runner = make_engine(engine, setting, measure)
-        record = _new_record(request, setting, runner, memory)
-        _introduce(setting, record, announce)
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.forget_clean()
+        record = _new_record(request, setting, runner, memory)
+        _introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
             if folder.finished:

@@ -54,9 +54,10 @@ def memory_estimate(model: Model, prompts: PromptSet, *, engine: str = "fast", o
     products = d_head * ((cfg.n_heads + 8) * model.n_outputs + 8 * cfg.n_layers * d_mlp)
     unembedding = 3 * cfg.d_model * model.n_outputs
     cached = element * (inputs + vectors + residuals + first_products + weights + products + unembedding)
-    widest_run = contributions + cfg.n_heads * tokens * length * 4  # changes of one run, with its scores of attention
-    batch = max(BATCH_BYTES["cuda" if model.device.type == "cuda" else "cpu"], widest_run)
-    return total + cached + 6 * batch
+    # Batches are bounded, but a single run may change everything that is written.
+    attention_scores = cfg.n_heads * tokens * length * 4
+    batches = 4 * BATCH_BYTES["cuda" if model.device.type == "cuda" else "cpu"] + 2 * contributions + attention_scores
+    return total + cached + batches
 
 
 def available_memory() -> int | None:

@@ -170,7 +170,7 @@ def table(figures: dict[str, Any]) -> str:
         f"{figures['edges']:,} edges, {figures['tried']:,} tried, {figures['kept']:,} kept",
         f"whole run, fast engine: {figures['whole_run']['cpu_s']:.1f} CPU s, {figures['whole_run']['wall_s']:.1f} s; "
         f"{figures['decisions_per_s']:.0f} decisions a second, {figures['edges_per_s']:.0f} edges a second",
-        f"matrix products: {floor['flops'] / 1e12:.2f} Tflop at {floor['matmul_flops_per_s'] / 1e9:.0f} Gflop/s are "
+        f"matrix products: {floor['flops'] / 1e9:,.1f} Gflop at {floor['matmul_flops_per_s'] / 1e9:.0f} Gflop/s are "
         f"{floor['fraction']:.0%} of that time",
         f"peak memory {(figures['peak_memory_bytes'] or 0) / 1e9:.1f} GB",
         "",

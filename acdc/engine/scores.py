@@ -25,6 +25,8 @@ from acdc.metrics import AnswerTokens, Metric
 #: Logits that are held at a time, in bytes: of metrics that need them all, and of a block of KL's pass.
 LOGITS_BYTES = 64 * 2**20
 BLOCK_BYTES = 4 * 2**20
+#: Products that the way through ``W_O W_U`` must save for each prediction, as it takes them one by one.
+LEAST_SAVED = 500_000
 #: Columns of the unembedding in a block: what a core's cache holds of the weights while they are multiplied.
 BLOCK_COLUMNS = 4096
 
@@ -92,7 +94,9 @@ class KlScorer(Scorer):
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
-        return 2 * dimensions < self._expected.shape[1] and self._expected.device.type == "cpu"
+        width = self._expected.shape[1]
+        saved = (width - dimensions) * self.setting.model_logits.shape[1]  # of a prediction, in products
+        return 2 * dimensions < width and saved >= LEAST_SAVED and self._expected.device.type == "cpu"
 
     def score_heads(self, now: Tensor, residual: Tensor, heads: Sequence[MixtureChange]) -> Tensor:
         """Like :meth:`score`, where only what some heads write has changed.

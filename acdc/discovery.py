@@ -142,7 +142,7 @@ def discover(
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
-        circuit = _circuit(setting.graph, pruner, request, runner)
+        circuit = _circuit(setting.graph, pruner, request, runner, record["metric_ablated"])
         if folder is not None:
             folder.write_circuit(circuit)  # what is found is safe before anything else can fail
         used = evaluate(setting, circuit.in_graph)
@@ -262,7 +262,7 @@ def _warn(message: str) -> None:
     warnings.warn(message, AcdcWarning, stacklevel=4)
 
 
-def _circuit(graph: Graph, pruner: Acdc, request: dict[str, Any], engine: Engine) -> Circuit:
+def _circuit(graph: Graph, pruner: Acdc, request: dict[str, Any], engine: Engine, metric_ablated: float) -> Circuit:
     """The kept edges that lie on a path from the input to the logits."""
     in_graph = graph.on_path(pruner.kept)
     fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
@@ -270,7 +270,7 @@ def _circuit(graph: Graph, pruner: Acdc, request: dict[str, Any], engine: Engine
         **{name: request[name] for name in fields},
         n_prompts=request["n"],
         metric_circuit=engine.metric_of(in_graph),
-        metric_ablated=engine.metric_of(np.zeros_like(in_graph)),
+        metric_ablated=metric_ablated,
     )
     return Circuit(graph, in_graph, pruner.scores, found)
 

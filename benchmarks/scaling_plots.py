@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep_plots import _STYLE, FORMATS
+from sweep_plots import FORMATS, STYLE
 
 from acdc.files import atomic_write
 
@@ -39,7 +39,7 @@ def draw(
     import matplotlib.pyplot as plt
 
     written = []
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, row = plt.subplots(1, len(panels), figsize=(7, 3.4), layout="constrained", squeeze=False)
         for axes, (kind, curves) in zip(row[0], panels.items(), strict=True):
             for (varied, curve), (color, marker) in zip(curves.items(), _LINES, strict=False):

@@ -17,7 +17,7 @@ FORMATS = ("png", "svg")
 _USED = {"color": "#0072B2", "marker": "o", "label": "prompts used"}
 _HELD_OUT = {"color": "#D55E00", "marker": "s", "label": "held out"}
 _LEVEL = {"linestyle": "--", "linewidth": 1.0}
-_STYLE = {
+STYLE = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -69,7 +69,7 @@ def draw(rows: Sequence[Row], title: str, folder: Path) -> list[Path]:
     if rows[0].recall is not None:
         plots["roc"] = _roc
     written = []
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         for name, plot in plots.items():
             figure, axes = plt.subplots(figsize=(3.5, 2.7), layout="constrained")
             plot(axes, rows)

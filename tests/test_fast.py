@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from tiny import save_toy
 
 import acdc
 from acdc.engine import scores
+from acdc.engine.choice import make_engine
 from acdc.engine.fast import FastEngine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
+from acdc.engine.tactics import Tactics
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
 from acdc.prompts import PromptSet, TokenPair
@@ -106,9 +109,10 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
         # From keep-all (an effect is hardly ever exactly 0) to keep-none.
         threshold = worst * float(draws.choice([0.0, 1e-4, 1e-3, 1e-2, 0.1, 100.0]))
         settings = AcdcSettings(threshold, **options)
-        slow, quick = Acdc(reference, settings), Acdc(FastEngine(setting, metric), settings)
+        tactics = Tactics(*(draws.random(len(fields(Tactics))) < 0.8).tolist())  # none decides anything
+        slow, quick = Acdc(reference, settings), Acdc(FastEngine(setting, metric, tactics), settings)
         expected, found = list(slow.decisions()), list(quick.decisions())
-        what = (block, case, kind, metric.name, ablation, options, split, threshold)
+        what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics)
         # An effect of exactly the threshold may fall either way by rounding; with a threshold
         # of 0 that is every edge that does nothing.
         near = [abs(d.after - d.before - threshold) < 1e-9 * worst for d in expected]
@@ -158,3 +162,12 @@ def test_a_mixture_of_experts_runs_through_its_own_module():
     slow, quick = (list(run.decisions()) for run in runs)
     assert [(d.edge, d.kept) for d in quick] == [(d.edge, d.kept) for d in slow]
     assert torch.allclose(torch.tensor([d.after for d in quick]), torch.tensor([d.after for d in slow]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "engine"), [("float32", "fast"), ("bfloat16", "reference"), ("float16", "reference")]
+)
+def test_half_precision_runs_on_the_reference_engine(dtype, engine):
+    folder = random_weights(tf.GPT2LMHeadModel(gpt2_config(1, 2)))
+    setting = prepare(acdc.load_model(folder, dtype=dtype), draw_prompts(np.random.default_rng(5)))
+    assert make_engine("fast", setting, METRICS["kl"]).name == engine

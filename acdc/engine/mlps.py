@@ -8,6 +8,7 @@ product of the input before the change is kept, and the change goes through ``W_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from acdc.models.norms import Norm
 
 #: Rows that are pushed through at a time, so that what is between the two products stays in the cache.
 BLOCK_ROWS = 512
+#: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
+_MOST_PRODUCTS = 8
 
 
 class LayerMlp:
@@ -32,13 +35,16 @@ class LayerMlp:
     def __init__(self, model: Model, layer: int) -> None:
         self._model, self._layer = model, layer
         self.plain: NormedMlp | None = model.plain_mlp(layer)
-        self._first: list[tuple[Tensor, Tensor | None]] = []  # the first products, [d_model, d_mlp], and their biases
-        if self.plain is not None:
-            mlp, norm = self.plain.plain, self.plain.before
-            self._first = [_centred_fold(norm, mlp.W_in, mlp.b_in)]
-            if mlp.W_gate is not None:
-                self._first.append(_centred_fold(norm, mlp.W_gate, None))
         self._products: dict[tuple[int, int], list[Tensor]] = {}  # W_O W_in of the heads asked for last
+
+    @cached_property
+    def _first(self) -> list[tuple[Tensor, Tensor | None]]:
+        """The first products' weights, ``[d_model, d_mlp]``, and their biases; copies, made when they are needed."""
+        if self.plain is None:
+            raise ValueError("only a plain MLP has first products")
+        mlp, norm = self.plain.plain, self.plain.before
+        found = [_centred_fold(norm, mlp.W_in, mlp.b_in)]
+        return found if mlp.W_gate is None else [*found, _centred_fold(norm, mlp.W_gate, None)]
 
     def run(self, x: Tensor) -> Tensor:
         """What it writes, ``[run, place, d_model]`` to the same."""
@@ -58,8 +64,7 @@ class LayerMlp:
 
     def is_worth(self, n_heads: int, d_head: int) -> bool:
         """Whether changes by so many heads are cheaper through :meth:`run_changed`."""
-        d_model = self._first[0][0].shape[0] if self._first else 0
-        return 2 * n_heads * d_head <= d_model
+        return self.plain is not None and 2 * n_heads * d_head <= self.plain.plain.W_in.shape[0]
 
     def run_changed(self, x: Tensor, before: Sequence[Tensor], heads: Sequence[MixtureChange]) -> Tensor:
         """Like :meth:`run`, where only what some heads write has changed.
@@ -98,10 +103,6 @@ class LayerMlp:
                 self._products.pop(next(iter(self._products)))
             self._products[head.key] = [head.weight @ weight for weight, _ in self._first]
         return self._products[head.key]
-
-
-#: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
-_MOST_PRODUCTS = 8
 
 
 def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -119,10 +119,6 @@ class State:
         clean = self._clean_inputs[_place(slot)]
         return clean if whole else self._at_answers(clean)
 
-    def places_of(self, slot: Slot, down: Downstream) -> int:
-        """How many places of a slot's input matter."""
-        return len(self.live if self._reads_whole(slot, down) else self.answers)
-
     @staticmethod
     def _reads_whole(slot: Slot, down: Downstream) -> bool:
         return down.whole or slot.letter in ("k", "v")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from acdc.engine.downstream import Downstream, Reads
+from acdc.engine.scratch import Scratch
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class MixtureChange:
 class Changes:
     """Filled in the plan's order."""
 
-    def __init__(self, down: Downstream, runs: int, live: int, answers: Tensor, like: Tensor) -> None:
+    def __init__(self, down: Downstream, runs: int, live: int, answers: Tensor, like: Tensor, scratch: Scratch) -> None:
         """Make room for all changes of a plan.
 
         Args:
@@ -37,23 +38,28 @@ class Changes:
             live: live places.
             answers: ``[answer]`` which of them are answers.
             like: a tensor ``[..., d_model]`` of the precision and device wanted.
+            scratch: where there is room, until the next changes.
         """
         width = like.shape[-1]
         self._answers = answers
-        self._at_answers = like.new_empty(len(down.changed), runs, len(answers), width)
-        self._whole = like.new_empty(len(down.changed_whole), runs, live, width)
+        self._at_answers = scratch.take("at answers", (len(down.changed), runs, len(answers), width), like)
+        self._whole = scratch.take("whole", (len(down.changed_whole), runs, live, width), like)
         self._n_at_answers = self._n_whole = 0
         self._order, self._whole_order = down.changed, down.changed_whole
         self._mixtures: dict[int, tuple[MixtureChange, bool]] = {}  # by source; whether at all live places
 
-    def write(self, change: Tensor, whole: bool) -> None:
-        """Add the next sources' changes, ``[source, run, place, d_model]``, at the live places or the answers."""
-        n = len(change)
+    def room(self, n: int, whole: bool) -> Tensor:
+        """Where the next n sources' changes go, ``[source, run, place, d_model]``; :meth:`fill` follows."""
         if whole:
-            self._whole[self._n_whole : self._n_whole + n] = change
+            return self._whole[self._n_whole : self._n_whole + n]
+        return self._at_answers[self._n_at_answers : self._n_at_answers + n]
+
+    def fill(self, n: int, whole: bool) -> None:
+        """Say that the room for the next n sources' changes is filled, at the live places or the answers."""
+        if whole:
+            filled = self.room(n, whole)
+            self._at_answers[self._n_at_answers : self._n_at_answers + n] = filled[..., self._answers, :]
             self._n_whole += n
-            change = change[..., self._answers, :]
-        self._at_answers[self._n_at_answers : self._n_at_answers + n] = change
         self._n_at_answers += n
 
     def note_mixture(self, source: int, mixture: MixtureChange, whole: bool) -> None:

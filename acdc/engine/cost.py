@@ -1,22 +1,18 @@
 """What patched runs cost, roughly: for the length of chains, and so that memory stays bounded.
 
-A batch reads every weight once, however many runs it holds; a run adds arithmetic. Where an
-edge stays, what was run beyond it was in vain. With F the cost of a batch, C that of a run
-and p the share of edges that stay, about ``sqrt(2 F / (p C))`` runs at a time are cheapest.
+A batch reads every weight once, however many runs it holds; a run adds arithmetic.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
 
-LONGEST_CHAIN = 128
 #: Memory that one batch may take for its changes, in bytes.
-BATCH_BYTES = {"cpu": 128 * 2**20, "cuda": 2 * 2**30}
+BATCH_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class _Machine:
     step: float
 
 
-_MACHINES = {"cpu": _Machine(6e10, 1e10, 3e-4), "cuda": _Machine(3e13, 2e12, 1e-3)}
+_MACHINES = {"cpu": _Machine(8.5e10, 8e9, 3e-4), "cuda": _Machine(3e13, 2e12, 1e-3)}
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,3 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         run=flops / machine.flops,
         most_runs=max(1, int(BATCH_BYTES[kind] // memory)),
     )
-
-
-def chain_length(cost: RunCost, rate: float) -> int:
-    """How many removals to evaluate at a time, where that share of edges stays."""
-    best = math.sqrt(2 * cost.batch / (max(rate, 1e-3) * max(cost.run, 1e-9)))
-    return min(max(1, round(best)), LONGEST_CHAIN, cost.most_runs)

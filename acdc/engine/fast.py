@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from acdc.engine.cost import RunCost, chain_length, run_cost
+from acdc.engine.chains import KeepRates, chain_length
+from acdc.engine.cost import run_cost
 from acdc.engine.downstream import Downstream, plan_downstream
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.engine.state import State, Trial
 from acdc.engine.tactics import Tactics
 from acdc.errors import NumericsError
-from acdc.graph import Graph, Slot
+from acdc.graph import Graph, Node, Slot
 from acdc.metrics import Metric
 from acdc.models.model import Model
 
@@ -50,7 +51,7 @@ class FastEngine:
         self._plan: tuple[int, Downstream] | None = None
         self._pending: list[np.ndarray] = []
         self._tried: dict[bytes, tuple[Trial, int]] = {}  # the last runs, by the edges removed in them
-        self._rates: dict[str, list[float]] = {}  # by kind of slot: how many edges stayed and were tried lately
+        self._rates = KeepRates()
 
     #: As users write it.
     name = "fast"
@@ -112,10 +113,11 @@ class FastEngine:
         cost = run_cost(self.setting, slot, down, len(self._state.live), len(self._state.answers))
         edges, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])
         left, x, at, given = int(self._reads[slot.index].sum()), None, 0, 0
-        rate = self._rates.setdefault(slot.letter or slot.node.kind, [1.0, 10.0])
         try:
             while at < len(groups):
-                runs = min(self._chain_length(cost, rate), len(groups) - at)
+                runs = 1
+                if self._tactics.chains:
+                    runs = chain_length(cost, self._rates.predict(slot, self._sources(slot, groups[at:])))
                 inputs = self._state.chain(slot, down, left, groups[at : at + runs], x)
                 if not at:
                     self._tried = {}  # frees an older batch before the next
@@ -132,12 +134,18 @@ class FastEngine:
                         self._refuse(edges[: ends[given]])
                     given += 1
                     yield value
-        finally:
-            # A caller that stops does so at a group that stays.
-            _remember(rate, stayed=given < len(groups), tried=given)
+                    self._learn(slot, groups[given - 1], stayed=False)
+        except GeneratorExit:  # a caller that stops does so at a group that stays
+            self._learn(slot, groups[given - 1], stayed=True)
+            raise
 
-    def _chain_length(self, cost: RunCost, rate: list[float]) -> int:
-        return chain_length(cost, rate[0] / rate[1]) if self._tactics.chains else 1
+    def _learn(self, slot: Slot, group: np.ndarray, *, stayed: bool) -> None:
+        if len(group) == 1:
+            self._rates.learn(slot, self._sources(slot, [group])[0], stayed=stayed)
+
+    def _sources(self, slot: Slot, groups: Sequence[np.ndarray]) -> list[Node]:
+        """What the first edge of each group comes from."""
+        return [self.graph.sources[group[0] - slot.first_edge] for group in groups]
 
     def _refuse(self, removed: np.ndarray) -> None:
         """Raise :class:`NumericsError` for a metric that is no number; the reference engine knows the prompt."""
@@ -190,11 +198,3 @@ class FastEngine:
             trial.commit(run)
             self._state.metric = float(trial.values[run])
             self._tried = {}
-
-
-def _remember(rate: list[float], *, stayed: bool, tried: int) -> None:
-    """Count edges into a rate that forgets: only the last hundred or so matter."""
-    rate[0] += stayed
-    rate[1] += tried
-    if rate[1] > 200:
-        rate[0], rate[1] = rate[0] / 2, rate[1] / 2

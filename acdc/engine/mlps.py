@@ -7,6 +7,7 @@ product of the input before the change is kept, and the change goes through ``W_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from acdc.engine.changes import MixtureChange
 from acdc.engine.heads import fold
+from acdc.engine.scratch import Scratch
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
 
-#: Rows that are pushed through at a time, so that what is between the two products stays in the cache.
-BLOCK_ROWS = 512
+#: Rows that are pushed through at a time, at most: enough for fast products, few for the sake of memory.
+BLOCK_ROWS = 2048
 #: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
 _MOST_PRODUCTS = 8
 
@@ -32,8 +34,8 @@ class LayerMlp:
         plain: its weights, or ``None`` where it is run through its own module.
     """
 
-    def __init__(self, model: Model, layer: int) -> None:
-        self._model, self._layer = model, layer
+    def __init__(self, model: Model, layer: int, scratch: Scratch) -> None:
+        self._model, self._layer, self._scratch = model, layer, scratch
         self.plain: NormedMlp | None = model.plain_mlp(layer)
         self._products: dict[tuple[int, int], list[Tensor]] = {}  # W_O W_in of the heads asked for last
 
@@ -51,12 +53,12 @@ class LayerMlp:
         if self.plain is None:
             return self._model.mlp(self._layer, x)
         rows = x.flatten(0, 1)
-        if x.device.type != "cpu" or len(rows) <= BLOCK_ROWS:
+        if x.device.type != "cpu":
             return self.plain(rows).view_as(x)
-        out = torch.empty_like(rows)
-        for block, part in zip(out.split(BLOCK_ROWS), rows.split(BLOCK_ROWS), strict=True):
-            block.copy_(self.plain(part))
-        return out.view_as(x)
+        blocks = math.ceil(len(rows) / BLOCK_ROWS)  # of the same size: a short last one would be slow
+        inner = self.plain.plain.W_in.shape[1]
+        parts = [self.plain(part, self._scratch.take("inner 0", (len(part), inner), x)) for part in rows.chunk(blocks)]
+        return (parts[0] if blocks == 1 else torch.cat(parts)).view_as(x)
 
     def first_products(self, x: Tensor) -> list[Tensor]:
         """The first products of an input, up to the norm's scale and without bias, ``[place, d_mlp]`` each."""
@@ -84,13 +86,11 @@ class LayerMlp:
         out = torch.empty_like(x)
         step = runs if x.device.type != "cpu" else max(1, BLOCK_ROWS // places)
         for i in range(0, runs, step):
-            inner = []
+            inner: list[Tensor] = []
+            part = change[i : i + step]
             for (_, bias), product, old in zip(self._first, products, before, strict=True):
-                y = torch.addmm(
-                    old.expand(len(change[i : i + step]), -1, -1).reshape(-1, old.shape[-1]),
-                    change[i : i + step].flatten(0, 1),
-                    product,
-                )
+                y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
+                y.addmm_(part.flatten(0, 1), product)
                 y *= scale[i : i + step].view(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))
             y = self.plain.plain.behind(inner[0], inner[1] if n > 1 else None)

@@ -21,6 +21,7 @@ from acdc.engine.heads import LayerHeads
 from acdc.engine.mlps import LayerMlp
 from acdc.engine.places import Places
 from acdc.engine.scores import KlScorer, make_scorer
+from acdc.engine.scratch import Scratch
 from acdc.engine.setting import Setting
 from acdc.engine.tactics import Tactics
 from acdc.graph import Slot
@@ -69,7 +70,9 @@ class State:
             difference = self.live.pick(setting.clean[source]) - self.live.pick(setting.ablated[source])
             self._difference[source] = difference
         self._answer_difference = self._difference[:, self._answers]  # [n_sources, answer, d_model]
-        self._mlps = [] if graph.cfg.attn_only else [LayerMlp(model, layer) for layer in range(graph.cfg.n_layers)]
+        self._scratch = Scratch()
+        n_mlps = 0 if graph.cfg.attn_only else graph.cfg.n_layers
+        self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(n_mlps)]
         self._layers: list[LayerHeads] = []
         self._clean_inputs: dict[str, Tensor] = {}  # "a3", "m3", "logits": what is read there, [live place, d_model]
         self._ablated_inputs: dict[str, Tensor] = {}  # likewise, with every edge removed
@@ -174,7 +177,7 @@ class State:
             if score:
                 trial.values = self._scorer.score(inputs)
             return trial
-        changes = Changes(down, len(inputs), len(self.live), self._answers, inputs)
+        changes = Changes(down, len(inputs), len(self.live), self._answers, inputs, self._scratch)
         if slot.letter is None:
             self._run_mlp(slot, inputs, down.whole, None, changes, trial)
         else:
@@ -242,7 +245,8 @@ class State:
             self._first_products.pop(slot.index, None)
 
         trial.effects.append(set_output)
-        changes.write((out - before)[None], whole)
+        torch.sub(out, before, out=changes.room(1, whole)[0])
+        changes.fill(1, whole)
 
     def _run_heads(
         self, step: HeadStep, given: dict[str, tuple[list[int], Tensor]], changes: Changes, trial: Trial
@@ -272,12 +276,18 @@ class State:
         before = layer.z if step.whole else self._at_answers(layer.z)  # of all heads
         change = z - before[heads][:, None]
         trial.effects.append(self._set_vectors(layer, "z", heads, z, step.whole))
-        raw = torch.matmul(change.flatten(1, 2), layer.W_O[heads]).view(*change.shape[:-1], -1)
+        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[heads]
         multiplier = layer.attention.multiplier
         if layer.attention.post_norm.kind != "none":
-            changes.write(self._shares_changed(step, raw, before), step.whole)
+            raw = torch.bmm(change.flatten(1, 2), weights).view(*change.shape[:-1], -1)
+            changes.room(len(step.writes), step.whole).copy_(self._shares_changed(step, raw, before))
+            changes.fill(len(step.writes), step.whole)
             return
-        changes.write(raw if multiplier == 1.0 else multiplier * raw, step.whole)
+        room = changes.room(len(heads), step.whole)  # [head, run, place, d_model]
+        torch.bmm(change.flatten(1, 2), weights, out=room.flatten(1, 2))
+        if multiplier != 1.0:
+            room *= multiplier
+        changes.fill(len(heads), step.whole)
         for source, head, mixture in zip(step.writes, heads, change, strict=True):
             weight = layer.W_O[head] if multiplier == 1.0 else multiplier * layer.W_O[head]
             changes.note_mixture(source, MixtureChange((step.layer, head), weight, mixture), step.whole)

@@ -7,6 +7,7 @@ anything else (mixtures of experts, extra norms) runs through its own module.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +19,34 @@ from torch.nn import functional as F
 
 from acdc.models.norms import Norm
 
+#: Numbers that are activated at a time, so that what is between stays in the cache.
+_BLOCK = 2**18
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    """GELU's tanh approximation, in place.
+
+    ``(1 + tanh(u / 2)) / 2 = sigmoid(u)``, so it is ``x sigmoid(sqrt(8 / pi) (x + 0.044715 x^3))``
+    (Hendrycks and Gimpel 2016, arXiv 1606.08415); in passes over small blocks a third of the time
+    of the fused kernel, whose tanh is slow, and of fresh memory for the result.
+    """
+    if x.device.type != "cpu":
+        return F.gelu(x, approximate="tanh")
+    rows = max(1, _BLOCK // x.shape[-1])
+    u = torch.empty_like(x[:rows])
+    for part in x.split(rows):
+        v = torch.mul(part, part, out=u[: len(part)])
+        v = torch.addcmul(part, v, part, value=0.044715, out=v)
+        part.mul_(v.mul_(math.sqrt(8 / math.pi)).sigmoid_())
+    return x
+
+
+#: Activations that may overwrite what they are given.
 _ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
-    partial(F.gelu, approximate="tanh"),
+    _gelu_tanh,
     F.gelu,
-    F.relu,
-    F.silu,
+    partial(F.relu, inplace=True),
+    partial(F.silu, inplace=True),
 )
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
@@ -34,7 +58,7 @@ class PlainMlp:
     Attributes:
         W_in, W_gate: ``[d_model, d_mlp]``. W_out: ``[d_mlp, d_model]``.
         b_in: ``[d_mlp]``. b_out: ``[d_model]``.
-        activation: what is between.
+        activation: what is between; may overwrite its argument.
     """
 
     W_in: Tensor
@@ -44,9 +68,18 @@ class PlainMlp:
     W_gate: Tensor | None
     activation: Callable[[Tensor], Tensor]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Run it on normed inputs, ``[row, d_model]`` to the same."""
-        return self.behind(_affine(x, self.W_in, self.b_in), None if self.W_gate is None else x @ self.W_gate)
+    def __call__(self, x: Tensor, inner: Tensor | None = None) -> Tensor:
+        """Run it on normed inputs.
+
+        Args:
+            x: ``[row, d_model]``.
+            inner: room for the first product, ``[row, d_mlp]``.
+
+        Returns:
+            ``[row, d_model]``
+        """
+        gate = None if self.W_gate is None else x @ self.W_gate
+        return self.behind(_affine(x, self.W_in, self.b_in, out=inner), gate)
 
     def behind(self, inner: Tensor, gate: Tensor | None) -> Tensor:
         """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
@@ -69,9 +102,9 @@ class NormedMlp:
     after: Norm
     multiplier: float
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """What the MLP writes, given its residual input, ``[row, d_model]`` to the same."""
-        return self.finish(self.plain(self.before(x)))
+    def __call__(self, x: Tensor, inner: Tensor | None = None) -> Tensor:
+        """What the MLP writes, given its residual input, ``[row, d_model]`` to the same; see :class:`PlainMlp`."""
+        return self.finish(self.plain(self.before(x), inner))
 
     def finish(self, y: Tensor) -> Tensor:
         """From the plain MLP's output to what is written, ``[row, d_model]``."""
@@ -79,8 +112,8 @@ class NormedMlp:
         return y if self.multiplier == 1.0 else self.multiplier * y
 
 
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
+    return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
 
 
 def read_mlp(bridge: Any, run: Callable[[Tensor], Tensor], d_model: int) -> PlainMlp | None:

@@ -15,7 +15,7 @@ from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, make_engine
-from acdc.engine.memory import available_memory, held_memory, memory_estimate
+from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcWarning, MemoryLimitError, NumericsError, PromptError, SettingsError
 from acdc.evaluation import Behaviour, behaviour, evaluate
@@ -51,6 +51,7 @@ def discover(
     corruption: str | None = None,
     split_input: bool = False,
     engine: str = "fast",
+    batch_size: int | str = "auto",
     device: str | None = None,
     dtype: str | None = None,
     out: str | Path | None = None,
@@ -74,6 +75,9 @@ def discover(
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         engine: ``fast``, or ``reference``, which runs the whole model for every edge; both
             make the same decisions.
+        batch_size: prompts that the whole model runs at a time, or ``auto``: as many as fit in memory.
+            What they write is kept only where all run at once; else it is computed anew when
+            it is needed.
         device: see :func:`acdc.load_model`; not for a model that is open already.
         dtype: likewise.
         out: folder to write; by default nothing is written.
@@ -88,6 +92,7 @@ def discover(
     measure = find_metric(metric)
     check_ablation(ablation)
     check_engine(engine)
+    asked = _asked_batch_size(batch_size)
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     announce = announce or _silent
@@ -104,10 +109,10 @@ def discover(
             return prompts
 
         def setting_for(prompts: PromptSet) -> Setting:
-            return prepare(opened, prompts, ablation=ablation, split_input=split_input)
+            return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
 
         prompts = prompts_for("train", n)
-        memory = _announce_memory(opened, prompts, engine, order, announce)
+        together, memory = _plan_memory(opened, prompts, asked, announce, ablation=ablation, engine=engine, order=order)
         setting = setting_for(prompts)
         request = {
             "task": found_task.name,
@@ -127,8 +132,8 @@ def discover(
         }
         runner = make_engine(engine, setting, measure)
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
-        setting.forget_clean()
-        record = _new_record(request, setting, runner, memory)
+        setting.contributions.forget_clean()
+        record = _new_record(request, setting, runner, memory, together)
         _introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
@@ -171,22 +176,57 @@ def discover(
     return Run(circuit, decisions, record, path)
 
 
-def _announce_memory(model: Model, prompts: PromptSet, engine: str, order: str, announce: Callable[[str], None]) -> int:
-    """Say how much memory the run needs, in bytes with what is held already; warn where there isn't as much."""
-    more = memory_estimate(model, prompts, engine=engine, order=order)
+def _asked_batch_size(batch_size: int | str) -> int | None:
+    """``None`` for ``auto``."""
+    if batch_size == "auto":
+        return None
+    try:
+        size = int(batch_size)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise SettingsError(f"the batch size must be a number of prompts or auto, not {batch_size!r}.")
+    return size
+
+
+def _plan_memory(
+    model: Model,
+    prompts: PromptSet,
+    asked: int | None,
+    announce: Callable[[str], None],
+    **options: str,
+) -> tuple[int, int]:
+    """Say how much memory the run needs; warn where there isn't as much.
+
+    Args:
+        model: the model.
+        prompts: its prompts.
+        asked: how many of them to run together; ``None``: as many as fit.
+        announce: called with the line.
+        options: of :func:`acdc.engine.memory.memory_estimate`.
+
+    Returns:
+        How many prompts to run together, and bytes of a usual run with what is held already.
+    """
     on_cpu = model.device.type == "cpu"
-    held = (held_memory() or 0) if on_cpu else 0
-    announce(f"memory: at most about {(held + more) / 1e9:.1f} GB")
-    available = available_memory() if on_cpu else None
-    if available is not None and more > available:
+    held, available = ((held_memory() or 0), available_memory()) if on_cpu else (0, None)
+    n = len(prompts)
+    size = largest_batch(model, prompts, available, **options) if asked is None else min(asked, n)
+    found = memory_estimate(model, prompts, batch_size=size, **options)
+    usual, at_most = ((held + more) / 1e9 for more in (found.usual, found.at_most))
+    most = "" if found.at_most == found.usual else f"; at most {at_most:.1f} GB, if hardly an edge goes"
+    announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
+    if available is not None and found.usual > available:
         _warn(
-            f"the run may need {more / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
-            "lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."
+            f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
+            "lower --batch-size or --n, use shorter prompts, or open the model with --dtype bfloat16."
         )
-    return held + more
+    return size, held + found.usual
 
 
-def _new_record(request: dict[str, Any], setting: Setting, engine: Engine, memory: int) -> dict[str, Any]:
+def _new_record(
+    request: dict[str, Any], setting: Setting, engine: Engine, memory: int, batch_size: int
+) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
         "format": 1,
@@ -199,6 +239,7 @@ def _new_record(request: dict[str, Any], setting: Setting, engine: Engine, memor
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
         "metric_ablated": engine.metric_of(np.zeros(setting.graph.n_edges, dtype=bool)),
+        "batch_size": batch_size,
         "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,

@@ -132,6 +132,7 @@ class Graph:
         nodes: all nodes, ``logits`` last.
         slots: all slots; within a layer q, k, v (each head by head), then the MLP.
         n_sources: nodes that write, i.e. all but ``logits``.
+        n_inputs: those of them that write the input: 2 where it is split, else 1.
         n_edges: edges in all. The ACDC paper counts three placeholder edges a head
             besides (GPT-2 small: 32,923); they are not counted here.
     """
@@ -141,6 +142,7 @@ class Graph:
         self.nodes: tuple[Node, ...] = tuple(_nodes(cfg))
         self.slots: tuple[Slot, ...] = tuple(_slots(cfg, self.nodes))
         self.n_sources = len(self.nodes) - 1
+        self.n_inputs = 2 if cfg.split_input else 1
         self.n_edges = self.slots[-1].edges.stop
 
     @classmethod
@@ -257,9 +259,8 @@ class Graph:
             ``[n_edges]`` bool, a subset of `mask`.
         """
         self.check_mask(mask)
-        n_inputs = 2 if self.cfg.split_input else 1
         reached = np.zeros(len(self.nodes), dtype=bool)  # some path comes from the input
-        reached[:n_inputs] = True
+        reached[: self.n_inputs] = True
         kept = np.zeros_like(mask)
         for slot in self.slots:  # topological: a slot's parents are settled before it
             kept[slot.edges] = mask[slot.edges] & reached[: slot.n_parents]

@@ -46,6 +46,10 @@ class AnswerTokens:
     right: Tensor
     wrong: Tensor
 
+    def __getitem__(self, predictions: slice) -> AnswerTokens:
+        """Those of some predictions."""
+        return AnswerTokens(self.right[predictions], self.wrong[predictions])
+
 
 @dataclass(frozen=True)
 class Metric:

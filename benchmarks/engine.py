@@ -29,9 +29,9 @@ from acdc.engine.base import Engine
 from acdc.engine.cost import run_cost
 from acdc.engine.downstream import Downstream, plan_downstream
 from acdc.engine.fast import FastEngine
+from acdc.engine.places import live_positions
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, prepare
-from acdc.engine.state import live_positions
 from acdc.engine.tactics import Tactics
 from acdc.files import atomic_write
 from acdc.loading import load_model
@@ -80,7 +80,7 @@ def time_stretch(engine: Engine, threshold: float, decisions: Sequence[Decision]
 def floor_flops(setting: Setting, decisions: Sequence[Decision]) -> float:
     """Arithmetic of one run for each decision, at the places that matter, behind its slot: what no order avoids."""
     graph, tactics = setting.graph, Tactics()
-    live = sum(len(found) for found in live_positions(setting, tactics))
+    live = sum(len(found) for found in live_positions(setting.model, setting.prompts, setting.ablation, tactics))
     reads = np.zeros((len(graph.slots), graph.n_sources), dtype=bool)
     for slot in graph.slots:
         reads[slot.index, : slot.n_parents] = True

@@ -103,16 +103,19 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
         }
         ablation = str(draws.choice(["corrupted", "zero", "mean"]))
         split = kind in ("gpt2", "attention-only", "bidirectional") and bool(draws.random() < 0.3)
-        setting = prepare(model, draw_prompts(draws), ablation=ablation, split_input=split)
+        prompts = draw_prompts(draws)
+        setting = prepare(model, prompts, ablation=ablation, split_input=split)
+        together = int(draws.integers(1, len(prompts) + 1))  # nor do chunks of prompts decide anything
+        in_chunks = prepare(model, prompts, ablation=ablation, split_input=split, batch_size=together)
         reference = ReferenceEngine(setting, metric)
         worst = abs(reference.metric_of(~reference.kept)) + 1e-6
         # From keep-all (an effect is hardly ever exactly 0) to keep-none.
         threshold = worst * float(draws.choice([0.0, 1e-4, 1e-3, 1e-2, 0.1, 100.0]))
         settings = AcdcSettings(threshold, **options)
         tactics = Tactics(*(draws.random(len(fields(Tactics))) < 0.8).tolist())  # none decides anything
-        slow, quick = Acdc(reference, settings), Acdc(FastEngine(setting, metric, tactics), settings)
+        slow, quick = Acdc(reference, settings), Acdc(FastEngine(in_chunks, metric, tactics), settings)
         expected, found = list(slow.decisions()), list(quick.decisions())
-        what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics)
+        what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics, together)
         # An effect of exactly the threshold may fall either way by rounding; with a threshold
         # of 0 that is every edge that does nothing.
         near = [abs(d.after - d.before - threshold) < 1e-9 * worst for d in expected]

@@ -22,10 +22,11 @@ def gpt2():
 
 def test_the_mean_is_over_the_clean_prompts_that_reach_a_position(gpt2):
     setting = prepare(gpt2, prompts(), ablation="mean")  # 12, 7 and 10 tokens
-    clean = setting.clean
-    assert torch.allclose(setting.ablated[:, 2, 3], clean[:, :, 3].mean(1))
-    assert torch.allclose(setting.ablated[:, 0, 8], (clean[:, 0, 8] + clean[:, 2, 8]) / 2)
-    assert torch.allclose(setting.ablated[:, 0, 11], clean[:, 0, 11])
+    every = slice(0, 3)
+    clean, ablated = setting.contributions.clean(every), setting.contributions.ablated(every)
+    assert torch.allclose(ablated[:, 2, 3], clean[:, :, 3].mean(1))
+    assert torch.allclose(ablated[:, 0, 8], (clean[:, 0, 8] + clean[:, 2, 8]) / 2)
+    assert torch.allclose(ablated[:, 0, 11], clean[:, 0, 11])
 
 
 def test_zero_ablation_leaves_the_output_biases(gpt2):

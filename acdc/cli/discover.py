@@ -31,6 +31,9 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
 )
+@click.option(
+    "--batch-size", default="auto", show_default=True, help="Prompts run at a time; auto: as many as fit in memory."
+)
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD]")
@@ -48,6 +51,7 @@ def discover(
     corruption: str | None,
     split_input: bool,
     engine: str,
+    batch_size: str,
     device: str | None,
     dtype: str | None,
     out: Path | None,
@@ -79,6 +83,7 @@ def discover(
             corruption=corruption,
             split_input=split_input,
             engine=engine,
+            batch_size=batch_size,
             device=device,
             dtype=dtype,
             out=folder,

@@ -11,8 +11,8 @@ from acdc.engine.downstream import Downstream, HeadStep, MlpStep
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
 
-#: Memory that one batch may take for its changes, in bytes.
-BATCH_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
+#: Memory that one batch may take, in bytes, unless a single run takes more.
+BATCH_BYTES = {"cpu": 384 * 2**20, "cuda": 2 * 2**30}
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,21 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     cfg, model = setting.graph.cfg, setting.model
     d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
     d_mlp = 4 * d_model  # usual; the estimate is rough
-    element = setting.ablated.element_size()
+    element = setting.contributions.inputs.element_size()
     kind = "cuda" if model.device.type == "cuda" else "cpu"
     machine = _MACHINES[kind]
     flops = weights = 0.0
     width = live if down.whole else answers
-    widest = width * d_model
+    read = 2 * width * d_model  # numbers in the slots' inputs and in MLPs' outputs
     for step in down.steps:
         places = live if step.whole else answers
         if isinstance(step, MlpStep):
             size = 2 * d_model * d_mlp
+            read += 2 * places * d_model
         else:
             size = 4 * len(step.heads) * d_model * d_head
-            widest = max(widest, 3 * len(step.heads) * live * d_model)
+            read += sum(len(reads.slots) * (live if reads.whole else places) for reads in step.reads.values()) * d_model
+            read += 4 * len(step.heads) * live * d_head
         flops += 2 * size * places
         weights += size
     if slot.letter is None and slot.name != "logits":
@@ -81,8 +83,8 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     if down.final.any() or slot.name == "logits":
         flops += 2 * inner * model.n_outputs * answers
         weights += inner * model.n_outputs
-    changed = (len(down.changed) + 2) * answers + (len(down.changed_whole) + 2) * live
-    memory = (changed * d_model + widest) * element
+    changed = len(down.changed) * answers + len(down.changed_whole) * live
+    memory = (changed * d_model + read) * element
     return RunCost(
         flops=flops,
         batch=(2 + len(down.steps)) * machine.step + weights * element / machine.bandwidth,

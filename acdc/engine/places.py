@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from acdc.engine.tactics import Tactics
+from acdc.models.model import Model
+from acdc.prompts import PromptSet
+
 
 @dataclass(frozen=True)
 class Places:
@@ -48,9 +52,17 @@ class Places:
     def __len__(self) -> int:
         return len(self.prompt)
 
-    def pick(self, x: Tensor) -> Tensor:
-        """``[..., batch, pos, d]`` to ``[..., place, d]``."""
-        return x[..., self.prompt, self.position, :]
+    def of_prompts(self, rows: slice) -> slice:
+        """Which places are those of some prompts."""
+        start, stop = torch.searchsorted(self.prompt.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
+        return slice(start, stop)
+
+    def pick(self, x: Tensor, rows: slice | None = None) -> Tensor:
+        """``[..., batch, pos, d]`` to ``[..., place, d]``; with `rows`, of these prompts only."""
+        if rows is None:
+            return x[..., self.prompt, self.position, :]
+        places = self.of_prompts(rows)
+        return x[..., self.prompt[places] - rows.start, self.position[places], :]
 
     def put(self, x: Tensor, into: Tensor) -> None:
         """Write ``[..., place, d]`` into ``[..., batch, pos, d]``."""
@@ -66,3 +78,18 @@ class Places:
         """``[..., batch, width, d]`` to ``[..., place, d]``."""
         x = x.flatten(-3, -2)
         return x if self.grid.numel() == len(self) else x[..., self.cell, :]
+
+
+def live_positions(model: Model, prompts: PromptSet, ablation: str, tactics: Tactics) -> list[list[int]]:
+    """The positions of each prompt that a removal can change and that a scored one can see."""
+    found = []
+    looks_back = not bool(model.table(0, 2).visible[0, 1])
+    for pair in prompts.pairs:
+        first, last = 0, len(pair.clean) - 1
+        if looks_back:
+            last = max(pair.answer_positions)
+            if tactics.unchanged_skipped and ablation == "corrupted":
+                same = (a == b for a, b in zip(pair.clean, pair.corrupted, strict=True))
+                first = next((i for i, equal in enumerate(same) if not equal), last)
+        found.append(sorted({*range(first, last + 1), *pair.answer_positions}))
+    return found

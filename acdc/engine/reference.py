@@ -71,19 +71,23 @@ class ReferenceEngine:
 
         Args:
             kept: ``[n_edges]`` bool.
-            inputs: in place of what the input nodes write, like ``setting.inputs``.
+            inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
         """
-        setting = self.setting
+        setting, given = self.setting, self.setting.contributions
+        inputs = given.inputs if inputs is None else inputs
+        found = []
         with torch.no_grad():
-            _, residual = run_patched(
-                setting.model,
-                setting.graph,
-                setting.tokens,
-                setting.inputs if inputs is None else inputs,
-                torch.from_numpy(kept),
-                setting.ablated,
-            )
-            return setting.predictions(residual)
+            for rows in given.chunks:
+                _, residual = run_patched(
+                    setting.model,
+                    setting.graph,
+                    setting.tokens[rows],
+                    inputs[:, rows],
+                    torch.from_numpy(kept),
+                    given.ablated(rows),
+                )
+                found.append(setting.predictions(residual, rows))
+        return torch.cat(found)
 
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.
@@ -93,7 +97,7 @@ class ReferenceEngine:
         precision, where products accumulate in float32 and are rounded once.)
         """
         draws = np.random.default_rng(0)
-        inputs = self.setting.inputs
+        inputs = self.setting.contributions.inputs
         generator = torch.Generator().manual_seed(0)
         differences = []
         for _ in range(3):

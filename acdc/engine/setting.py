@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from acdc.engine.patched import run_patched
+from acdc.engine.contributions import Contributions
 from acdc.errors import NumericsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens
@@ -27,9 +27,7 @@ class Setting:
         model, graph, prompts: what it is about.
         ablation: what removed edges carry, by name.
         tokens: the clean prompts.
-        inputs: what the input nodes write on them, ``[1 or 2, batch, pos, d_model]``.
-        ablated: what each node's removed edges carry, ``[n_sources, batch, pos, d_model]``.
-        clean: what each node writes on the clean prompts, like `ablated`; empty once forgotten.
+        contributions: what each node writes on them, and what its removed edges carry.
         rows, columns: prompt and position of each prediction, ``[prediction]``.
         answers: right and wrong answers of each prediction.
         model_logits, corrupted_logits: the model's own on the two prompts,
@@ -41,25 +39,33 @@ class Setting:
     prompts: PromptSet
     ablation: str
     tokens: Tokens
-    inputs: Tensor
-    ablated: Tensor
-    clean: Tensor
+    contributions: Contributions
     rows: Tensor
     columns: Tensor
     answers: AnswerTokens
     model_logits: Tensor
     corrupted_logits: Tensor
 
-    def forget_clean(self) -> None:
-        """Free the clean values, once an engine and an attribution have been made of them."""
-        object.__setattr__(self, "clean", self.clean[:0].clone())
+    def scored(self, rows: slice) -> slice:
+        """Which predictions are those of some prompts."""
+        start, stop = torch.searchsorted(self.rows.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
+        return slice(start, stop)
 
-    def predictions(self, residual: Tensor) -> Tensor:
-        """Logits that count, from the last residual: ``[batch, pos, d_model]`` to ``[prediction, n_outputs]``.
+    def predictions(self, residual: Tensor, rows: slice | None = None) -> Tensor:
+        """Logits that count, from the last residual of some prompts.
 
         They are in float64, so that a metric adds no rounding of its own.
+
+        Args:
+            residual: ``[prompt, pos, d_model]``.
+            rows: which prompts; by default all.
+
+        Returns:
+            ``[prediction, n_outputs]``
         """
-        return self.model.logits(residual[self.rows, self.columns]).double()
+        rows = rows or slice(0, len(self.prompts))
+        scored = self.scored(rows)
+        return self.model.logits(residual[self.rows[scored] - rows.start, self.columns[scored]]).double()
 
     def prompt_of(self, prediction: int) -> str:
         """Where the prompt of a prediction comes from, for messages."""
@@ -73,8 +79,15 @@ def check_ablation(name: str) -> None:
 
 
 @torch.no_grad()
-def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", split_input: bool = False) -> Setting:
-    """Run the clean and the corrupted prompts once and keep what they wrote.
+def prepare(
+    model: Model,
+    prompts: PromptSet,
+    *,
+    ablation: str = "corrupted",
+    split_input: bool = False,
+    batch_size: int | None = None,
+) -> Setting:
+    """Run the clean and the corrupted prompts once.
 
     Args:
         model: the model.
@@ -83,6 +96,8 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
             ``zero``, or ``mean`` (the mean over the clean prompts, position by position
             over the prompts that reach it).
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        batch_size: prompts that the whole model runs at a time; by default all, and what
+            they write is kept.
 
     Raises:
         UnknownNameError: no such ablation.
@@ -94,9 +109,8 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
         model.check_split_input()
     graph = Graph(replace(model.graph_config, split_input=split_input))
     tokens = Tokens.of([pair.clean for pair in prompts.pairs], model.device)
-    inputs, clean, clean_residual = _plain_run(model, graph, tokens)
-    corrupted_tokens = Tokens.of([pair.corrupted for pair in prompts.pairs], model.device)
-    _, corrupted, corrupted_residual = _plain_run(model, graph, corrupted_tokens)
+    corrupted = Tokens.of([pair.corrupted for pair in prompts.pairs], model.device)
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, batch_size or len(prompts))
     rows, columns, answers = _predictions(prompts, model.device)
     setting = Setting(
         model=model,
@@ -104,14 +118,12 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
         prompts=prompts,
         ablation=ablation,
         tokens=tokens,
-        inputs=inputs,
-        ablated=_ablated(ablation, clean, corrupted, tokens),
-        clean=clean,
+        contributions=contributions,
         rows=rows,
         columns=columns,
         answers=answers,
-        model_logits=model.logits(clean_residual[rows, columns]).double(),
-        corrupted_logits=model.logits(corrupted_residual[rows, columns]).double(),
+        model_logits=model.logits(contributions.clean_residual[rows, columns]).double(),
+        corrupted_logits=model.logits(contributions.corrupted_residual[rows, columns]).double(),
     )
     for which, logits in (("clean", setting.model_logits), ("corrupted", setting.corrupted_logits)):
         bad = ~logits.isfinite().all(-1)
@@ -122,27 +134,6 @@ def prepare(model: Model, prompts: PromptSet, *, ablation: str = "corrupted", sp
                 "try --dtype float32, or leave the prompt out."
             )
     return setting
-
-
-def _plain_run(model: Model, graph: Graph, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, all nodes' outputs and the last residual of an unpatched run."""
-    inputs = model.embed(tokens, split=graph.cfg.split_input)
-    kept = torch.ones(graph.n_edges, dtype=torch.bool)
-    unused = torch.zeros((), dtype=inputs.dtype, device=inputs.device)
-    sources, residual = run_patched(
-        model, graph, tokens, inputs, kept, unused.expand(graph.n_sources, *inputs.shape[1:])
-    )
-    return inputs, sources, residual
-
-
-def _ablated(ablation: str, clean: Tensor, corrupted: Tensor, tokens: Tokens) -> Tensor:
-    if ablation == "corrupted":
-        return corrupted
-    if ablation == "zero":
-        return torch.zeros_like(clean)
-    filled = tokens.filled[..., None].to(clean.dtype)  # [batch, pos, 1]
-    mean = (clean * filled).sum(1, keepdim=True) / filled.sum(0).clamp(min=1)  # [n_sources, 1, pos, d_model]
-    return mean.expand_as(clean)
 
 
 def _predictions(prompts: PromptSet, device: torch.device) -> tuple[Tensor, Tensor, AnswerTokens]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from acdc.engine.changes import Changes, MixtureChange
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.heads import LayerHeads
 from acdc.engine.mlps import LayerMlp
-from acdc.engine.places import Places
+from acdc.engine.places import Places, live_positions
 from acdc.engine.scores import KlScorer, make_scorer
 from acdc.engine.scratch import Scratch
 from acdc.engine.setting import Setting
@@ -61,55 +62,78 @@ class State:
         graph, model = setting.graph, setting.model
         device = model.device
         self.answers = Places.of([pair.answer_positions for pair in setting.prompts.pairs], device)
-        self.live = Places.of(live_positions(setting, tactics), device)
+        self.live = Places.of(live_positions(model, setting.prompts, setting.ablation, tactics), device)
         index = {place: i for i, place in enumerate(zip(*_lists(self.live), strict=True))}
         self._answers = torch.tensor([index[place] for place in zip(*_lists(self.answers), strict=True)], device=device)
         self._scorer = make_scorer(setting, measure)
-        self._difference = setting.clean.new_empty(graph.n_sources, len(self.live), graph.cfg.d_model)
-        for source in range(graph.n_sources):  # one by one, for the sake of memory
-            difference = self.live.pick(setting.clean[source]) - self.live.pick(setting.ablated[source])
-            self._difference[source] = difference
-        self._answer_difference = self._difference[:, self._answers]  # [n_sources, answer, d_model]
         self._scratch = Scratch()
         n_mlps = 0 if graph.cfg.attn_only else graph.cfg.n_layers
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(n_mlps)]
-        self._layers: list[LayerHeads] = []
+        given = setting.contributions
+        like, width = given.inputs, graph.cfg.d_model
+        self._difference = like.new_empty(graph.n_sources, len(self.live), width)
         self._clean_inputs: dict[str, Tensor] = {}  # "a3", "m3", "logits": what is read there, [live place, d_model]
         self._ablated_inputs: dict[str, Tensor] = {}  # likewise, with every edge removed
         self._mlp_outputs: dict[int, Tensor] = {}  # by source, [live place or answer, d_model]
-        self._run_clean()
+        read_by_heads = [torch.empty_like(like[0]) for _ in model.attention]  # [batch, pos, d_model], clean
+        for rows in given.chunks:
+            self._note_contributions(rows, read_by_heads)
+        self._answer_difference = self._difference[:, self._answers]  # [n_sources, answer, d_model]
+        tokens = setting.tokens
+        self._layers = [
+            LayerHeads(attention, model.table(layer, tokens.ids.shape[1]), tokens.filled, x, self.live)
+            for layer, (attention, x) in enumerate(zip(model.attention, read_by_heads, strict=True))
+        ]
         self._inputs: dict[int, Tensor] = {}  # of slots that have changed, likewise
         self._first_products: dict[int, list[Tensor]] = {}  # of MLPs by slot, [live place or answer, d_mlp] each
         self.metric = float(self._scorer.score(self._input(graph.slots[-1], whole=False)[None])[0])
 
-    def _run_clean(self) -> None:
-        """Run every layer's attention once on clean inputs and note what each slot reads."""
-        setting, model, graph = self.setting, self.setting.model, self.setting.graph
-        filled, length = setting.tokens.filled, setting.tokens.ids.shape[1]
-        x, ablated = setting.inputs.sum(0), self.live.pick(setting.ablated[: len(setting.inputs)].sum(0))
-        source = len(setting.inputs)
+    def _note_contributions(self, rows: slice, read_by_heads: list[Tensor]) -> None:
+        """Note what each slot reads, and what the removal of each edge takes, on a chunk of prompts.
 
-        def note(name: str, x: Tensor, ablated: Tensor) -> None:
-            self._clean_inputs[name], self._ablated_inputs[name] = self.live.pick(x), ablated
+        Args:
+            rows: the prompts.
+            read_by_heads: what each layer's heads read in the clean run, ``[batch, pos, d_model]``; filled here.
+        """
+        graph, given = self.setting.graph, self.setting.contributions
+        places = self.live.of_prompts(rows)
+        clean, ablated = given.clean(rows), given.ablated(rows)  # [n_sources, prompt, pos, d_model]
 
-        def add(sources: slice, x: Tensor, ablated: Tensor) -> tuple[Tensor, Tensor]:
-            return x + setting.clean[sources].sum(0), ablated + self.live.pick(setting.ablated[sources].sum(0))
+        def pick(x: Tensor) -> Tensor:
+            return self.live.pick(x, rows)
 
-        for layer, attention in enumerate(model.attention):
-            note(f"a{layer}", x, ablated)
-            self._layers.append(LayerHeads(attention, model.table(layer, length), filled, x, self.live))
-            before = x, ablated
-            x, ablated = add(slice(source, source + graph.cfg.n_heads), x, ablated)
-            source += graph.cfg.n_heads
+        def note(kept: dict[Any, Tensor], key: object, x: Tensor) -> None:
+            if key not in kept:
+                kept[key] = x.new_empty(len(self.live), x.shape[-1])
+            kept[key][places] = x
+
+        for source in range(graph.n_sources):  # one by one, for the sake of memory
+            torch.sub(pick(clean[source]), pick(ablated[source]), out=self._difference[source, places])
+        source = graph.n_inputs
+        x, bare = clean[:source].sum(0), pick(ablated[:source].sum(0))  # bare: with every edge removed
+
+        def add(n: int) -> None:
+            nonlocal x, bare, source
+            x, bare = x + clean[source : source + n].sum(0), bare + pick(ablated[source : source + n].sum(0))
+            source += n
+
+        for layer, attention in enumerate(self.setting.model.attention):
+            read_by_heads[layer][rows] = x
+            note(self._clean_inputs, f"a{layer}", pick(x))
+            note(self._ablated_inputs, f"a{layer}", bare)
+            before = x, bare
+            add(graph.cfg.n_heads)
             _, rest = attention.contributions(x.new_zeros(graph.cfg.n_heads, 1, x.shape[-1]))
             if rest is not None:  # [d_model]; what belongs to no node is in the clean and in the ablated run
-                x, ablated = x + rest, ablated + rest
+                x, bare = x + rest, bare + rest
             if not graph.cfg.attn_only:
-                note(f"m{layer}", *(before if graph.cfg.parallel_attn_mlp else (x, ablated)))
-                self._mlp_outputs[source] = self.live.pick(setting.clean[source])
-                x, ablated = add(slice(source, source + 1), x, ablated)
-                source += 1
-        note("logits", x, ablated)
+                seen = before if graph.cfg.parallel_attn_mlp else (x, bare)
+                note(self._clean_inputs, f"m{layer}", pick(seen[0]))
+                note(self._ablated_inputs, f"m{layer}", seen[1])
+                note(self._mlp_outputs, source, pick(clean[source]))
+                add(1)
+        note(self._clean_inputs, "logits", pick(x))
+        note(self._ablated_inputs, "logits", bare)
 
     def _at_answers(self, x: Tensor) -> Tensor:
         """``[..., live place, d]`` to ``[..., answer, d]``."""
@@ -351,21 +375,6 @@ class State:
         start = self.setting.graph.node(f"a{step.layer}.h0").index
         written = [source - start for source in step.writes]
         return new[written] - old[written][:, None]
-
-
-def live_positions(setting: Setting, tactics: Tactics) -> list[list[int]]:
-    """The positions of each prompt that a removal can change and that a scored one can see."""
-    found = []
-    looks_back = not bool(setting.model.table(0, 2).visible[0, 1])
-    for pair in setting.prompts.pairs:
-        first, last = 0, len(pair.clean) - 1
-        if looks_back:
-            last = max(pair.answer_positions)
-            if tactics.unchanged_skipped and setting.ablation == "corrupted":
-                same = (a == b for a, b in zip(pair.clean, pair.corrupted, strict=True))
-                first = next((i for i, equal in enumerate(same) if not equal), last)
-        found.append(sorted({*range(first, last + 1), *pair.answer_positions}))
-    return found
 
 
 def _lists(places: Places) -> tuple[list[int], list[int]]:

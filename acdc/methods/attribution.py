@@ -34,27 +34,32 @@ def edge_attribution(setting: Setting, measure: Metric) -> np.ndarray:
         ``[n_edges]`` float64; positive where removal is expected to raise the metric.
     """
     graph = setting.graph
-    change = setting.ablated - setting.clean  # [n_sources, batch, pos, d_model]
     scores = np.zeros(graph.n_edges)
-
-    def contract_gradients(slots: Sequence[Slot], total: Tensor) -> Tensor:
-        def hook(gradient: Tensor) -> None:  # [slot, batch, pos, d_model], like total
-            estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
-            for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
-                scores[slot.edges] += row / STEPS
-
-        total.register_hook(hook)
-        return total
-
     every = torch.ones(graph.n_edges, dtype=torch.bool)
-    ablated_inputs = setting.ablated[: len(setting.inputs)]
-    for step in range(STEPS):
-        inputs = ablated_inputs + (step / STEPS) * (setting.inputs - ablated_inputs)
-        inputs = inputs.detach().requires_grad_()
-        with torch.enable_grad():
-            _, residual = run_patched(
-                setting.model, graph, setting.tokens, inputs, every, setting.ablated, edit=contract_gradients
-            )
-            values = measure.per_prediction(setting.predictions(residual), setting.model_logits, setting.answers)
-            values.mean().backward(inputs=[inputs])
+    given = setting.contributions
+    for rows in given.chunks:
+        ablated, clean_inputs, scored = given.ablated(rows), given.inputs[:, rows], setting.scored(rows)
+        change = ablated - given.clean(rows)  # [n_sources, prompt, pos, d_model]
+        ablated_inputs = ablated[: len(clean_inputs)]
+
+        def contract_gradients(slots: Sequence[Slot], total: Tensor, change: Tensor = change) -> Tensor:
+            def hook(gradient: Tensor) -> None:  # [slot, prompt, pos, d_model], like total
+                estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
+                for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
+                    scores[slot.edges] += row / STEPS
+
+            total.register_hook(hook)
+            return total
+
+        for step in range(STEPS):
+            inputs = ablated_inputs + (step / STEPS) * (clean_inputs - ablated_inputs)
+            inputs = inputs.detach().requires_grad_()
+            with torch.enable_grad():
+                _, residual = run_patched(
+                    setting.model, graph, setting.tokens[rows], inputs, every, ablated, edit=contract_gradients
+                )
+                values = measure.per_prediction(
+                    setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
+                )
+                (values.sum() / len(setting.rows)).backward(inputs=[inputs])
     return scores

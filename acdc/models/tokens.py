@@ -34,3 +34,7 @@ class Tokens:
         """``[batch, pos]`` bool, which positions hold a token."""
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions < torch.tensor(self.lengths, device=self.ids.device)[:, None]
+
+    def __getitem__(self, rows: slice) -> Tokens:
+        """Some of the prompts, padded as all of them are."""
+        return Tokens(self.ids[rows], self.lengths[rows])

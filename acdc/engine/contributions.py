@@ -1,0 +1,94 @@
+"""What every node writes on the clean prompts, and what its removed edges carry instead.
+
+All prompts at a time, both are kept. In chunks, each chunk's values are computed anew
+whenever they are asked for: a run of the model, instead of memory for all prompts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from acdc.engine.patched import run_patched
+from acdc.graph import Graph
+from acdc.models.model import Model
+from acdc.models.tokens import Tokens
+
+
+class Contributions:
+    """Contributions to the residual stream, ``[n_sources, prompt, pos, d_model]`` of each chunk of prompts.
+
+    Attributes:
+        chunks: which prompts are run together, in order.
+        clean_residual, corrupted_residual: the last residual stream, ``[batch, pos, d_model]``.
+        inputs: what the input nodes write on clean prompts, ``[1 or 2, batch, pos, d_model]``.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, model: Model, graph: Graph, clean: Tokens, corrupted: Tokens, ablation: str, batch_size: int
+    ) -> None:
+        """Run all prompts once.
+
+        Args:
+            model: the model.
+            graph: its graph.
+            clean: the clean prompts.
+            corrupted: the corrupted ones, of the same lengths.
+            ablation: ``corrupted``, ``zero`` or ``mean``.
+            batch_size: prompts that are run together.
+        """
+        self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
+        self._ablation = ablation
+        n = len(clean.lengths)
+        self.chunks = [slice(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
+        self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
+        self._mean: Tensor | None = None  # [n_sources, 1, pos, d_model]
+        inputs, clean_residuals, corrupted_residuals = [], [], []
+        total: Tensor | None = None
+        for rows in self.chunks:
+            tokens = clean[rows]
+            written, residual = self._run(tokens)
+            inputs.append(written[: graph.n_inputs].clone())
+            clean_residuals.append(residual)
+            if ablation == "mean":
+                filled = tokens.filled[..., None].to(written.dtype)  # [prompt, pos, 1]
+                part = torch.stack([(source * filled).sum(0) for source in written])  # [n_sources, pos, d_model]
+                total = part if total is None else total + part
+            if len(self.chunks) == 1:
+                self._held["clean"] = written
+            del written
+            written, residual = self._run(corrupted[rows])
+            corrupted_residuals.append(residual)
+            if len(self.chunks) == 1 and ablation == "corrupted":
+                self._held["corrupted"] = written
+            del written
+        self.inputs = torch.cat(inputs, 1)
+        self.clean_residual, self.corrupted_residual = torch.cat(clean_residuals), torch.cat(corrupted_residuals)
+        if total is not None:
+            self._mean = (total / clean.filled.sum(0)[:, None].clamp(min=1))[:, None]
+
+    def clean(self, rows: slice) -> Tensor:
+        """What each node writes on the clean prompts of a chunk, ``[n_sources, prompt, pos, d_model]``."""
+        return self._held["clean"] if "clean" in self._held else self._run(self._clean[rows])[0]
+
+    def ablated(self, rows: slice) -> Tensor:
+        """What each node's removed edges carry on the prompts of a chunk, likewise."""
+        if self._ablation == "corrupted":
+            return self._held["corrupted"] if "corrupted" in self._held else self._run(self._corrupted[rows])[0]
+        shape = (self._graph.n_sources, rows.stop - rows.start, *self.inputs.shape[2:])
+        carried = self.inputs.new_zeros(()) if self._mean is None else self._mean
+        return carried.expand(shape)
+
+    def forget_clean(self) -> None:
+        """Free the clean values; they are computed anew if they are asked for again."""
+        self._held.pop("clean", None)
+
+    @torch.no_grad()
+    def _run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """All nodes' outputs and the last residual of an unpatched run."""
+        graph = self._graph
+        inputs = self._model.embed(tokens, split=graph.cfg.split_input)
+        kept = torch.ones(graph.n_edges, dtype=torch.bool)
+        unused = torch.zeros((), dtype=inputs.dtype, device=inputs.device)
+        return run_patched(self._model, graph, tokens, inputs, kept, unused.expand(graph.n_sources, *inputs.shape[1:]))

@@ -5,6 +5,7 @@ import torch
 from families import CONFIGS, PARALLEL, random_model
 
 import acdc
+from acdc.engine.patched import run_patched
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.graph import Graph
@@ -40,6 +41,19 @@ def test_whole_graph_gives_the_models_own_logits_and_no_edge_gives_the_corrupted
     assert (clean - corrupted).abs().max() > 0.5
     assert model.graph_config.parallel_attn_mlp == (family in PARALLEL)
     assert Graph(model.graph_config).n_edges == (102 if family in PARALLEL else 110)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_run_with_every_edge_in_one_sum_is_the_patched_run(family):
+    model = acdc.load_model(random_model(family))
+    setting = prepare(model, prompts())
+    graph, given = setting.graph, setting.contributions
+    every, none = torch.ones(graph.n_edges, dtype=torch.bool), given.clean(slice(0, 3)).new_zeros(())
+    written, residual = run_patched(
+        model, graph, setting.tokens, given.inputs, every, none.expand(graph.n_sources, *given.inputs.shape[1:])
+    )
+    assert torch.allclose(given.clean(slice(0, 3)), written, atol=2e-5)
+    assert torch.allclose(given.clean_residual, residual, atol=2e-5)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gemma2", "gpt-neox-parallel", "olmo2"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acdc.engine.patched import run_patched
+from acdc.engine.patched import run_unpatched
 from acdc.graph import Graph
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
@@ -87,8 +87,5 @@ class Contributions:
     @torch.no_grad()
     def _run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """All nodes' outputs and the last residual of an unpatched run."""
-        graph = self._graph
-        inputs = self._model.embed(tokens, split=graph.cfg.split_input)
-        kept = torch.ones(graph.n_edges, dtype=torch.bool)
-        unused = torch.zeros((), dtype=inputs.dtype, device=inputs.device)
-        return run_patched(self._model, graph, tokens, inputs, kept, unused.expand(graph.n_sources, *inputs.shape[1:]))
+        inputs = self._model.embed(tokens, split=self._graph.cfg.split_input)
+        return run_unpatched(self._model, self._graph, tokens, inputs)

@@ -71,3 +71,33 @@ def run_patched(
             written[n_written] = model.mlp(layer, read([next(slots)], seen)[0])
             n_written += 1
     return written, read([next(slots)], constant)[0]
+
+
+def run_unpatched(model: Model, graph: Graph, tokens: Tokens, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with every edge kept, where all slots of a layer read one running sum.
+
+    Args:
+        model: the model.
+        graph: its graph.
+        tokens: the prompts, for their lengths.
+        inputs: what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+
+    Returns:
+        As :func:`run_patched` does.
+    """
+    written = inputs.new_empty(graph.n_sources, *inputs.shape[1:])  # [n_sources, batch, pos, d_model]
+    written[: len(inputs)] = inputs
+    at, n_heads = len(inputs), graph.cfg.n_heads
+    x = inputs.sum(0)  # [batch, pos, d_model]
+    for layer in range(graph.cfg.n_layers):
+        same = x.expand(n_heads, *x.shape)
+        heads, rest = model.heads(layer, same, same, same, tokens)
+        written[at : at + n_heads] = heads
+        at += n_heads
+        before_attention = x
+        x = x + heads.sum(0) if rest is None else x + heads.sum(0) + rest
+        if not graph.cfg.attn_only:
+            written[at] = model.mlp(layer, before_attention if graph.cfg.parallel_attn_mlp else x)
+            x = x + written[at]
+            at += 1
+    return written, x

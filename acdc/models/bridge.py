@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from acdc.errors import ModelError
 from acdc.models.attention import Attention, PositionTable, Rotary
 from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.norms import Norm, read_norm
@@ -152,27 +154,29 @@ class BridgeReader:
         _, cache = self._run_with_cache(ids, ["pos_embed.hook_out", "hook_pos_embed"])
         return next(iter(cache.values()))[0]
 
-    def run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """The model itself on prompts of any lengths, without padding.
+    def logits(self, tokens: Tokens) -> Tensor:
+        """The model's own logits, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
+        return _by_length(tokens, lambda ids: self._run_with_cache(ids, [])[0])
 
-        Returns:
-            The residual stream in front of the first block, ``[batch, pos, d_model]``, and
-            the logits, ``[batch, pos, n_outputs]``; both 0 behind a prompt's end.
+    def embed(self, tokens: Tokens) -> Tensor:
+        """The residual stream in front of the first block, ``[batch, pos, d_model]``; 0 behind a prompt's end.
+
+        The model runs no further than that.
         """
-        residual: Tensor | None = None
-        logits: Tensor | None = None
-        batch, width = tokens.ids.shape
-        for length in sorted(set(tokens.lengths)):
-            rows = [i for i, n in enumerate(tokens.lengths) if n == length]
-            out, cache = self._run_with_cache(tokens.ids[rows, :length], ["blocks.0.hook_in"])
-            first = cache["blocks.0.hook_in"]
-            if residual is None or logits is None:
-                residual = first.new_zeros(batch, width, first.shape[-1])
-                logits = out.new_zeros(batch, width, out.shape[-1])
-            residual[rows, :length], logits[rows, :length] = first, out
-        if residual is None or logits is None:
-            raise ValueError("run() needs at least one prompt")
-        return residual, logits
+        return _by_length(tokens, self._first_residual)
+
+    def _first_residual(self, ids: Tensor) -> Tensor:
+        def stop(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> None:
+            raise _Reached(args[0] if args else kwargs["hidden_states"])
+
+        hook = self.blocks[0].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self._run_with_cache(ids, [])
+        except _Reached as reached:
+            return reached.residual
+        finally:
+            hook.remove()
+        raise ModelError("the first block of the model never ran; please report it.")
 
     def position_tables(self, length: int) -> list[PositionTable]:
         """Masks and rotations of every layer, as the model itself makes them for that length."""
@@ -238,6 +242,32 @@ class BridgeReader:
         with torch.no_grad():
             logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
         return logits, {name: cache[name] for name in known}
+
+
+class _Reached(Exception):
+    """The first block is reached."""
+
+    def __init__(self, residual: Tensor) -> None:
+        super().__init__()
+        self.residual = residual
+
+
+def _by_length(tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
+    """Run prompts of any lengths without padding: those of one length at a time, ``[row, pos]`` to ``[row, pos, d]``.
+
+    Returns:
+        ``[batch, pos, d]``, 0 behind a prompt's end.
+    """
+    found: Tensor | None = None
+    for length in sorted(set(tokens.lengths)):
+        rows = [i for i, n in enumerate(tokens.lengths) if n == length]
+        part = run(tokens.ids[rows, :length])
+        if found is None:
+            found = part.new_zeros(*tokens.ids.shape, part.shape[-1])
+        found[rows, :length] = part
+    if found is None:
+        raise ValueError("there must be at least one prompt")
+    return found
 
 
 def _first(output: Any) -> Tensor:

@@ -94,7 +94,7 @@ class Model:
             tokens: the prompts.
             split: token embeddings and position embeddings apart.
         """
-        total = self._reader.run(tokens)[0]  # [batch, pos, d_model]
+        total = self._reader.embed(tokens)  # [batch, pos, d_model]
         if not split:
             return total[None]
         self.check_split_input()
@@ -103,7 +103,7 @@ class Model:
 
     def own_logits(self, tokens: Tokens) -> Tensor:
         """The model's own logits through the bridge, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
-        return self._reader.run(tokens)[1]
+        return self._reader.logits(tokens)
 
     def heads(self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
         """What a layer's heads write, and what belongs to no node (the output bias).

@@ -55,7 +55,8 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     """
     cfg, model = setting.graph.cfg, setting.model
     d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
-    d_mlp = 4 * d_model  # usual; the estimate is rough
+    d_mlp, n_products = model.mlp_products
+    mlp_size = n_products * d_model * d_mlp
     element = setting.contributions.inputs.element_size()
     kind = "cuda" if model.device.type == "cuda" else "cpu"
     machine = _MACHINES[kind]
@@ -65,7 +66,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     for step in down.steps:
         places = live if step.whole else answers
         if isinstance(step, MlpStep):
-            size = 2 * d_model * d_mlp
+            size = mlp_size
             read += 2 * places * d_model
         else:
             size = 4 * len(step.heads) * d_model * d_head
@@ -74,8 +75,8 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         flops += 2 * size * places
         weights += size
     if slot.letter is None and slot.name != "logits":
-        flops += 4 * d_model * d_mlp * width
-        weights += 2 * d_model * d_mlp
+        flops += 2 * mlp_size * width
+        weights += mlp_size
     if slot.letter is not None:
         flops += 4 * d_model * d_head * width
     only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None

@@ -115,8 +115,8 @@ def _caches(model: Model, live: int, tokens: int) -> int:
 
 def _mlp_width(model: Model) -> int:
     """Numbers between the products of an MLP, of both where there is a gate."""
-    mlp = None if model.graph_config.attn_only else model.plain_mlp(0)
-    return 0 if mlp is None else mlp.plain.W_in.shape[1] * (1 if mlp.plain.W_gate is None else 2)
+    width, n_products = model.mlp_products
+    return width * (n_products - 1)
 
 
 def largest_batch(

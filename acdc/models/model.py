@@ -131,6 +131,19 @@ class Model:
         """The same as weights and activation, where the MLP is no more than that."""
         return self._reader.plain_mlp(layer)
 
+    @cached_property
+    def mlp_products(self) -> tuple[int, int]:
+        """Width between an MLP's products, and how many they are: 3 with a gate, else 2.
+
+        Of the first layer's MLP; where it isn't plain, what is usual is taken for it.
+        """
+        if self.graph_config.attn_only:
+            return 0, 0
+        found = self.plain_mlp(0)
+        if found is None:
+            return 4 * self.graph_config.d_model, 2
+        return found.plain.W_in.shape[1], 2 if found.plain.W_gate is None else 3
+
     def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
         """``[d_model, n_outputs]`` and its bias, where logits are no more than that behind the final norm."""
         return self._reader.unembedding()

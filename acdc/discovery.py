@@ -14,7 +14,7 @@ import numpy as np
 from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
-from acdc.engine.choice import check_engine, make_engine
+from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcWarning, MemoryLimitError, NumericsError, PromptError, SettingsError
@@ -75,9 +75,9 @@ def discover(
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         engine: ``fast``, or ``reference``, which runs the whole model for every edge; both
             make the same decisions.
-        batch_size: prompts that the whole model runs at a time, or ``auto``: as many as fit in memory.
-            What they write is kept only where all run at once; else it is computed anew when
-            it is needed.
+        batch_size: prompts that the whole model runs at a time, or ``auto``: all, or fewer where what
+            they write would take much memory. It is kept only where all run at once; else it
+            is computed anew when it is needed.
         device: see :func:`acdc.load_model`; not for a model that is open already.
         dtype: likewise.
         out: folder to write; by default nothing is written.
@@ -112,7 +112,10 @@ def discover(
             return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
 
         prompts = prompts_for("train", n)
-        together, memory = _plan_memory(opened, prompts, asked, announce, ablation=ablation, engine=engine, order=order)
+        together, memory = _plan_memory(
+            opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
+        )
+        announce("running the prompts, and a few circuits for the noise floor")
         setting = setting_for(prompts)
         request = {
             "task": found_task.name,
@@ -180,12 +183,11 @@ def _asked_batch_size(batch_size: int | str) -> int | None:
     """``None`` for ``auto``."""
     if batch_size == "auto":
         return None
-    try:
-        size = int(batch_size)
-    except ValueError:
-        size = 0
-    if size < 1:
-        raise SettingsError(f"the batch size must be a number of prompts or auto, not {batch_size!r}.")
+    size = batch_size
+    if isinstance(size, str) and size.isdecimal():
+        size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {batch_size!r}.")
     return size
 
 
@@ -219,7 +221,8 @@ def _plan_memory(
     if available is not None and found.usual > available:
         _warn(
             f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
-            "lower --batch-size or --n, use shorter prompts, or open the model with --dtype bfloat16."
+            "lower --batch-size or --n, use shorter prompts, or open the model with --dtype bfloat16 "
+            "(which runs on the slow reference engine)."
         )
     return size, held + found.usual
 

@@ -72,5 +72,6 @@ def memory_errors() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise MemoryLimitError(
-            "out of memory; lower --n (prompts), use shorter prompts, or open the model with --dtype bfloat16."
+            "out of memory; lower --batch-size or --n (prompts), use shorter prompts, or open the model with "
+            "--dtype bfloat16 (which runs on the slow reference engine)."
         ) from error

@@ -399,7 +399,7 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
 def test_out_of_memory_says_what_to_lower(discover, file, monkeypatch, run_out, where):
     monkeypatch.setattr(where, lambda *args, **kwargs: run_out())
     said = discover(file(*pairs()))
-    assert said.startswith("out of memory; lower --n")
+    assert said.startswith("out of memory; lower --batch-size or --n")
     assert "--dtype" in said
 
 

@@ -15,6 +15,7 @@ from tiny import save_toy
 
 import acdc
 from acdc.engine import scores
+from acdc.engine.chains import KeepRates
 from acdc.engine.choice import make_engine
 from acdc.engine.fast import FastEngine
 from acdc.engine.reference import ReferenceEngine
@@ -144,6 +145,19 @@ def test_a_resumed_fast_run_goes_on_as_it_was():
         for a, b in zip(decisions[cut:], later, strict=True):
             assert (a.edge, a.kept) == (b.edge, b.kept)
             assert abs(a.after - b.after) < 1e-12
+
+
+def test_what_stays_teaches_how_far_to_run_ahead(monkeypatch):
+    """Every decision is learnt from once, as it was made."""
+    learnt = []
+    monkeypatch.setattr(KeepRates, "learn", lambda self, slot, source, *, stayed: learnt.append((slot, source, stayed)))
+    theirs = random_weights(tf.GPT2LMHeadModel(gpt2_config(2, 4)).double())
+    setting = prepare(acdc.load_model(theirs), draw_prompts(np.random.default_rng(5)))
+    made = list(Acdc(FastEngine(setting, METRICS["kl"]), AcdcSettings(0.002)).decisions())
+    assert {d.kept for d in made} == {True, False}
+    assert [(f"{source.name}->{slot.name}", stayed) for slot, source, stayed in learnt] == [
+        (d.edge, d.kept) for d in made
+    ]
 
 
 def test_a_mixture_of_experts_runs_through_its_own_module():

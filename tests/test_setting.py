@@ -66,6 +66,13 @@ def test_attribution_ranks_edges_as_their_removal_costs(gpt2):
     assert np.corrcoef(costs, estimates)[0, 1] > 0.5
 
 
+@pytest.mark.parametrize("ablation", ["corrupted", "zero", "mean"])
+def test_attribution_in_chunks_of_prompts_is_the_same(gpt2, ablation):
+    whole, chunks = (prepare(gpt2, prompts(), ablation=ablation, batch_size=size) for size in (None, 2))
+    for metric in (METRICS["kl"], METRICS["l2"]):
+        assert np.allclose(edge_attribution(whole, metric), edge_attribution(chunks, metric), atol=1e-12)
+
+
 def test_half_precision_has_a_noise_floor():
     model = acdc.load_model(random_model("gpt2"), dtype="bfloat16")
     half = ReferenceEngine(prepare(model, prompts()), METRICS["kl"]).noise_floor()

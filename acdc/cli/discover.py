@@ -32,7 +32,10 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
 )
 @click.option(
-    "--batch-size", default="auto", show_default=True, help="Prompts run at a time; auto: as many as fit in memory."
+    "--batch-size",
+    default="auto",
+    show_default=True,
+    help="Prompts run at a time; auto: fewer where all take much memory.",
 )
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")

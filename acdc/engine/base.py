@@ -44,8 +44,9 @@ class Engine(Protocol):
 
         Slots are visited from the output back, as
         :func:`acdc.methods.acdc.visiting_order` gives them: nothing in front of the slot has
-        lost an edge yet. Nothing is committed. The caller may stop early; an engine that
-        computes ahead does so in batches and throws the rest away.
+        lost an edge yet. Nothing is committed. The caller may stop early, at a group that
+        stays: an engine that computes ahead does so in batches, throws the rest away, and
+        guesses by it how far to compute ahead next time.
 
         Args:
             groups: edge numbers, all into one slot.

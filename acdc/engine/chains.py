@@ -4,7 +4,7 @@ A batch reads every weight once, however many runs it holds; a run adds arithmet
 edge stays, what was run beyond it was in vain: the next edges are tried without its removal.
 So a chain should end at an edge that is likely to stay. What stays is much the same from
 slot to slot (values that read MLPs, say), so the last decisions about edges from the same
-node, and from nodes of its kind, tell more of that than anything that has to be computed.
+node, and from nodes of its kind, tell, and cost nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_CHAIN = 128
 _FORGET = 0.8
 #: As many decisions of its own weigh as much as those about all nodes of its kind.
 _PRIOR_WEIGHT = 2.0
-#: Decisions about a kind of node count half as soon as they are so many.
+#: With so many decisions about a kind of node, all of them are made to count half.
 _KIND_MEMORY = 100.0
 
 

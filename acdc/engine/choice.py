@@ -8,6 +8,7 @@ from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.errors import UnknownNameError
 from acdc.metrics import Metric
+from acdc.models.model import Model
 
 ENGINES = ("fast", "reference")
 
@@ -18,9 +19,13 @@ def check_engine(name: str) -> None:
         raise UnknownNameError("engine", name, ENGINES)
 
 
-def make_engine(name: str, setting: Setting, measure: Metric) -> Engine:
-    """The engine of that name; the reference where the fast one doesn't serve the model."""
+def engine_for(name: str, model: Model) -> str:
+    """The engine that runs a model where one is asked for: the reference where the fast one doesn't serve it."""
     check_engine(name)
-    if name == "fast" and FastEngine.serves(setting.model):
-        return FastEngine(setting, measure)
-    return ReferenceEngine(setting, measure)
+    return "fast" if name == "fast" and FastEngine.serves(model) else "reference"
+
+
+def make_engine(name: str, setting: Setting, measure: Metric) -> Engine:
+    """The engine of that name, or the one that runs the model instead; see :func:`engine_for`."""
+    engine = {"fast": FastEngine, "reference": ReferenceEngine}[engine_for(name, setting.model)]
+    return engine(setting, measure)

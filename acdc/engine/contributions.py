@@ -69,13 +69,14 @@ class Contributions:
             self._mean = (total / clean.filled.sum(0)[:, None].clamp(min=1))[:, None]
 
     def clean(self, rows: slice) -> Tensor:
-        """What each node writes on the clean prompts of a chunk, ``[n_sources, prompt, pos, d_model]``."""
-        return self._held["clean"] if "clean" in self._held else self._run(self._clean[rows])[0]
+        """What each node writes on the clean prompts of some rows, ``[n_sources, prompt, pos, d_model]``."""
+        return self._held["clean"][:, rows] if "clean" in self._held else self._run(self._clean[rows])[0]
 
     def ablated(self, rows: slice) -> Tensor:
-        """What each node's removed edges carry on the prompts of a chunk, likewise."""
+        """What each node's removed edges carry on the prompts of some rows, likewise."""
         if self._ablation == "corrupted":
-            return self._held["corrupted"] if "corrupted" in self._held else self._run(self._corrupted[rows])[0]
+            held = self._held.get("corrupted")
+            return self._run(self._corrupted[rows])[0] if held is None else held[:, rows]
         shape = (self._graph.n_sources, rows.stop - rows.start, *self.inputs.shape[2:])
         carried = self.inputs.new_zeros(()) if self._mean is None else self._mean
         return carried.expand(shape)

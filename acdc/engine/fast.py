@@ -92,7 +92,9 @@ class FastEngine:
         return self._state.metric
 
     def metric_of(self, kept: np.ndarray) -> float:
-        """The metric of any circuit, by the reference engine."""
+        """The metric of any circuit, by the reference engine; what the last batches took is freed for it."""
+        self._tried = {}
+        self._state.free_scratch()
         return self._reference.metric_of(kept)
 
     def noise_floor(self) -> float:

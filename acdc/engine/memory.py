@@ -72,14 +72,16 @@ def memory_estimate(
     contributions = n_sources * together * stream
     inputs_of_a_layer = 3 * cfg.n_heads * together * stream
     patched_run = contributions + 3 * inputs_of_a_layer + cfg.n_heads * together * length * 4
-    fixed = _SLACK + 6 * predictions * model.n_outputs * 8
-    gradients = 2 * contributions + cfg.n_layers * inputs_of_a_layer if order == "attribution" else 0
+    fixed = _SLACK + 9 * predictions * model.n_outputs * 8
+    gradients = 0
+    if order == "attribution":  # what each head's norms and projections hold for the way back
+        gradients = 2 * contributions + 10 * cfg.n_layers * inputs_of_a_layer
     # The clean values are held while the corrupted prompts run, the ablated ones while circuits do.
     needed = fixed + contributions + patched_run + gradients
     if engine == "reference":
         return MemoryEstimate(needed, needed)
     live = sum(len(found) for found in live_positions(model, prompts, ablation, Tactics()))
-    own, caches = _weights(model), _caches(model, live, len(prompts) * length)
+    own, caches = _weights(model, live), _caches(model, live, len(prompts) * length)
     differences = n_sources * (live + predictions) * stream
     held = contributions if together == len(prompts) * length else 0
     slots = cfg.n_layers * (3 * cfg.n_heads + 1) * live * stream  # what all slots read
@@ -89,19 +91,19 @@ def memory_estimate(
         # Two batches' inputs are held at a time, and the changes of one.
         batches = 2 * max(batch, int(share * slots)) + int(share * n_sources * live * stream)
         running = caches + int(share * slots) + max(contributions + patched_run, held + batches)
-        return fixed + own + differences + max(contributions + patched_run + gradients, running)
+        return fixed + own + differences + max(contributions + patched_run + gradients + caches, running)
 
     return MemoryEstimate(with_share(_USUAL_SHARE), with_share(1.0))
 
 
-def _weights(model: Model) -> int:
-    """Copies of weights that the fast engine makes, in bytes: folded, contiguous, and products of them."""
+def _weights(model: Model, live: int) -> int:
+    """Copies of weights that the fast engine makes, in bytes (folded, contiguous, products), and its MLPs' room."""
     cfg, attention = model.graph_config, model.attention[0]
     d_head, element = attention.W_V.shape[-1], attention.W_Q.element_size()
     d_mlp = _mlp_width(model)
     layers = cfg.n_layers * cfg.d_model * (d_mlp + 4 * cfg.n_heads * d_head)
     products = d_head * ((cfg.n_heads + 8) * model.n_outputs + 8 * cfg.n_layers * d_mlp)
-    return element * (layers + products + 3 * cfg.d_model * model.n_outputs + BLOCK_ROWS * d_mlp)
+    return element * (layers + products + 3 * cfg.d_model * model.n_outputs + max(BLOCK_ROWS, live) * d_mlp)
 
 
 def _caches(model: Model, live: int, tokens: int) -> int:

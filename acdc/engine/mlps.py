@@ -21,7 +21,7 @@ from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
 
-#: Rows that are pushed through at a time, at most: enough for fast products, few for the sake of memory.
+#: Rows that are pushed through at a time: enough for fast products, few for the sake of memory.
 BLOCK_ROWS = 2048
 #: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
 _MOST_PRODUCTS = 8

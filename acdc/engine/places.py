@@ -57,12 +57,9 @@ class Places:
         start, stop = torch.searchsorted(self.prompt.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
         return slice(start, stop)
 
-    def pick(self, x: Tensor, rows: slice | None = None) -> Tensor:
-        """``[..., batch, pos, d]`` to ``[..., place, d]``; with `rows`, of these prompts only."""
-        if rows is None:
-            return x[..., self.prompt, self.position, :]
-        places = self.of_prompts(rows)
-        return x[..., self.prompt[places] - rows.start, self.position[places], :]
+    def pick(self, x: Tensor) -> Tensor:
+        """``[..., batch, pos, d]`` to ``[..., place, d]``."""
+        return x[..., self.prompt, self.position, :]
 
     def put(self, x: Tensor, into: Tensor) -> None:
         """Write ``[..., place, d]`` into ``[..., batch, pos, d]``."""

@@ -15,6 +15,10 @@ class Scratch:
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
 
+    def clear(self) -> None:
+        """Free it all."""
+        self._held.clear()
+
     def take(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
         """An uninitialized tensor of that shape, with the precision and on the device of another."""
         needed = math.prod(shape)

@@ -97,10 +97,11 @@ class State:
         """
         graph, given = self.setting.graph, self.setting.contributions
         places = self.live.of_prompts(rows)
+        prompt, position = self.live.prompt[places] - rows.start, self.live.position[places]
         clean, ablated = given.clean(rows), given.ablated(rows)  # [n_sources, prompt, pos, d_model]
 
-        def pick(x: Tensor) -> Tensor:
-            return self.live.pick(x, rows)
+        def pick(x: Tensor) -> Tensor:  # [prompt, pos, d_model] to [place, d_model]
+            return x[prompt, position]
 
         def note(kept: dict[Any, Tensor], key: object, x: Tensor) -> None:
             if key not in kept:
@@ -134,6 +135,10 @@ class State:
                 add(1)
         note(self._clean_inputs, "logits", pick(x))
         note(self._ablated_inputs, "logits", bare)
+
+    def free_scratch(self) -> None:
+        """Free the room that batches used."""
+        self._scratch.clear()
 
     def _at_answers(self, x: Tensor) -> Tensor:
         """``[..., live place, d]`` to ``[..., answer, d]``."""

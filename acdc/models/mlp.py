@@ -27,8 +27,8 @@ def _gelu_tanh(x: Tensor) -> Tensor:
     """GELU's tanh approximation, in place.
 
     ``(1 + tanh(u / 2)) / 2 = sigmoid(u)``, so it is ``x sigmoid(sqrt(8 / pi) (x + 0.044715 x^3))``
-    (Hendrycks and Gimpel 2016, arXiv 1606.08415); in passes over small blocks a third of the time
-    of the fused kernel, whose tanh is slow, and of fresh memory for the result.
+    (Hendrycks and Gimpel 2016, arXiv 1606.08415); in passes over small blocks about half the time
+    of the fused kernel, whose tanh is slow, and no fresh memory for the result.
     """
     if x.device.type != "cpu":
         return F.gelu(x, approximate="tanh")

@@ -20,9 +20,9 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from plots import check_matplotlib
 from scaling_plots import Curve, draw
 from shapes import Shape, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
-from sweep_plots import check_matplotlib
 from tqdm import tqdm
 
 from acdc.cli.main import main

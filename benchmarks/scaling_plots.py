@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep_plots import FORMATS, STYLE
-
-from acdc.files import atomic_write
+from plots import save, styled
 
 #: Value and cost, both as multiples of the base's.
 Curve = Sequence[tuple[float, float]]
@@ -33,13 +31,7 @@ def draw(
     Raises:
         RunFolderError: a file can't be written.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    written = []
-    with plt.rc_context(STYLE):
+    with styled() as plt:
         figure, row = plt.subplots(1, len(panels), figsize=(7, 3.4), layout="constrained", squeeze=False)
         for axes, (kind, curves) in zip(row[0], panels.items(), strict=True):
             for (varied, curve), (color, marker) in zip(curves.items(), _LINES, strict=False):
@@ -51,10 +43,7 @@ def draw(
             _multiples(axes)
             axes.legend(loc="best", title="grows as", title_fontsize=6.5, fontsize=6.5)
         figure.suptitle(title, fontsize=8)
-        for format in FORMATS:
-            written.append(folder / f"scaling.{format}")
-            with atomic_write(written[-1], "wb") as file:
-                figure.savefig(file, format=format, metadata={"Date": None} if format == "svg" else None)
+        written = save(figure, folder, "scaling")
         plt.close(figure)
     return written
 

@@ -6,41 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from plots import save, styled
 from roc import staircase, step_area
 from sweep import Row
 
-from acdc.errors import AcdcError
-from acdc.files import atomic_write
-
-FORMATS = ("png", "svg")
 #: Told apart by colour-blind readers (Okabe and Ito), and by their markers in grey.
 _USED = {"color": "#0072B2", "marker": "o", "label": "prompts used"}
 _HELD_OUT = {"color": "#D55E00", "marker": "s", "label": "held out"}
 _LEVEL = {"linestyle": "--", "linewidth": 1.0}
-STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.linewidth": 0.4,
-    "grid.alpha": 0.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
-    "savefig.dpi": 300,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "acdc",  # the same data give the same file
-}
-
-
-def check_matplotlib() -> None:
-    """Raise :class:`AcdcError` unless plots can be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise AcdcError(
-            "the plots need matplotlib, which isn't installed: pip install 'acdc-circuits[benchmarks]'."
-        ) from error
 
 
 def draw(rows: Sequence[Row], title: str, folder: Path) -> list[Path]:
@@ -57,11 +30,6 @@ def draw(rows: Sequence[Row], title: str, folder: Path) -> list[Path]:
     Raises:
         RunFolderError: a file can't be written.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     rows = sorted(rows, key=lambda row: row.threshold)
     plots: dict[str, Callable[[Any, Sequence[Row]], None]] = {"edges": _edges, "kl": _kl, "time": _time}
     if rows[0].logit_difference_used is not None:
@@ -69,15 +37,12 @@ def draw(rows: Sequence[Row], title: str, folder: Path) -> list[Path]:
     if rows[0].recall is not None:
         plots["roc"] = _roc
     written = []
-    with plt.rc_context(STYLE):
+    with styled() as plt:
         for name, plot in plots.items():
             figure, axes = plt.subplots(figsize=(3.5, 2.7), layout="constrained")
             plot(axes, rows)
             axes.set_title(title, fontsize=8)
-            for format in FORMATS:
-                written.append(folder / f"{name}.{format}")
-                with atomic_write(written[-1], "wb") as file:
-                    figure.savefig(file, format=format, metadata={"Date": None} if format == "svg" else None)
+            written += save(figure, folder, name)
             plt.close(figure)
     return written
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from plots import check_matplotlib
 from roc import check_reference, step_area
 from sweep import Row, sweep
-from sweep_plots import check_matplotlib, draw
+from sweep_plots import draw
 from tqdm import tqdm
 
 from acdc.circuit import Circuit

@@ -69,11 +69,11 @@ class Contributions:
             self._mean = (total / clean.filled.sum(0)[:, None].clamp(min=1))[:, None]
 
     def clean(self, rows: slice) -> Tensor:
-        """What each node writes on the clean prompts of some rows, ``[n_sources, prompt, pos, d_model]``."""
+        """What each node writes on some of the clean prompts, ``[n_sources, prompt, pos, d_model]``."""
         return self._held["clean"][:, rows] if "clean" in self._held else self._run(self._clean[rows])[0]
 
     def ablated(self, rows: slice) -> Tensor:
-        """What each node's removed edges carry on the prompts of some rows, likewise."""
+        """What each node's removed edges carry on some of the prompts, likewise."""
         if self._ablation == "corrupted":
             held = self._held.get("corrupted")
             return self._run(self._corrupted[rows])[0] if held is None else held[:, rows]

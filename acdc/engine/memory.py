@@ -67,7 +67,7 @@ def memory_estimate(
     length = max(len(pair.clean) for pair in prompts.pairs)
     together = min(batch_size or len(prompts), len(prompts)) * length  # tokens
     predictions = sum(len(pair.answer_positions) for pair in prompts.pairs)
-    n_sources = 1 + cfg.n_layers * (cfg.n_heads + (not cfg.attn_only))
+    n_sources = _n_sources(model)
     stream = cfg.d_model * element  # of one place
     contributions = n_sources * together * stream
     inputs_of_a_layer = 3 * cfg.n_heads * together * stream
@@ -115,6 +115,12 @@ def _caches(model: Model, live: int, tokens: int) -> int:
     return element * (streams + vectors + cfg.n_layers * live * _mlp_width(model))
 
 
+def _n_sources(model: Model) -> int:
+    """Nodes that write; the graph itself, with all its edges, isn't needed for that."""
+    cfg = model.graph_config
+    return 1 + cfg.n_layers * (cfg.n_heads + (not cfg.attn_only))
+
+
 def _mlp_width(model: Model) -> int:
     """Numbers between the products of an MLP, of both where there is a gate."""
     width, n_products = model.mlp_products
@@ -140,7 +146,7 @@ def largest_batch(
     cfg, n = model.graph_config, len(prompts)
     length = max(len(pair.clean) for pair in prompts.pairs)
     element = model.attention[0].W_Q.element_size()
-    contributions = n * length * (1 + cfg.n_layers * (cfg.n_heads + (not cfg.attn_only))) * cfg.d_model * element
+    contributions = _n_sources(model) * n * length * cfg.d_model * element
     chunks = 1 if engine == "reference" else min(n, math.ceil(contributions / _KEPT_BYTES))
     size = math.ceil(n / chunks)
     while size > 1 and available is not None:

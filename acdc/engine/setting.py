@@ -51,19 +51,18 @@ class Setting:
         start, stop = torch.searchsorted(self.rows.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
         return slice(start, stop)
 
-    def predictions(self, residual: Tensor, rows: slice | None = None) -> Tensor:
+    def predictions(self, residual: Tensor, rows: slice) -> Tensor:
         """Logits that count, from the last residual of some prompts.
 
         They are in float64, so that a metric adds no rounding of its own.
 
         Args:
             residual: ``[prompt, pos, d_model]``.
-            rows: which prompts; by default all.
+            rows: which prompts.
 
         Returns:
             ``[prediction, n_outputs]``
         """
-        rows = rows or slice(0, len(self.prompts))
         scored = self.scored(rows)
         return self.model.logits(residual[self.rows[scored] - rows.start, self.columns[scored]]).double()
 

@@ -99,7 +99,14 @@ def test_memory_is_planned_for_the_engine_that_runs(model, monkeypatch):
     assert sizes == [1, 3]
 
 
-@pytest.mark.parametrize("options", [["--order", "default"], ["--order", "attribution"], ["--batch-size", "7"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--order", "default"],
+        ["--order", "attribution", "--engine", "reference", "--threshold", "100"],
+        ["--batch-size", "7"],
+    ],
+)
 def test_the_peak_is_within_the_estimate(options, tmp_path):
     """In a process of its own: the peak is a process's."""
     config = tf.GPT2Config(n_embd=256, n_layer=3, n_head=8, vocab_size=4000, n_positions=32)

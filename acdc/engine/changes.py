@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,10 +67,29 @@ class Changes:
         """Say that a head's change is no more than one of its mixture."""
         self._mixtures[source] = mixture, whole
 
-    def read(self, reads: Reads) -> Tensor:
-        """Sums of the changes that slots read, ``[slot, run, place, d_model]``."""
+    def read(self, reads: Reads, before: Sequence[Tensor]) -> Tensor:
+        """Inputs of slots after the changes that they read, ``[slot, run, place, d_model]``.
+
+        Args:
+            reads: the slots, and what they read.
+            before: their inputs before, ``[place, d_model]`` each.
+        """
         changes = self._whole[: self._n_whole] if reads.whole else self._at_answers[: self._n_at_answers]
-        return torch.tensordot(torch.from_numpy(reads.mask).to(changes), changes, 1)
+        n_slots, n_sources = reads.mask.shape
+        # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
+        # what it has written is read once more.
+        if 3 * reads.mask.sum() > n_sources + 4 * n_slots:
+            total = torch.tensordot(torch.from_numpy(reads.mask).to(changes), changes, 1)
+            for after, old in zip(total, before, strict=True):
+                after += old
+            return total
+        total = changes.new_empty(n_slots, *changes.shape[1:])
+        for after, old, mask in zip(total, before, reads.mask, strict=True):
+            first, *others = mask.nonzero()[0].tolist()
+            torch.add(old, changes[first], out=after)
+            for source in others:
+                after += changes[source]
+        return total
 
     def mixtures(self, reads: Reads) -> list[MixtureChange] | None:
         """The changes that a slot reads as those of heads' mixtures, or ``None`` if one of them is not."""

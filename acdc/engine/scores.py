@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ BLOCK_BYTES = 4 * 2**20
 #: Products that the way through ``W_O W_U`` must save for each prediction, as it takes them one by one.
 LEAST_SAVED = 500_000
 #: Columns of the unembedding in a block: what a core's cache holds of the weights while they are multiplied.
-BLOCK_COLUMNS = 4096
+BLOCK_COLUMNS = 1024
 
 
 class Scorer:
@@ -84,13 +85,11 @@ class KlScorer(Scorer):
 
     def score(self, residual: Tensor) -> Tensor:
         """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
-        runs, n, _ = residual.shape
         y = normalized(self._norm, residual)
         if self._clean is None:  # the first residual that is scored is the clean one
             self._clean = y[0].double()
-        left = torch.cat([y, self._constant_columns(runs)], -1).view(runs * n, -1)
-        sums = _log_sum_exp(left, self._blocks).view(runs, n)
-        return (self._linear(y) + sums).mean(1)
+        left = torch.cat([y, self._constant_columns(len(y))], -1)
+        return (self._linear(y) + _Logits(left, self._blocks).log_sum_exp()).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
@@ -113,23 +112,14 @@ class KlScorer(Scorer):
         plain = self._norm.kind == "none"
         gain = residual.new_ones(*y.shape[:2], 1) if plain else self._norm.inverse_scale(residual)
         changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
-        # The columns of a prediction: the heads' changes, the residual before them, offset and bias.
-        left = torch.cat([gain * changes, gain, self._constant_columns(len(y))], -1).transpose(0, 1).contiguous()
-        base = self._base_logits(now)
+        # The columns of a prediction: the heads' changes, offset and bias.
+        left = torch.cat([gain * changes, self._constant_columns(len(y))], -1)
         products = [self._product(head) for head in heads]
-        at = changes.shape[-1]
-        rights = []
-        for block, extra in enumerate(self._extra):
-            right = extra.new_empty(left.shape[-1], extra.shape[1])
-            torch.cat([product[block] for product in products], out=right[:at])
-            right[at + 1 :] = extra
-            rights.append(right)
-        sums = []
-        for i in range(left.shape[0]):
-            for right, own in zip(rights, base, strict=True):
-                right[at] = own[i]
-            sums.append(_log_sum_exp(left[i], rights))
-        return (self._linear(y) + torch.stack(sums, 1)).mean(1)
+        rights = [
+            torch.cat([*(product[block] for product in products), extra]) for block, extra in enumerate(self._extra)
+        ]
+        sums = _Logits(left, rights, gain, self._base_logits(now)).log_sum_exp()
+        return (self._linear(y) + sums).mean(1)
 
     def _constant_columns(self, runs: int) -> Tensor:
         """``[run, prediction, 1 or 2]``: minus the offset, and 1 where there is a bias."""
@@ -164,32 +154,50 @@ def _split(matrix: Tensor) -> list[Tensor]:
     return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS, dim=1)]
 
 
-def _log_sum_exp(left: Tensor, blocks: Sequence[Tensor]) -> Tensor:
-    """``logsumexp(left @ blocks)`` over all columns, ``[row, k]`` and ``[k, column]`` each to ``[row]`` in float64.
-
-    On a CPU a plain sum is tried first: the logits are relative to the model's logsumexp, so
-    that it hardly ever overflows. Elsewhere, to look would cost a synchronization.
-    """
-    if left.device.type != "cpu":
-        return _by_blocks(left, blocks, lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
-    total = _by_blocks(left, blocks, lambda logits: logits.exp_().sum(-1).double()).sum(0)
-    if bool(((total > _SMALLEST) & total.isfinite()).all()):
-        return total.log()
-    return _by_blocks(left, blocks, lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
-
-
 #: Sums of exponentials below it may have lost digits to underflow.
 _SMALLEST = 1e-20
 
 
-def _by_blocks(left: Tensor, blocks: Sequence[Tensor], reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """``reduce(left @ block)`` of every block, ``[block, row]``."""
-    found = left.new_empty(len(blocks), len(left), dtype=torch.float64)
-    rows = max(1, BLOCK_BYTES // (blocks[0].shape[1] * left.element_size()))
-    for i, block in enumerate(blocks):
-        for j in range(0, len(left), rows):
-            found[i, j : j + rows] = reduce(left[j : j + rows] @ block)
-    return found
+@dataclass(frozen=True)
+class _Logits:
+    """Logits that are computed block by block and never held all at once: ``left @ rights + gain * base``.
+
+    Attributes:
+        left: ``[run, prediction, k]``.
+        rights: ``[k, column]`` each.
+        gain: ``[run, prediction, 1]``, with a base.
+        base: ``[prediction, column]`` each, or none.
+    """
+
+    left: Tensor
+    rights: Sequence[Tensor]
+    gain: Tensor | None = None
+    base: Sequence[Tensor] = ()
+
+    def log_sum_exp(self) -> Tensor:
+        """Over all columns, ``[run, prediction]`` in float64.
+
+        On a CPU a plain sum is tried first: the logits are relative to the model's logsumexp, so
+        that it hardly ever overflows. Elsewhere, to look would cost a synchronization.
+        """
+        if self.left.device.type == "cpu":
+            total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0)
+            if bool(((total > _SMALLEST) & total.isfinite()).all()):
+                return total.log()
+        return self._reduced(lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
+
+    def _reduced(self, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        """``reduce`` of every block's logits, ``[block, run, prediction]``."""
+        runs, n, _ = self.left.shape
+        found = self.left.new_empty(len(self.rights), runs, n, dtype=torch.float64)
+        step = max(1, BLOCK_BYTES // (n * self.rights[0].shape[1] * self.left.element_size()))
+        for block, right in enumerate(self.rights):
+            for i in range(0, runs, step):
+                logits = self.left[i : i + step] @ right
+                if self.gain is not None:
+                    logits.addcmul_(self.gain[i : i + step], self.base[block])
+                found[block, i : i + step] = reduce(logits)
+        return found
 
 
 def make_scorer(setting: Setting, measure: Metric) -> Scorer:

@@ -242,9 +242,7 @@ class State:
 
     def _changed_inputs(self, reads: Reads, changes: Changes, trial: Trial) -> Tensor:
         """Inputs of slots behind a change, ``[slot, run, live place or answer, d_model]``."""
-        total = changes.read(reads)
-        for i, slot in enumerate(reads.slots):
-            total[i] += self._input(slot, whole=reads.whole)
+        total = changes.read(reads, [self._input(slot, whole=reads.whole) for slot in reads.slots])
 
         def set_inputs(run: int) -> None:
             for i, slot in enumerate(reads.slots):

@@ -114,6 +114,9 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
         threshold = worst * float(draws.choice([0.0, 1e-4, 1e-3, 1e-2, 0.1, 100.0]))
         settings = AcdcSettings(threshold, **options)
         tactics = Tactics(*(draws.random(len(fields(Tactics))) < 0.8).tolist())  # none decides anything
+        # Large models are scored in blocks of columns and runs; so are these.
+        monkeypatch.setattr(scores, "BLOCK_COLUMNS", int(draws.choice([3, 1024])))
+        monkeypatch.setattr(scores, "BLOCK_BYTES", int(draws.choice([200, 2**22])))
         slow, quick = Acdc(reference, settings), Acdc(FastEngine(in_chunks, metric, tactics), settings)
         expected, found = list(slow.decisions()), list(quick.decisions())
         what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics, together)

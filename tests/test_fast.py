@@ -96,7 +96,8 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
             folder = tmp_path / str(case)
             folder.mkdir()
             kind, model = draw_model(draws, folder)
-        metric = METRICS[str(draws.choice(list(METRICS)))]
+        # The default has the most ways to be quick.
+        metric = METRICS["kl" if draws.random() < 0.5 else str(draws.choice(list(METRICS)))]
         options = {
             "order": str(draws.choice(["default", "increasing", "random"])),
             "gates": bool(draws.random() < 0.3),

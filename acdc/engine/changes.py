@@ -79,7 +79,8 @@ class Changes:
         # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
         # what it has written is read once more.
         if 3 * reads.mask.sum() > n_sources + 4 * n_slots:
-            total = torch.tensordot(torch.from_numpy(reads.mask).to(changes), changes, 1)
+            mask = torch.from_numpy(reads.mask).to(changes, non_blocking=True)  # nothing waits for the device
+            total = torch.tensordot(mask, changes, 1)
             for after, old in zip(total, before, strict=True):
                 after += old
             return total

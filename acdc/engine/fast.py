@@ -124,6 +124,7 @@ class FastEngine:
                 if not at:
                     self._tried = {}  # frees an older batch before the next
                 trial = self._state.try_inputs(slot, down, inputs)
+                trial.values = trial.values.cpu()  # the only time that the host waits for the device
                 values = trial.values.tolist()
                 self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix
                 for run, end in enumerate(ends[at : at + runs]):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from acdc.engine.indices import index
 from acdc.engine.places import Places
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.norms import Norm
@@ -112,11 +113,11 @@ class LayerHeads:
         """
         projection = self._projections[letter]
         x = normalized(self.attention.norm, x)
-        shape = x.shape
-        weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[heads]
+        shape, chosen = x.shape, index(heads, x.device)
+        weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[chosen]
         y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
         if projection.bias is not None:
-            y += projection.bias[heads]
+            y += projection.bias[chosen]
         if projection.everything is not None:
             weight, bias = projection.everything
             square = _affine(x.reshape(-1, shape[-1]), weight, bias).pow(2).mean(-1)
@@ -124,7 +125,7 @@ class LayerHeads:
             width = y.shape[-1]
             groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
             if projection.norm.weight is not None:
-                own = projection.norm.weight.view(-1, width)[groups]  # [head, d_head]
+                own = projection.norm.weight.view(-1, width)[index(groups, x.device)]  # [head, d_head]
                 gain = gain * own[:, None]
             y = y * gain
         elif projection.norm.kind != "none":

@@ -19,6 +19,7 @@ from torch import Tensor
 from acdc.engine.changes import Changes, MixtureChange
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.heads import LayerHeads
+from acdc.engine.indices import index
 from acdc.engine.mlps import LayerMlp
 from acdc.engine.places import Places, live_positions
 from acdc.engine.scores import KlScorer, make_scorer
@@ -183,7 +184,7 @@ class State:
             elif len(edges) == 1:
                 torch.sub(x, differences[int(sources[0])], out=inputs[i])
             else:
-                torch.sub(x, differences[sources].sum(0), out=inputs[i])
+                torch.sub(x, differences[index(sources, x.device)].sum(0), out=inputs[i])
             x = inputs[i]
         return inputs
 
@@ -289,7 +290,8 @@ class State:
         """
         layer, heads = self._layers[step.layer], list(step.heads)
         places = self.live if step.whole else self.answers
-        vectors = {"q": layer.q[heads], "k": layer.k[heads], "v": layer.v[heads]}
+        own = index(heads, layer.q.device)
+        vectors = {"q": layer.q[own], "k": layer.k[own], "v": layer.v[own]}
         if not step.whole:
             vectors["q"] = self._at_answers(vectors["q"])
         vectors = {letter: now[:, None] for letter, now in vectors.items()}  # one run for all
@@ -301,9 +303,9 @@ class State:
             trial.effects.append(self._set_vectors(layer, letter, [heads[i] for i in chosen], new, step.whole))
         z = layer.mix(vectors["q"], vectors["k"], vectors["v"], places)  # [head, run, place, d_head]
         before = layer.z if step.whole else self._at_answers(layer.z)  # of all heads
-        change = z - before[heads][:, None]
+        change = z - before[own][:, None]
         trial.effects.append(self._set_vectors(layer, "z", heads, z, step.whole))
-        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[heads]
+        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
         multiplier = layer.attention.multiplier
         if layer.attention.post_norm.kind != "none":
             raw = torch.bmm(change.flatten(1, 2), weights).view(*change.shape[:-1], -1)
@@ -335,7 +337,7 @@ class State:
             if len(chosen) == len(now):
                 return new
             all_runs = now.expand(-1, new.shape[1], *now.shape[2:]).clone()
-            all_runs[chosen] = new
+            all_runs[index(chosen, new.device)] = new
             return all_runs
         all_runs = now.expand(-1, new.shape[1], *now.shape[2:]).clone()  # [head, run, batch, pos, d_head]
         if len(chosen) == len(now):
@@ -373,10 +375,10 @@ class State:
         outputs = torch.matmul(before, layer.W_O)  # [head, place, d_model]
         old, _ = layer.attention.contributions(outputs)
         everything = outputs[:, None].repeat(1, raw.shape[1], 1, 1)  # [head, run, place, d_model]
-        everything[list(step.heads)] += raw
+        everything[index(step.heads, raw.device)] += raw
         new, _ = layer.attention.contributions(everything)
         start = self.setting.graph.node(f"a{step.layer}.h0").index
-        written = [source - start for source in step.writes]
+        written = index([source - start for source in step.writes], raw.device)
         return new[written] - old[written][:, None]
 
 

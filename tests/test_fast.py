@@ -3,6 +3,7 @@
 ``ACDC_CASES=2000 scripts/test tests/test_fast.py`` draws more.
 """
 
+import copy
 import os
 from dataclasses import fields
 
@@ -116,8 +117,8 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
         settings = AcdcSettings(threshold, **options)
         tactics = Tactics(*(draws.random(len(fields(Tactics))) < 0.8).tolist())  # none decides anything
         # Large models are scored in blocks of columns and runs; so are these.
-        monkeypatch.setattr(scores, "BLOCK_COLUMNS", int(draws.choice([3, 1024])))
-        monkeypatch.setattr(scores, "BLOCK_BYTES", int(draws.choice([200, 2**22])))
+        monkeypatch.setitem(scores.BLOCK_COLUMNS, "cpu", int(draws.choice([3, 1024])))
+        monkeypatch.setitem(scores.BLOCK_BYTES, "cpu", int(draws.choice([200, 2**22])))
         slow, quick = Acdc(reference, settings), Acdc(FastEngine(in_chunks, metric, tactics), settings)
         expected, found = list(slow.decisions()), list(quick.decisions())
         what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics, together)
@@ -193,3 +194,28 @@ def test_half_precision_runs_on_the_reference_engine(dtype, engine):
     folder = random_weights(tf.GPT2LMHeadModel(gpt2_config(1, 2)))
     setting = prepare(acdc.load_model(folder, dtype=dtype), draw_prompts(np.random.default_rng(5)))
     assert make_engine("fast", setting, METRICS["kl"]).name == engine
+
+
+@pytest.mark.parametrize("least_saved", [0, 10**12])
+def test_rounding_of_large_logits_cancels(least_saved, monkeypatch):
+    monkeypatch.setattr(scores, "LEAST_SAVED", least_saved)  # through W_O W_U, or not
+    config = tf.GPT2Config(
+        n_embd=32, n_layer=2, n_head=4, n_positions=16, vocab_size=VOCABULARY, tie_word_embeddings=False
+    )
+    torch.manual_seed(0)
+    theirs = random_weights(tf.GPT2LMHeadModel(config))
+    with torch.no_grad():  # every logit lower by about 300, which no probability shows
+        theirs.transformer.ln_f.bias[0] = 30.0
+        theirs.lm_head.weight[:, 0] -= 10.0
+    prompts = draw_prompts(np.random.default_rng(3))
+    exact = ReferenceEngine(prepare(acdc.load_model(copy.deepcopy(theirs).double()), prompts), METRICS["kl"])
+    rounded = FastEngine(prepare(acdc.load_model(theirs), prompts), METRICS["kl"])
+    graph = exact.graph
+    errors, sizes = [], []
+    for slot in reversed(graph.slots[-10:]):
+        edges = [np.array([edge]) for edge in range(slot.edges.start, slot.edges.stop)]
+        expected, found = list(exact.removals(edges)), list(rounded.removals(edges))
+        errors += [abs(a - b) for a, b in zip(expected, found, strict=True)]
+        sizes += expected
+    assert max(sizes) > 0.01
+    assert max(errors) < 5e-6  # of float32's 3e-5 at 300

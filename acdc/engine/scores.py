@@ -1,12 +1,14 @@
 """From the last residual stream of many patched runs to the metric of each.
 
-KL needs no pass over the vocabulary but one: with f the model's logits, p its
-probabilities and h the circuit's logits,
+KL needs no pass over the vocabulary but one: with p the model's probabilities and D the
+circuit's logits minus the model's,
 
-    KL = sum_v p_v (f_v - h_v) + logsumexp(h) - logsumexp(f),
+    KL = log(sum_v p_v exp(D_v)) - sum_v p_v D_v,
 
-and the sum is a dot product of the normed residuals with ``W_U p``. The one pass goes block
-by block, so that logits are summed up while they are still in the cache.
+and the second sum is a dot product of the normed residuals' difference with ``W_U p``. Both
+terms take the same differences, so that what rounding does to these cancels, as it does in
+the reference; of logits themselves, whose size may be a hundred, it would stay. The one pass
+goes block by block, so that logits are summed up while they are still in the cache.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from acdc.engine.changes import MixtureChange
 from acdc.engine.heads import fold, normalized
 from acdc.engine.setting import Setting
 from acdc.metrics import AnswerTokens, Metric
+from acdc.models.norms import Norm
 
-#: Logits that are held at a time, in bytes: of metrics that need them all, and of a block of KL's pass.
+#: Logits of metrics that need them all are held at a time, in bytes.
 LOGITS_BYTES = 64 * 2**20
-BLOCK_BYTES = 4 * 2**20
-#: Products that the way through ``W_O W_U`` must save for each prediction, as it takes them one by one.
+#: Logits of a block of KL's pass, in bytes, and its columns: on a CPU what its cache holds beside the weights.
+BLOCK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
+BLOCK_COLUMNS = {"cpu": 1024, "cuda": 16384}
+#: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
-#: Columns of the unembedding in a block: what a core's cache holds of the weights while they are multiplied.
-BLOCK_COLUMNS = 1024
 
 
 class Scorer:
@@ -62,34 +65,34 @@ class KlScorer(Scorer):
     ``W_O`` and ``W_U``, which is kept for the heads used last.
     """
 
-    def __init__(self, setting: Setting, measure: Metric, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, setting: Setting, measure: Metric, weight: Tensor) -> None:
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
-        weight, bias = fold(self._norm, weight, bias)
+        weight, _ = fold(self._norm, weight, None)  # biases cancel
         if self._norm.kind == "layer":
             # What is multiplied is centred already; a centred matrix serves changes that are not.
             weight = weight - weight.mean(0)
-        p = setting.model_logits.softmax(-1).to(weight.dtype)  # [prediction, n_outputs]
-        self._expected = (p @ weight.T).double()  # W_U p, [prediction, d_model]
+        log_p = setting.model_logits.log_softmax(-1)  # [prediction, n_outputs] float64
         self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
-        # Logits are taken relative to the model's own logsumexp, so that the logarithm is of a number near 1.
-        self._offset = setting.model_logits.logsumexp(-1)[:, None].to(weight.dtype)  # [prediction, 1]
-        extra = weight.new_ones(1, weight.shape[1]) if bias is None else torch.stack((torch.ones_like(bias), bias))
-        self._extra = _split(extra)  # what a 1 beside the offset is multiplied by, [1 or 2, column] each
-        # [d_model + 1 or 2, column] each: a row for the offset, and one for the bias if there is one.
-        self._blocks = [torch.cat(pair) for pair in zip(_split(weight), self._extra, strict=True)]
+        self._log_p = _split(log_p.to(weight.dtype))  # [prediction, column] each
+        self._blocks = _split(weight)  # [d_model, column] each
+        terms = zip(_split(log_p), self._blocks, strict=True)
+        parts = [part.exp() @ block.double().T for part, block in terms]
+        self._expected = torch.stack(parts).sum(0)  # W_U p, [prediction, d_model] in float64
         # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
         self._most_products = setting.graph.cfg.n_heads + 8
         self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
-        self._base: tuple[Tensor, list[Tensor]] | None = None
+        self._base: _Base | None = None
 
     def score(self, residual: Tensor) -> Tensor:
         """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
         y = normalized(self._norm, residual)
         if self._clean is None:  # the first residual that is scored is the clean one
-            self._clean = y[0].double()
-        left = torch.cat([y, self._constant_columns(len(y))], -1)
-        return (self._linear(y) + _Logits(left, self._blocks).log_sum_exp()).mean(1)
+            self._clean = y[0].clone()
+        left = y - self._clean
+        linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
+        logits = _Logits(left, [[block] for block in self._blocks], self._log_p)
+        return (logits.log_sum_exp() - linear).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
@@ -108,50 +111,73 @@ class KlScorer(Scorer):
         Returns:
             ``[run]`` in float64.
         """
-        y = normalized(self._norm, residual)
-        plain = self._norm.kind == "none"
-        gain = residual.new_ones(*y.shape[:2], 1) if plain else self._norm.inverse_scale(residual)
+        base, expected = self._base_of(now), self._expected
+        gain = _gain(self._norm, residual)  # [run, prediction, 1]
+        more = gain - base.gain
         changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
-        # The columns of a prediction: the heads' changes, offset and bias.
-        left = torch.cat([gain * changes, self._constant_columns(len(y))], -1)
+        left = gain.to(changes) * changes
+        into = torch.cat([head.weight for head in heads]).double() @ expected.T  # [dimension, prediction]
+        linear = (left.double() * into.T).sum(-1) + more[..., 0] * (now.double() * expected).sum(-1)
+        linear += (base.difference.double() * expected).sum(-1)
         products = [self._product(head) for head in heads]
-        rights = [
-            torch.cat([*(product[block] for product in products), extra]) for block, extra in enumerate(self._extra)
-        ]
-        sums = _Logits(left, rights, gain, self._base_logits(now)).log_sum_exp()
-        return (self._linear(y) + sums).mean(1)
+        rights = [[product[block] for product in products] for block in range(len(self._blocks))]
+        logits = _Logits(left, rights, base.logits, more.to(left), base.unscaled)
+        return (logits.log_sum_exp() - linear).mean(1)
 
-    def _constant_columns(self, runs: int) -> Tensor:
-        """``[run, prediction, 1 or 2]``: minus the offset, and 1 where there is a bias."""
-        columns = [-self._offset, torch.ones_like(self._offset)][: self._extra[0].shape[0]]
-        return torch.cat(columns, -1).expand(runs, -1, -1)
-
-    def _linear(self, y: Tensor) -> Tensor:
-        """``sum_v p_v (f_v - h_v)`` up to the bias and the offset, which cancel, ``[run, prediction]``."""
+    def _base_of(self, now: Tensor) -> _Base:
+        """What all runs from one residual stream share; kept while `now` is the same."""
         if self._clean is None:
             raise RuntimeError("the clean residual is scored first")
-        return ((self._clean - y.double()) * self._expected).sum(-1)
-
-    def _base_logits(self, now: Tensor) -> list[Tensor]:
-        """``now W_U`` without scale and bias, ``[prediction, column]`` each; kept while `now` is the same."""
-        if self._base is None or not torch.equal(self._base[0], now):
-            self._base = (now, [now @ block[: now.shape[-1]] for block in self._blocks])
-        return self._base[1]
+        if self._base is None or not torch.equal(self._base.now, now):
+            difference = normalized(self._norm, now) - self._clean
+            both = torch.cat([now, difference])  # the weights are read once
+            unscaled, changed = zip(*((both @ block).chunk(2) for block in self._blocks), strict=True)
+            logits = [change + log_p for change, log_p in zip(changed, self._log_p, strict=True)]
+            self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits)
+        return self._base
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
         """``W_O W_U`` of a head, ``[d_head, column]`` each."""
         if head.key not in self._products:
             if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            width = head.weight.shape[-1]
-            self._products[head.key] = [head.weight @ block[:width] for block in self._blocks]
+            self._products[head.key] = [head.weight @ block for block in self._blocks]
         self._products.move_to_end(head.key)
         return self._products[head.key]
 
 
+def _gain(norm: Norm, residual: Tensor) -> Tensor:
+    """What a norm multiplies by, ``[..., d_model]`` to ``[..., 1]`` in float64: differences of gains are taken."""
+    wide = residual.double()
+    return wide.new_ones(*wide.shape[:-1], 1) if norm.kind == "none" else norm.inverse_scale(wide)
+
+
 def _split(matrix: Tensor) -> list[Tensor]:
     """Blocks of columns, each contiguous."""
-    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS, dim=1)]
+    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS[_device(matrix)], dim=1)]
+
+
+def _device(x: Tensor) -> str:
+    return "cpu" if x.device.type == "cpu" else "cuda"
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A residual stream from which several runs start.
+
+    Attributes:
+        now: the stream, ``[prediction, d_model]``.
+        gain: what its norm multiplies it by, ``[prediction, 1]`` in float64.
+        difference: normed, minus the clean run's, ``[prediction, d_model]``.
+        unscaled: ``now W_U`` without that gain, ``[prediction, column]`` each.
+        logits: ``difference W_U + log p``, ``[prediction, column]`` each.
+    """
+
+    now: Tensor
+    gain: Tensor
+    difference: Tensor
+    unscaled: Sequence[Tensor]
+    logits: Sequence[Tensor]
 
 
 #: Sums of exponentials below it may have lost digits to underflow.
@@ -160,25 +186,29 @@ _SMALLEST = 1e-20
 
 @dataclass(frozen=True)
 class _Logits:
-    """Logits that are computed block by block and never held all at once: ``left @ rights + gain * base``.
+    """``log p + D`` that is computed block by block and never held all at once.
+
+    It is ``left @ rights + base``, and where the norm's gain has changed, ``+ more * unscaled``.
 
     Attributes:
         left: ``[run, prediction, k]``.
-        rights: ``[k, column]`` each.
-        gain: ``[run, prediction, 1]``, with a base.
-        base: ``[prediction, column]`` each, or none.
+        rights: of each block, matrices that together are ``[k, column]``.
+        base: ``[prediction, column]`` each.
+        more: ``[run, prediction, 1]``, or ``None``.
+        unscaled: ``[prediction, column]`` each, with `more`.
     """
 
     left: Tensor
-    rights: Sequence[Tensor]
-    gain: Tensor | None = None
-    base: Sequence[Tensor] = ()
+    rights: Sequence[Sequence[Tensor]]
+    base: Sequence[Tensor]
+    more: Tensor | None = None
+    unscaled: Sequence[Tensor] = ()
 
     def log_sum_exp(self) -> Tensor:
         """Over all columns, ``[run, prediction]`` in float64.
 
-        On a CPU a plain sum is tried first: the logits are relative to the model's logsumexp, so
-        that it hardly ever overflows. Elsewhere, to look would cost a synchronization.
+        On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
+        overflows. Elsewhere, to look would cost a synchronization.
         """
         if self.left.device.type == "cpu":
             total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0)
@@ -189,13 +219,14 @@ class _Logits:
     def _reduced(self, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         """``reduce`` of every block's logits, ``[block, run, prediction]``."""
         runs, n, _ = self.left.shape
-        found = self.left.new_empty(len(self.rights), runs, n, dtype=torch.float64)
-        step = max(1, BLOCK_BYTES // (n * self.rights[0].shape[1] * self.left.element_size()))
-        for block, right in enumerate(self.rights):
+        found = self.left.new_empty(len(self.base), runs, n, dtype=torch.float64)
+        step = max(1, BLOCK_BYTES[_device(self.left)] // (n * self.base[0].shape[1] * self.left.element_size()))
+        for block, (matrices, base) in enumerate(zip(self.rights, self.base, strict=True)):
+            right = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
             for i in range(0, runs, step):
-                logits = self.left[i : i + step] @ right
-                if self.gain is not None:
-                    logits.addcmul_(self.gain[i : i + step], self.base[block])
+                logits = (self.left[i : i + step] @ right).add_(base)
+                if self.more is not None:
+                    logits.addcmul_(self.more[i : i + step], self.unscaled[block])
                 found[block, i : i + step] = reduce(logits)
         return found
 
@@ -204,5 +235,5 @@ def make_scorer(setting: Setting, measure: Metric) -> Scorer:
     """The quickest scorer that serves a metric and a model."""
     unembedding = setting.model.unembedding()
     if measure.name == "kl" and unembedding is not None:
-        return KlScorer(setting, measure, *unembedding)
+        return KlScorer(setting, measure, unembedding[0])
     return Scorer(setting, measure)

@@ -42,6 +42,7 @@ def draw_model(draws, tmp_path):
     layers, heads = int(draws.integers(1, 4)), int(draws.choice([1, 2, 4]))
     if kind in ("attention-only", "bidirectional"):
         own = {"n_layers": layers, "n_heads": heads, "d_vocab": VOCABULARY, "d_vocab_out": VOCABULARY}
+        own |= {"d_model": 32, "d_head": 4}  # so narrow that several heads together take less than the stream
         if kind == "bidirectional":
             own |= {"attention_dir": "bidirectional", "attn_only": False, "d_mlp": 12, "act_fn": "relu"}
         folder = save_toy(tmp_path / "model", int(draws.integers(1000)), **own)
@@ -60,7 +61,7 @@ def draw_model(draws, tmp_path):
     elif kind == "neox":
         config = tf.GPTNeoXConfig(**shape)
     elif kind == "llama":
-        config = tf.LlamaConfig(**shape, **groups)
+        config = tf.LlamaConfig(**shape | {"hidden_size": 32}, **groups, head_dim=4)
     else:
         config = tf.Gemma2Config(
             **shape, **groups, head_dim=4, sliding_window=3, attn_logit_softcapping=2.0, final_logit_softcapping=3.0

@@ -150,6 +150,9 @@ def discover(
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
+        # What rounding did to the run itself, which sums otherwise than the reference.
+        drift = abs(runner.metric() - runner.metric_of(pruner.kept))
+        record["noise_floor"] = max(record["noise_floor"], drift)
         circuit = _circuit(setting.graph, pruner, request, runner, record["metric_ablated"])
         if folder is not None:
             folder.write_circuit(circuit)  # what is found is safe before anything else can fail
@@ -210,8 +213,7 @@ def _plan_memory(
     Returns:
         How many prompts to run together, and bytes of a usual run with what is held already.
     """
-    on_cpu = model.device.type == "cpu"
-    held, available = ((held_memory() or 0), available_memory()) if on_cpu else (0, None)
+    held, available = held_memory(model.device) or 0, available_memory(model.device)
     n = len(prompts)
     size = largest_batch(model, prompts, available, **options) if asked is None else min(asked, n)
     found = memory_estimate(model, prompts, batch_size=size, **options)
@@ -219,10 +221,11 @@ def _plan_memory(
     most = "" if found.at_most == found.usual else f"; at most {at_most:.1f} GB, if hardly an edge goes"
     announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
     if available is not None and found.usual > available:
+        helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
         _warn(
             f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
-            "lower --batch-size or --n, use shorter prompts, or open the model with --dtype bfloat16 "
-            "(which runs on the slow reference engine)."
+            f"lower {'--batch-size or ' if helps else ''}--n, use shorter prompts, or open the model with "
+            "--dtype bfloat16 (which runs on the slow reference engine)."
         )
     return size, held + found.usual
 

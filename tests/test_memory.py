@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import transformers as tf
 
 import acdc
@@ -71,8 +72,8 @@ def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monke
     said = []
     acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert [line for line in said if line.startswith("memory: about ")]
-    monkeypatch.setattr("acdc.discovery.available_memory", lambda: 2**20)
-    with pytest.warns(acdc.AcdcWarning, match="GB are free; lower --batch-size or --n"):
+    monkeypatch.setattr("acdc.discovery.available_memory", lambda device: 2**20)
+    with pytest.warns(acdc.AcdcWarning, match="GB are free; lower --n, use"):
         run = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert run.record["batch_size"] == 1
     assert any("(1 of the 4 prompts at a time)" in line for line in said)
@@ -134,6 +135,6 @@ def test_a_batch_size_that_is_none_is_refused(model, size):
 
 def test_free_memory_is_read_from_the_system_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_MEMORY_INFO", tmp_path / "meminfo")
-    assert memory.available_memory() is None
+    assert memory.available_memory(torch.device("cpu")) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  3 kB\n")
-    assert memory.available_memory() == 3 * 1024
+    assert memory.available_memory(torch.device("cpu")) == 3 * 1024

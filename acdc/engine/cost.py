@@ -71,7 +71,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         else:
             size = 4 * len(step.heads) * d_model * d_head
             read += sum(len(reads.slots) * (live if reads.whole else places) for reads in step.reads.values()) * d_model
-            read += 4 * len(step.heads) * live * d_head
+            read += _attention_numbers(setting, len(step.heads), places, d_head)
         flops += 2 * size * places
         weights += size
     if slot.letter is None and slot.name != "logits":
@@ -79,6 +79,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         weights += mlp_size
     if slot.letter is not None:
         flops += 4 * d_model * d_head * width
+        read += _attention_numbers(setting, 1, width, d_head)
     only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None
     inner = min(d_model, d_head * len(down.final_sources)) if only_heads else d_model
     if down.final.any() or slot.name == "logits":
@@ -92,3 +93,9 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         run=flops / machine.flops,
         most_runs=max(1, int(BATCH_BYTES[kind] // memory)),
     )
+
+
+def _attention_numbers(setting: Setting, n_heads: int, places: int, d_head: int) -> int:
+    """Numbers that heads hold in a run: keys and values at every position, mixtures, patterns."""
+    batch, length = setting.tokens.ids.shape
+    return n_heads * (2 * batch * length * d_head + 4 * places * d_head + 3 * places * length)

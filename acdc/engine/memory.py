@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from acdc.engine.cost import BATCH_BYTES
 from acdc.engine.mlps import BLOCK_ROWS
 from acdc.engine.places import live_positions
@@ -156,8 +158,10 @@ def largest_batch(
     return size
 
 
-def available_memory() -> int | None:
-    """Memory that is free on this machine, in bytes; ``None`` where it can't be told."""
+def available_memory(device: torch.device) -> int | None:
+    """Memory that is free on a device, in bytes; ``None`` where it can't be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     try:
         lines = _MEMORY_INFO.read_text().splitlines()
     except OSError:
@@ -166,8 +170,10 @@ def available_memory() -> int | None:
     return None if found is None else 1024 * int(found)
 
 
-def held_memory() -> int | None:
-    """Memory that this process holds, in bytes; ``None`` where it can't be told."""
+def held_memory(device: torch.device) -> int | None:
+    """Memory that this process holds on a device, in bytes; ``None`` where it can't be told."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:

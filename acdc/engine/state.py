@@ -184,7 +184,9 @@ class State:
             elif len(edges) == 1:
                 torch.sub(x, differences[int(sources[0])], out=inputs[i])
             else:
-                torch.sub(x, differences[index(sources, x.device)].sum(0), out=inputs[i])
+                inputs[i] = x
+                for source in sources.tolist():  # in the order of single removals: so rounds a run that is resumed
+                    inputs[i] -= differences[source]
             x = inputs[i]
         return inputs
 

@@ -150,12 +150,12 @@ def discover(
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
-        # What rounding did to the run itself, which sums otherwise than the reference.
-        drift = abs(runner.metric() - runner.metric_of(pruner.kept))
-        record["noise_floor"] = max(record["noise_floor"], drift)
         circuit = _circuit(setting.graph, pruner, request, runner, record["metric_ablated"])
         if folder is not None:
             folder.write_circuit(circuit)  # what is found is safe before anything else can fail
+        # What rounding did to the run itself, which sums otherwise than the reference.
+        drift = abs(runner.metric() - runner.metric_of(pruner.kept))
+        record["noise_floor"] = max(record["noise_floor"], drift)
         used = evaluate(setting, circuit.in_graph)
         n_used = len(setting.prompts)
         del setting, runner, pruner.engine  # the held-out prompts need as much memory again

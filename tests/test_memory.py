@@ -12,6 +12,7 @@ import transformers as tf
 
 import acdc
 from acdc.engine import memory
+from acdc.engine.fast import FastEngine
 from acdc.engine.memory import largest_batch, memory_estimate
 from acdc.errors import SettingsError
 from acdc.prompts import PromptSet, TokenPair
@@ -138,3 +139,19 @@ def test_free_memory_is_read_from_the_system_or_not_at_all(tmp_path, monkeypatch
     assert memory.available_memory(torch.device("cpu")) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  3 kB\n")
     assert memory.available_memory(torch.device("cpu")) == 3 * 1024
+
+
+def test_free_memory_of_a_gpu_is_asked_of_it(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 9))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3)
+    assert (memory.available_memory(gpu), memory.held_memory(gpu)) == (5, 3)
+
+
+def test_the_noise_of_the_run_itself_counts(model, monkeypatch):
+    exact = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False)
+    assert exact.record["noise_floor"] < 1e-4
+    of_cache = FastEngine.metric
+    monkeypatch.setattr(FastEngine, "metric", lambda self: of_cache(self) + 0.5)
+    drifted = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False)
+    assert drifted.record["noise_floor"] == pytest.approx(0.5, abs=1e-4)

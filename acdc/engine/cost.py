@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from acdc.engine.downstream import Downstream, HeadStep, MlpStep
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
@@ -43,6 +45,11 @@ class RunCost:
     most_runs: int
 
 
+def machine_kind(device: torch.device) -> str:
+    """``cpu``, or ``cuda`` for any accelerator: the key of what is sized for either."""
+    return "cpu" if device.type == "cpu" else "cuda"
+
+
 def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers: int) -> RunCost:
     """Estimate what a slot's patched runs cost.
 
@@ -58,7 +65,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     d_mlp, n_products = model.mlp_products
     mlp_size = n_products * d_model * d_mlp
     element = setting.contributions.inputs.element_size()
-    kind = "cuda" if model.device.type == "cuda" else "cpu"
+    kind = machine_kind(model.device)
     machine = _MACHINES[kind]
     flops = weights = 0.0
     width = live if down.whole else answers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from acdc.engine.cost import BATCH_BYTES
+from acdc.engine.cost import BATCH_BYTES, machine_kind
 from acdc.engine.mlps import BLOCK_ROWS
 from acdc.engine.places import live_positions
 from acdc.engine.tactics import Tactics
@@ -87,7 +87,7 @@ def memory_estimate(
     differences = n_sources * (live + predictions) * stream
     held = contributions if together == len(prompts) * length else 0
     slots = cfg.n_layers * (3 * cfg.n_heads + 1) * live * stream  # what all slots read
-    batch = BATCH_BYTES["cuda" if model.device.type == "cuda" else "cpu"]
+    batch = BATCH_BYTES[machine_kind(model.device)]
 
     def with_share(share: float) -> int:
         # Two batches' inputs are held at a time, and the changes of one.

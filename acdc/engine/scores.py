@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from acdc.engine.changes import MixtureChange
+from acdc.engine.cost import machine_kind
 from acdc.engine.heads import fold, normalized
 from acdc.engine.setting import Setting
 from acdc.metrics import AnswerTokens, Metric
@@ -154,11 +155,7 @@ def _gain(norm: Norm, residual: Tensor) -> Tensor:
 
 def _split(matrix: Tensor) -> list[Tensor]:
     """Blocks of columns, each contiguous."""
-    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS[_device(matrix)], dim=1)]
-
-
-def _device(x: Tensor) -> str:
-    return "cpu" if x.device.type == "cpu" else "cuda"
+    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS[machine_kind(matrix.device)], dim=1)]
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,9 @@ class _Logits:
         """``reduce`` of every block's logits, ``[block, run, prediction]``."""
         runs, n, _ = self.left.shape
         found = self.left.new_empty(len(self.base), runs, n, dtype=torch.float64)
-        step = max(1, BLOCK_BYTES[_device(self.left)] // (n * self.base[0].shape[1] * self.left.element_size()))
+        step = max(
+            1, BLOCK_BYTES[machine_kind(self.left.device)] // (n * self.base[0].shape[1] * self.left.element_size())
+        )
         for block, (matrices, base) in enumerate(zip(self.rights, self.base, strict=True)):
             right = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
             for i in range(0, runs, step):
@@ -233,7 +232,7 @@ class _Logits:
 
 def make_scorer(setting: Setting, measure: Metric) -> Scorer:
     """The quickest scorer that serves a metric and a model."""
-    unembedding = setting.model.unembedding()
-    if measure.name == "kl" and unembedding is not None:
-        return KlScorer(setting, measure, unembedding[0])
+    weight = setting.model.unembedding()
+    if measure.name == "kl" and weight is not None:
+        return KlScorer(setting, measure, weight)
     return Scorer(setting, measure)

@@ -127,15 +127,15 @@ class BridgeReader:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
 
-    def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
-        """``[d_model, n_outputs]`` and its bias, where the logits are no more than that."""
+    def unembedding(self) -> Tensor | None:
+        """``[d_model, n_outputs]``, where the logits are no more than that and a bias."""
         module = _raw(self.bridge.unembed)
         weight, bias = module.weight.detach().T, getattr(module, "bias", None)
         probe = torch.randn(4, self.d_model, generator=torch.Generator().manual_seed(0)).to(weight) * 10
         plain = probe @ weight if bias is None else probe @ weight + bias
         with torch.no_grad():
             is_plain = torch.allclose(self.unembed(probe), plain, rtol=1e-4, atol=1e-4)
-        return (weight, bias) if is_plain else None
+        return weight if is_plain else None
 
     def final_norm(self) -> Norm:
         """The norm in front of the unembedding."""

@@ -144,8 +144,8 @@ class Model:
             return 4 * self.graph_config.d_model, 2
         return found.plain.W_in.shape[1], 2 if found.plain.W_gate is None else 3
 
-    def unembedding(self) -> tuple[Tensor, Tensor | None] | None:
-        """``[d_model, n_outputs]`` and its bias, where logits are no more than that behind the final norm."""
+    def unembedding(self) -> Tensor | None:
+        """``[d_model, n_outputs]``, where logits are no more than that and a bias behind the final norm."""
         return self._reader.unembedding()
 
     def logits(self, x: Tensor) -> Tensor:

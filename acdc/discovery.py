@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
-from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import AcdcWarning, MemoryLimitError, NumericsError, PromptError, SettingsError
-from acdc.evaluation import Behaviour, behaviour, evaluate
-from acdc.graph import Graph
+from acdc.errors import MemoryLimitError, NumericsError, PromptError, SettingsError
+from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -27,14 +22,13 @@ from acdc.metrics import find_metric
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
 from acdc.runs.folder import RunFolder, check_free
+from acdc.runs.introduction import introduce
+from acdc.runs.planning import asked_batch_size, plan_memory
 from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
 from acdc.task import Split, Task, find_task
 from acdc.wording import counted
-
-#: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
-POOR_ACCURACY = 0.75
 
 
 def discover(
@@ -92,7 +86,7 @@ def discover(
     measure = find_metric(metric)
     check_ablation(ablation)
     check_engine(engine)
-    asked = _asked_batch_size(batch_size)
+    asked = asked_batch_size(batch_size)
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     announce = announce or _silent
@@ -112,10 +106,10 @@ def discover(
             return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
 
         prompts = prompts_for("train", n)
-        together, memory = _plan_memory(
+        together, memory = plan_memory(
             opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
         )
-        announce("running the prompts, and a few circuits for the noise floor")
+        announce("running the prompts, and a circuit for the noise floor")
         setting = setting_for(prompts)
         request = {
             "task": found_task.name,
@@ -136,8 +130,9 @@ def discover(
         runner = make_engine(engine, setting, measure)
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.contributions.forget_clean()
-        record = _new_record(request, setting, runner, memory, together)
-        _introduce(setting, record, announce)
+        ablated = ablated_behaviour(setting)
+        record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together)
+        introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
             if folder.finished:
@@ -150,18 +145,18 @@ def discover(
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
-        circuit = _circuit(setting.graph, pruner, request, runner, record["metric_ablated"])
-        if folder is not None:
-            folder.write_circuit(circuit)  # what is found is safe before anything else can fail
         # What rounding did to the run itself, which sums otherwise than the reference.
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
         record["noise_floor"] = max(record["noise_floor"], drift)
-        used = evaluate(setting, circuit.in_graph)
-        n_used = len(setting.prompts)
-        del setting, runner, pruner.engine  # the held-out prompts need as much memory again
+        in_graph = setting.graph.on_path(pruner.kept)
+        used = evaluate(setting, in_graph, ablated)
+        circuit = Circuit(setting.graph, in_graph, pruner.scores, _provenance(request, used))
+        if folder is not None:
+            folder.write_circuit(circuit)  # what is found is safe before the held-out prompts can fail
+        del setting, runner, pruner.engine  # they need as much memory again
     try:
         with memory_errors():
-            held_out = evaluate(setting_for(prompts_for("test", n_used)), circuit.in_graph)
+            held_out = evaluate(setting_for(prompts_for("test", used.n_prompts)), in_graph)
     except (PromptError, NumericsError, MemoryLimitError) as error:
         announce(f"no result on held-out prompts: {error}")
         held_out = None
@@ -182,56 +177,8 @@ def discover(
     return Run(circuit, decisions, record, path)
 
 
-def _asked_batch_size(batch_size: int | str) -> int | None:
-    """``None`` for ``auto``."""
-    if batch_size == "auto":
-        return None
-    size = batch_size
-    if isinstance(size, str) and size.isdecimal():
-        size = int(size)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {batch_size!r}.")
-    return size
-
-
-def _plan_memory(
-    model: Model,
-    prompts: PromptSet,
-    asked: int | None,
-    announce: Callable[[str], None],
-    **options: str,
-) -> tuple[int, int]:
-    """Say how much memory the run needs; warn where there isn't as much.
-
-    Args:
-        model: the model.
-        prompts: its prompts.
-        asked: how many of them to run together; ``None``: as many as fit.
-        announce: called with the line.
-        options: of :func:`acdc.engine.memory.memory_estimate`.
-
-    Returns:
-        How many prompts to run together, and bytes of a usual run with what is held already.
-    """
-    held, available = held_memory(model.device) or 0, available_memory(model.device)
-    n = len(prompts)
-    size = largest_batch(model, prompts, available, **options) if asked is None else min(asked, n)
-    found = memory_estimate(model, prompts, batch_size=size, **options)
-    usual, at_most = ((held + more) / 1e9 for more in (found.usual, found.at_most))
-    most = "" if found.at_most == found.usual else f"; at most {at_most:.1f} GB, if hardly an edge goes"
-    announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
-    if available is not None and found.usual > available:
-        helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
-        _warn(
-            f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
-            f"lower {'--batch-size or ' if helps else ''}--n, use shorter prompts, or open the model with "
-            "--dtype bfloat16 (which runs on the slow reference engine)."
-        )
-    return size, held + found.usual
-
-
 def _new_record(
-    request: dict[str, Any], setting: Setting, engine: Engine, memory: int, batch_size: int
+    request: dict[str, Any], setting: Setting, engine: Engine, metric_ablated: float, memory: int, batch_size: int
 ) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
@@ -244,7 +191,7 @@ def _new_record(
         "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
-        "metric_ablated": engine.metric_of(np.zeros(setting.graph.n_edges, dtype=bool)),
+        "metric_ablated": metric_ablated,
         "batch_size": batch_size,
         "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -269,57 +216,15 @@ def _prompts(model: Model, task: Task, n: int | None, seed: int, split: Split, c
     )
 
 
-def _introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str], None]) -> None:
-    """Say what the run works on and how well the model does the task; warn where it doesn't."""
-    request, prompts = record["request"], setting.prompts
-    announce(
-        f"{request['model']}: {len(setting.graph.nodes)} nodes, {setting.graph.n_edges} edges ({request['dtype']})"
-    )
-    left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
-    announce(
-        f"{request['task']}: {counted(len(prompts), 'prompt pair')}"
-        + (f"; left out for the tokenizer: {left_out}" if left_out else "")
-    )
-    clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
-    announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
-    if clean.accuracy is not None and clean.accuracy < POOR_ACCURACY:
-        _warn(f"the model is right on {clean.accuracy:.0%} of the predictions only; a circuit may not mean much.")
-    if clean.accuracy is not None and clean.accuracy <= (corrupted.accuracy or 0.0):
-        _warn("the model is as often right on corrupted prompts as on clean ones; check what the corruption changes.")
-    if request["threshold"] >= record["metric_ablated"] > 0:
-        _warn(
-            f"ablating every edge costs {record['metric_ablated']:.4g} {request['metric']}, no more than the threshold "
-            f"{request['threshold']:g}; nothing may be kept. Lower it, or check what the corruption changes."
-        )
-    if 0 < request["threshold"] < record["noise_floor"]:
-        _warn(
-            f"the threshold {request['threshold']:g} is below the noise floor {record['noise_floor']:.2g} of "
-            f"{request['metric']} in {request['dtype']}: some decisions will be rounding. Raise it, or use float64."
-        )
-
-
-def _in_words(found: Behaviour) -> str:
-    if found.accuracy is None:
-        return f"kl {found.metrics['kl']:.4g} to the model (no answers given)"
-    difference = "" if found.logit_difference is None else f", logit difference {found.logit_difference:.3g}"
-    return f"{found.accuracy:.1%} right{difference}"
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, AcdcWarning, stacklevel=4)
-
-
-def _circuit(graph: Graph, pruner: Acdc, request: dict[str, Any], engine: Engine, metric_ablated: float) -> Circuit:
-    """The kept edges that lie on a path from the input to the logits."""
-    in_graph = graph.on_path(pruner.kept)
+def _provenance(request: dict[str, Any], used: Evaluation) -> Provenance:
+    """Where a circuit comes from, and how well it does on the prompts used."""
     fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
-    found = Provenance(
+    return Provenance(
         **{name: request[name] for name in fields},
-        n_prompts=request["n"],
-        metric_circuit=engine.metric_of(in_graph),
-        metric_ablated=metric_ablated,
+        n_prompts=used.n_prompts,
+        metric_circuit=used.circuit.metrics[request["metric"]],
+        metric_ablated=used.ablated.metrics[request["metric"]],
     )
-    return Circuit(graph, in_graph, pruner.scores, found)
 
 
 def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:

@@ -85,13 +85,28 @@ def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
     return Behaviour(accuracy, top1, difference, metrics)
 
 
-def evaluate(setting: Setting, in_graph: np.ndarray) -> Evaluation:
-    """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and compare it with the model."""
-    engine = ReferenceEngine(setting, METRICS["kl"])
+def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
+    """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
+    return behaviour(setting, ReferenceEngine(setting, METRICS["kl"]).logits(in_graph))
+
+
+def ablated_behaviour(setting: Setting) -> Behaviour:
+    """Judge what is left of the model when every edge is ablated."""
+    return circuit_behaviour(setting, np.zeros(setting.graph.n_edges, dtype=bool))
+
+
+def evaluate(setting: Setting, in_graph: np.ndarray, ablated: Behaviour | None = None) -> Evaluation:
+    """Run a circuit on a setting's prompts and compare it with the model.
+
+    Args:
+        setting: model and prompts.
+        in_graph: ``[n_edges]`` bool, the circuit.
+        ablated: :func:`ablated_behaviour`, if it is known already.
+    """
     return Evaluation(
         n_prompts=len(setting.prompts),
         model=behaviour(setting, setting.model_logits),
         corrupted=behaviour(setting, setting.corrupted_logits),
-        circuit=behaviour(setting, engine.logits(in_graph)),
-        ablated=behaviour(setting, engine.logits(np.zeros_like(in_graph))),
+        circuit=circuit_behaviour(setting, in_graph),
+        ablated=ablated_behaviour(setting) if ablated is None else ablated,
     )

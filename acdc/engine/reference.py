@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Graph
 from acdc.metrics import Metric
+
+#: Predictions whose rounding is looked at for the noise floor, at least.
+_LEAST_MOVED = 3
 
 
 class ReferenceEngine:
@@ -64,7 +68,7 @@ class ReferenceEngine:
         Raises:
             NumericsError: it is NaN or infinite; names the prompt.
         """
-        return self._mean(self.logits(kept))
+        return float(self._values(self.logits(kept)).mean())
 
     def logits(self, kept: np.ndarray, *, inputs: Tensor | None = None) -> Tensor:
         """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
@@ -92,28 +96,30 @@ class ReferenceEngine:
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.
 
-        Three random circuits of half the edges, drawn with a fixed seed; the largest
-        difference counts. (The same circuit summed in two orders would say nothing of half
-        precision, where products accumulate in float32 and are rounded once.)
+        Random circuits of half the edges, drawn with a fixed seed, until three predictions at
+        least have moved; then two standard errors of a mean over the predictions. (The same
+        circuit summed in two orders would say nothing of half precision, where products
+        accumulate in float32 and are rounded once.)
         """
         draws = np.random.default_rng(0)
         inputs = self.setting.contributions.inputs
         generator = torch.Generator().manual_seed(0)
-        differences = []
-        for _ in range(3):
+        n = len(self.setting.rows)
+        moved = []
+        for _ in range(math.ceil(_LEAST_MOVED / n)):
             kept = draws.random(self.graph.n_edges) < 0.5
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
             rounded = inputs * (1 + torch.finfo(inputs.dtype).eps * noise)
-            differences.append(abs(self.metric_of(kept) - self._mean(self.logits(kept, inputs=rounded))))
-        return max(differences)
+            moved.append(self._values(self.logits(kept)) - self._values(self.logits(kept, inputs=rounded)))
+        return 2 * float(torch.cat(moved).square().mean().sqrt()) / math.sqrt(n)
 
-    def _mean(self, logits: Tensor) -> float:
+    def _values(self, logits: Tensor) -> Tensor:
+        """The metric of every prediction, ``[prediction]``."""
         values = self.measure.per_prediction(logits, self.setting.model_logits, self.setting.answers)
-        mean = float(values.mean())
-        if not np.isfinite(mean):
-            prediction = int((~values.isfinite()).nonzero()[0])
+        bad = ~values.isfinite()
+        if bad.any():
             raise NumericsError(
-                f"{self.setting.prompt_of(prediction)}: the {self.measure.name} of a patched run is NaN or infinite; "
-                "try --dtype float32, or leave the prompt out."
+                f"{self.setting.prompt_of(int(bad.nonzero()[0]))}: the {self.measure.name} of a patched run is NaN or "
+                "infinite; try --dtype float32, or leave the prompt out."
             )
-        return mean
+        return values

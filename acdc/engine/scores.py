@@ -217,15 +217,19 @@ class _Logits:
         """``reduce`` of every block's logits, ``[block, run, prediction]``."""
         runs, n, _ = self.left.shape
         found = self.left.new_empty(len(self.base), runs, n, dtype=torch.float64)
-        step = max(
-            1, BLOCK_BYTES[machine_kind(self.left.device)] // (n * self.base[0].shape[1] * self.left.element_size())
-        )
+        widest = n * self.base[0].shape[1]  # numbers of a run in a block
+        step = max(1, BLOCK_BYTES[machine_kind(self.left.device)] // (widest * self.left.element_size()))
+        room = self.left.new_empty(min(step, runs) * widest)  # the same for all blocks, so that it stays in the cache
         for block, (matrices, base) in enumerate(zip(self.rights, self.base, strict=True)):
             right = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
             for i in range(0, runs, step):
-                logits = (self.left[i : i + step] @ right).add_(base)
-                if self.more is not None:
-                    logits.addcmul_(self.more[i : i + step], self.unscaled[block])
+                left = self.left[i : i + step]
+                logits = room[: len(left) * base.numel()].view(len(left), *base.shape)
+                if self.more is None:
+                    logits.copy_(base)
+                else:
+                    torch.addcmul(base, self.more[i : i + step], self.unscaled[block], out=logits)
+                logits.flatten(0, 1).addmm_(left.flatten(0, 1), right)  # [run and prediction, column]
                 found[block, i : i + step] = reduce(logits)
         return found
 

@@ -1,0 +1,61 @@
+"""How many prompts a run takes at a time, and what it says of memory before it begins."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
+from acdc.errors import AcdcWarning, SettingsError
+from acdc.models.model import Model
+from acdc.prompts import PromptSet
+
+
+def asked_batch_size(batch_size: int | str) -> int | None:
+    """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
+    if batch_size == "auto":
+        return None
+    size = batch_size
+    if isinstance(size, str) and size.isdecimal():
+        size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {batch_size!r}.")
+    return size
+
+
+def plan_memory(
+    model: Model,
+    prompts: PromptSet,
+    asked: int | None,
+    announce: Callable[[str], None],
+    **options: str,
+) -> tuple[int, int]:
+    """Say how much memory the run needs; warn where there isn't as much.
+
+    Args:
+        model: the model.
+        prompts: its prompts.
+        asked: how many of them to run together; ``None``: as many as fit.
+        announce: called with the line.
+        options: of :func:`acdc.engine.memory.memory_estimate`.
+
+    Returns:
+        How many prompts to run together, and bytes of a usual run with what is held already.
+    """
+    held, available = held_memory(model.device) or 0, available_memory(model.device)
+    n = len(prompts)
+    size = largest_batch(model, prompts, available, **options) if asked is None else min(asked, n)
+    found = memory_estimate(model, prompts, batch_size=size, **options)
+    usual, at_most = ((held + more) / 1e9 for more in (found.usual, found.at_most))
+    most = "" if found.at_most == found.usual else f"; at most {at_most:.1f} GB, if hardly an edge goes"
+    announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
+    if available is not None and found.usual > available:
+        helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
+        warnings.warn(
+            f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
+            f"lower {'--batch-size or ' if helps else ''}--n, use shorter prompts, or open the model with "
+            "--dtype bfloat16 (which runs on the slow reference engine).",
+            AcdcWarning,
+            stacklevel=3,
+        )
+    return size, held + found.usual

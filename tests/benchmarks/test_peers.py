@@ -1,4 +1,4 @@
-"""The benchmarks of cost: random models and prompts, scaling, and the comparison with a peer."""
+"""The comparison with a peer."""
 
 import json
 import subprocess
@@ -7,232 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import engine as engine_benchmark
-import numpy as np
 import peer_autocircuit
 import peers
 import pytest
-import scaling
 import torch
-from shapes import Seconds, Shape, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
+from shapes import Shape, prompts_of, timed_run, write_model, write_pairs
 
 import acdc
-from acdc.decision import Decision
-from acdc.errors import SettingsError
 from acdc.graph import Graph
-
-TINY = Shape(n_layers=2, n_heads=2, d_model=16, vocab_size=50, n_ctx=16)
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory):
-    return acdc.load_model(write_model(tmp_path_factory.mktemp("models") / "tiny", TINY), device="cpu")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a benchmark in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(benchmark, *args):
-        monkeypatch.setattr(sys, "argv", [benchmark.__name__, *map(str, args)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            benchmark.run()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
-
-
-# Models and prompts
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-@pytest.mark.parametrize(("changed", "vocab"), [(1, 50), (3, 50), (7, 50), (7, 2)])
-def test_as_many_tokens_differ_as_asked_at_places_drawn_for_each_pair(tmp_path, changed, vocab):
-    rows = lines(write_pairs(tmp_path / "p.jsonl", n=40, length=7, changed=changed, vocab_size=vocab))
-    clean, corrupted = (np.array([row[f"{side}_tokens"] for row in rows]) for side in ("clean", "corrupted"))
-    assert clean.shape == corrupted.shape == (40, 7)
-    assert (np.stack([clean, corrupted]) >= 0).all()
-    assert (np.stack([clean, corrupted]) < vocab).all()
-    differs = clean != corrupted
-    assert (differs.sum(1) == changed).all()
-    assert differs.any(0).all()
-    assert (len({tuple(row) for row in differs.tolist()}) > 1) == (changed < 7)
-
-
-def test_pairs_follow_their_seed(tmp_path):
-    def written(seed):
-        return write_pairs(tmp_path / "p.jsonl", n=3, length=5, changed=2, vocab_size=9, seed=seed).read_text()
-
-    assert written(0) == written(0) != written(1)
-
-
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"changed": 0}, {"changed": 6}, {"vocab_size": 1}])
-def test_pairs_that_cant_be_are_refused(tmp_path, wrong):
-    with pytest.raises(SettingsError):
-        write_pairs(tmp_path / "p.jsonl", **{"n": 2, "length": 5, "changed": 2, "vocab_size": 9, **wrong})
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_model_has_its_shape_and_weights_by_its_seed(tmp_path):
-    from safetensors.torch import load_file
-
-    state = torch.get_rng_state()
-    folders = [write_model(tmp_path / str(i), TINY, seed=seed) for i, seed in enumerate((0, 0, 1))]
-    assert torch.equal(torch.get_rng_state(), state)
-    config = json.loads((folders[0] / "config.json").read_text())
-    assert [config[name] for name in ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")] == [2, 2, 16, 50, 16]
-    one, same, other = (load_file(folder / "model.safetensors")["transformer.wte.weight"] for folder in folders)
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert one.std().item() == pytest.approx(0.05, rel=0.1)
-
-
-def test_a_shape_must_be_a_models():
-    with pytest.raises(SettingsError, match="multiple of the heads"):
-        Shape(2, 3, 16, 50)
-    with pytest.raises(SettingsError, match="at least 1"):
-        Shape(0, 2, 16, 50)
-
-
-def test_a_timed_run_is_a_run(tmp_path, tiny_model):
-    pairs = write_pairs(tmp_path / "p.jsonl", n=3, length=6, changed=3, vocab_size=50)
-    prompts = prompts_of(tiny_model, pairs)
-    threshold = 0.02 * ablated_metric(tiny_model, prompts)
-    found = acdc.discover(tiny_model, pairs, threshold=threshold, progress=False)
-    assert found.record["metric_ablated"] == pytest.approx(50 * threshold)
-    for engine in ("fast", "reference"):
-        timed = timed_run(tiny_model, prompts, threshold, engine=engine)
-        assert [d.edge for d in timed.decisions] == [d.edge for d in found.decisions]
-        assert timed.kept == {d.edge for d in found.decisions if d.kept}
-        assert 0 < len(timed.kept) < len(timed.decisions)
-        assert timed.pruning.cpu > 0
-        assert timed.seconds.wall == timed.setup.wall + timed.pruning.wall
-
-
-# Scaling
-
-
-@pytest.mark.parametrize("planted", [-0.5, 0, 1, 2.3])
-def test_the_exponent_of_a_power_law_comes_out(planted):
-    curve = [(value, 7 * value**planted) for value in (0.5, 1, 3, 8)]
-    assert scaling.exponent(curve) == pytest.approx(planted, abs=1e-9)
-    # Errors that are as often too high as too low, by the same factor, at both ends.
-    noisy = [(value, cost * factor) for (value, cost), factor in zip(curve, (1.1, 1 / 1.1, 1 / 1.1, 1.1), strict=True)]
-    assert scaling.exponent(noisy) == pytest.approx(planted, abs=0.05)
-
-
-@pytest.mark.parametrize("start", [1e-6, 0.02, 1e3])
-@pytest.mark.parametrize("target", [10, 48, 200])
-def test_a_threshold_for_a_number_of_edges_is_found(start, target):
-    tried = []
-
-    def effects_at(threshold):
-        # As in real runs: the more goes, the more the rest matters, and most removals cost nothing.
-        tried.append(threshold)
-        effects = np.exp(np.random.default_rng(0).normal(-8, 2, 479))
-        return [*(effects * (1 + (effects < threshold).mean())), *[-1e-9] * 100]
-
-    found = scaling.find_threshold(effects_at, start, target)
-    assert found in tried
-    assert len(tried) <= scaling.MOST_RUNS
-    tried.append(found)
-    assert sum(effect >= found for effect in effects_at(found)) == pytest.approx(target, rel=scaling.TOLERANCE)
-
-
-def test_where_no_threshold_keeps_enough_the_search_ends():
-    assert scaling.find_threshold(lambda threshold: [1.0, -1.0, -1.0], 10.0, 3) <= 1
-
-
-def test_everything_is_varied_alone():
-    values = {"layers": (2, 1), "heads": (2, 4, 2), "width": (16,), "prompts": (4, 8, 2), "length": (6,)}
-    base, others = scaling.plan(values)
-    assert base == scaling.Point(layers=2, heads=2, width=16, prompts=4, length=6)
-    varied = [(name, getattr(point, name)) for name, point in others]
-    assert varied == [("layers", 1), ("heads", 4), ("prompts", 8), ("prompts", 2)]
-    for name, point in others:
-        assert scaling.replace(point, **{name: getattr(base, name)}) == base
-
-
-def small(**values):
-    """Options for a sweep of seconds."""
-    given = {"layers": "1,2", "heads": "2", "width": "16,32", "prompts": "2", "length": "6", "rounds": "1"} | values
-    return [word for name, value in given.items() for word in (f"--{name}", value)]
-
-
-def test_a_sweep_writes_its_table_and_plot(run, monkeypatch):
-    monkeypatch.setattr(scaling, "VOCAB_SIZE", 50)
-    code, out, err = run(scaling, *small(), "--out", "made/here")
-    assert code == 0, err
-    record = json.loads(Path("made/here/scaling.json").read_text())
-    assert record["base"] == {"layers": 1, "heads": 2, "width": 16, "prompts": 2, "length": 6}
-    base, *others = record["rows"]
-    assert (base["varied"], base["ratio"]) == ("base", 1)
-    assert [(row["varied"], row["point"][row["varied"]]) for row in others] == [("layers", 2), ("width", 32)]
-    for row in record["rows"]:
-        assert row["edges"] == Graph.from_config(row["point"]["layers"], row["point"]["heads"]).n_edges
-        assert row["kept"] <= row["tried"] <= row["edges"]
-        assert min(row["seconds"], row["setup_seconds"], row["threshold"]) > 0
-    assert others[0]["decision_ratio"] == pytest.approx(others[0]["ratio"] * base["tried"] / others[0]["tried"])
-    assert record["exponents"]["a whole run"]["layers"] == pytest.approx(np.log2(others[0]["ratio"]))
-    assert record["exponents"]["an edge tried"]["width"] == pytest.approx(np.log2(others[1]["decision_ratio"]))
-    assert "layers: exponent" in out
-    assert Path("made/here/scaling.png").read_bytes().startswith(b"\x89PNG")
-    drawn = Path("made/here/scaling.svg").read_text()
-    assert "</svg>" in drawn
-    assert "size, as a multiple of the base" in drawn
-
-
-def test_planted_costs_come_out(run, monkeypatch):
-    planted = {"layers": 2.5, "width": -0.5, "prompts": 1.0, "length": 0.0}
-    calls = iter(range(1000))
-
-    def planted_run(model, prompts, threshold):
-        sizes = (model.graph_config.n_layers, model.graph_config.d_model, len(prompts), len(prompts.pairs[0].clean))
-        cost = np.prod([size**power for size, power in zip(sizes, planted.values(), strict=True)])
-        # The machine slows down all the time, and now and then something disturbs it.
-        call = next(calls)
-        took = Seconds(cost * 1.02**call * (2 if call % 5 == 0 else 1), 1.0)
-        return TimedRun(Seconds(9.0, 9.0), took, (Decision("input->logits", 0.0, 1.0, True),) * 10)
-
-    monkeypatch.setattr(scaling, "VOCAB_SIZE", 50)
-    monkeypatch.setattr(scaling, "timed_run", planted_run)
-    options = small(layers="2,1,4", width="16,32", prompts="4,2,1", length="6,3", rounds="2", share="0.5")
-    assert run(scaling, *options, "--out", "planted")[0] == 0
-    exponents = json.loads(Path("planted/scaling.json").read_text())["exponents"]["a whole run"]
-    assert exponents == pytest.approx(planted, abs=0.1)
-
-
-def test_a_base_alone_has_no_plot(run, monkeypatch):
-    monkeypatch.setattr(scaling, "VOCAB_SIZE", 50)
-    code, out, _ = run(scaling, *small(layers="1", width="16"), "--out", "alone")
-    assert code == 0
-    assert "base" in out
-    assert [path.name for path in Path("alone").iterdir()] == ["scaling.json"]
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (small(layers="1,x"), "--layers takes whole numbers above 0"),
-        (small(prompts="0"), "--prompts takes whole numbers above 0"),
-        (small(length=""), "--length takes whole numbers above 0"),
-        (small(heads="2,3"), "width must be a multiple of the heads"),
-        (small(share="1"), "--share takes a number between 0 and 1"),
-    ],
-)
-def test_sizes_that_are_none_are_refused_before_anything_runs(run, options, words):
-    code, _, err = run(scaling, *options, "--out", "refused")
-    assert code == 2
-    assert words in err
-    assert err.count("\n") == 1
-    assert not Path("refused").exists()
-
-
-# Peers
 
 #: Speaks AutoCircuit's part without a model: given logits, seconds from a formula, every edge kept but one.
 FAKE_PEER = """
@@ -255,13 +37,14 @@ Path(job["result"]).write_text(json.dumps({"versions": {"auto-circuit": "0"}, **
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def given(tiny_shape, tmp_path_factory):
     """What a peer that runs the same model says of it: logits, by transformers alone, and edges."""
     from transformers import GPT2LMHeadModel
 
     folder = tmp_path_factory.mktemp("given")
-    rows = lines(write_pairs(folder / "p.jsonl", n=3, length=6, changed=3, vocab_size=50))
-    model = GPT2LMHeadModel.from_pretrained(write_model(folder / "model", TINY))
+    pairs = write_pairs(folder / "p.jsonl", n=3, length=6, changed=3, vocab_size=50)
+    rows = [json.loads(line) for line in pairs.read_text().splitlines()]
+    model = GPT2LMHeadModel.from_pretrained(write_model(folder / "model", tiny_shape))
     with torch.no_grad():
         logits = model(torch.tensor([row["clean_tokens"] for row in rows])).logits[:, -1]
     return {
@@ -271,9 +54,9 @@ def given(tmp_path_factory):
 
 
 @pytest.fixture
-def compare(run, monkeypatch, tmp_path):
+def compare(run, tiny_shape, monkeypatch, tmp_path):
     """Run the comparison on a tiny model; gives exit code, output, errors and what was written."""
-    monkeypatch.setitem(peers.SHAPES, "2-layer", TINY)
+    monkeypatch.setitem(peers.SHAPES, "2-layer", tiny_shape)
 
     def compare(*args, venv="peer"):
         given = ["--shape", "2-layer", "--n", 3, "--length", 6, "--changed", 3, "--out", "out", "--venv", venv]

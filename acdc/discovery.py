@@ -109,7 +109,7 @@ def discover(
         together, memory = plan_memory(
             opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
         )
-        announce("running the prompts, and a circuit for the noise floor")
+        announce("running the prompts, and two circuits for the noise floor")
         setting = setting_for(prompts)
         request = {
             "task": found_task.name,
@@ -145,7 +145,8 @@ def discover(
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
         decisions = run_pruner(pruner, metric, folder, record, progress=progress)
-        # What rounding did to the run itself, which sums otherwise than the reference.
+        # What rounding did to the run itself, which sums otherwise than the reference; what its batches took is
+        # freed by this, for the evaluation.
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
         record["noise_floor"] = max(record["noise_floor"], drift)
         in_graph = setting.graph.on_path(pruner.kept)

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
-from acdc.errors import MemoryLimitError
+from acdc.errors import MemoryLimitError, ModelError
 from acdc.models.bridge import BridgeReader
 from acdc.models.model import Model
 from acdc.models.opening import find_source, is_out_of_memory
+from acdc.models.toy import first_line
 
 
 def load_model(
@@ -53,9 +54,14 @@ def _load_and_check(
 ) -> tuple[Model, SelfCheck]:
     source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
-    with torch.no_grad():
-        # The oracle speaks before the bridge is built: bridging rewires the model.
-        said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
+    try:
+        with torch.no_grad():
+            # The oracle speaks before the bridge is built: bridging rewires the model.
+            said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(f"{source.name} can't be run: {first_line(error)}; try another --dtype.") from error
     probes = [
         Probe(clean, corrupted, own[0][0], own[1][0]) for (clean, corrupted), own in zip(prompts, said, strict=True)
     ]

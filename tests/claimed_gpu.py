@@ -25,6 +25,7 @@ _READ_BY_HOST = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", 
 _READ_BY_HOST |= {"nonzero", "cpu", "is_nonzero", "__contains__", "masked_select", "unique"}
 _INDEXED = {"__getitem__", "__setitem__"}
 _MAY_MIX = _INDEXED | {"to", "copy_"}  # copies between devices; indices are copied
+_COPIES = {"to", "cuda", "tensor", "as_tensor"}  # of what the host has, to the device
 
 
 class ClaimedTensor(Tensor):
@@ -71,6 +72,8 @@ class ClaimedGpu(TorchFunctionMode):
         if on_gpu:
             self._check(name, leaves)
             self._count_wait(name, args, kwargs)
+        elif wants_gpu and name in _COPIES and not kwargs.get("non_blocking"):  # what the host has goes there
+            self.waits[f"{name} in {_line()}"] += 1
         out = func(*tree_map(_plain, args), **tree_map(_plain, kwargs))
         if name in ("cpu", "numpy"):
             return out

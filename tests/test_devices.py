@@ -78,3 +78,9 @@ def test_what_a_gpu_refuses_is_refused():
         on_gpu[[0, 1]]
         on_gpu.sum().item()
         assert sum(gpu.waits.values()) == 2
+        host = torch.ones(3)
+        host.to("cuda", non_blocking=True)
+        assert sum(gpu.waits.values()) == 2
+        host.to("cuda")
+        torch.tensor([1, 2], device="cuda")
+        assert sum(gpu.waits.values()) == 4

@@ -220,3 +220,54 @@ def test_rounding_of_large_logits_cancels(least_saved, monkeypatch):
         sizes += expected
     assert max(sizes) > 0.01
     assert max(errors) < 5e-6  # of float32's 3e-5 at 300
+
+
+@pytest.mark.parametrize("least_saved", [0, 10**12])
+def test_confident_predictions_are_as_exact_as_the_references(least_saved, monkeypatch):
+    monkeypatch.setattr(scores, "LEAST_SAVED", least_saved)
+    monkeypatch.setattr(scores, "LIKELIEST", 4)
+    torch.manual_seed(0)
+    config = tf.PhiConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, vocab_size=VOCABULARY
+    )
+    theirs = random_weights(tf.PhiForCausalLM(config))
+    with torch.no_grad():  # nearly all of p on one token, and a large part that all tokens have in common
+        theirs.lm_head.bias[5] += 14
+        theirs.lm_head.weight += torch.randn(64, generator=torch.Generator().manual_seed(1))
+    prompts = draw_prompts(np.random.default_rng(3))
+    exact, theirs_rounded = (
+        ReferenceEngine(prepare(acdc.load_model(model), prompts), METRICS["kl"])
+        for model in (copy.deepcopy(theirs).double(), theirs)
+    )
+    rounded = FastEngine(theirs_rounded.setting, METRICS["kl"])
+    assert exact.setting.model_logits.softmax(-1).amax(-1).min() > 0.99
+    errors = {rounded: 0.0, theirs_rounded: 0.0}
+    sizes = []
+    for slot in reversed(exact.graph.slots[-10:]):
+        edges = [np.array([edge]) for edge in range(slot.edges.start, slot.edges.stop)]
+        expected = list(exact.removals(edges))
+        sizes += expected
+        for engine in errors:
+            worst = max(abs(a - b) for a, b in zip(expected, engine.removals(edges), strict=True))
+            errors[engine] = max(errors[engine], worst)
+    assert max(sizes) > 1e-5
+    assert errors[rounded] < max(2 * errors[theirs_rounded], 1e-9), errors  # plain float32 sums give 1e-7
+
+
+def test_probabilities_that_leave_float32_are_scored_all_the_same(monkeypatch):
+    monkeypatch.setattr(scores, "LIKELIEST", 1)
+    torch.manual_seed(0)
+    config = gpt2_config(2, 2)
+    config.tie_word_embeddings = False
+    theirs = random_weights(tf.GPT2LMHeadModel(config))
+    with torch.no_grad():
+        theirs.lm_head.weight *= 1000.0  # so do logits differ by hundreds
+    setting = prepare(acdc.load_model(theirs), draw_prompts(np.random.default_rng(3)))
+    reference, fast = ReferenceEngine(setting, METRICS["kl"]), FastEngine(setting, METRICS["kl"])
+    expected, found = [], []
+    for slot in reversed(reference.graph.slots[-4:]):
+        group = np.arange(slot.edges.start, slot.edges.stop)
+        expected += reference.removals([group])
+        found += fast.removals([group])
+    assert max(expected) > 90  # beyond what exp takes in float32
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)

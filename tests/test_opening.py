@@ -285,3 +285,13 @@ def test_an_architecture_without_an_adapter_is_refused():
 
     with pytest.raises(ModelError, match=r"TransformerLens can't open a OwnModel in memory \(OwnModel\): Unsupported"):
         load_model(OwnModel(gpt2().config).eval())
+
+
+def test_a_model_that_can_not_be_run_in_a_precision_is_refused():
+    def run(*args, **kwargs):
+        raise RuntimeError("Expected Float32, got Double.")
+
+    model = gpt2()
+    model.forward = run
+    with pytest.raises(ModelError, match=r"can't be run: Expected Float32, got Double.; try another --dtype."):
+        load_model(model)

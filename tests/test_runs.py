@@ -13,11 +13,15 @@ from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.discovery
 from acdc import Decision, discover
+from acdc.engine.reference import ReferenceEngine
+from acdc.engine.setting import prepare
 from acdc.errors import CircuitFileError, RunFolderError
 from acdc.files import atomic_write
+from acdc.metrics import METRICS
 from acdc.runs.folder import RunFolder
 from acdc.runs.run import Run
 from acdc.runs.trace import TraceWriter, read_trace
+from acdc.task import find_task
 
 DECISIONS = [
     Decision("m1->logits", 0.0, 0.1 + 0.2, kept=True),
@@ -416,6 +420,17 @@ def test_a_run_that_is_not_finished_or_lacks_its_circuit_is_not_loaded(whole, ki
         Run.load(folder)
     with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
         Run.load(folder / "nowhere")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_results_are_those_of_whole_patched_runs(settings, whole, split):
+    prompts = find_task(settings["task"]).prompts(settings["model"].tokenizer, 4, 0, split)
+    engine = ReferenceEngine(prepare(settings["model"], prompts), METRICS["kl"])
+    kept = whole.circuit.in_graph
+    results = whole.record["results"]["used" if split == "train" else "held_out"]
+    assert 0 < kept.sum() < len(kept)
+    assert results["circuit"]["metrics"]["kl"] == pytest.approx(engine.metric_of(kept), rel=1e-4)
+    assert results["ablated"]["metrics"]["kl"] == pytest.approx(engine.metric_of(kept & False), rel=1e-4)
 
 
 # Atomic writes.

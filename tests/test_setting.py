@@ -1,10 +1,13 @@
 """What a run is set up with: ablated values, tied heads, attribution."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from families import random_model
 from test_families import prompts
+from tiny import save_toy
 
 import acdc
 from acdc.engine.fast import FastEngine
@@ -13,6 +16,7 @@ from acdc.engine.setting import prepare
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
 from acdc.metrics import METRICS
+from acdc.prompts import PromptSet, TokenPair
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +82,20 @@ def test_half_precision_has_a_noise_floor():
     half = ReferenceEngine(prepare(model, prompts()), METRICS["kl"]).noise_floor()
     full = ReferenceEngine(prepare(acdc.load_model(random_model("gpt2")), prompts()), METRICS["kl"]).noise_floor()
     assert half > 1e-4 > 1e-5 > full > 0
+
+
+def test_the_noise_floor_shrinks_as_the_mean_over_prompts_does():
+    model = acdc.load_model(random_model("gpt2"))
+    few = prompts()
+    many = replace(few, pairs=few.pairs * 16)
+    one, sixteenth = (ReferenceEngine(prepare(model, drawn), METRICS["kl"]).noise_floor() for drawn in (few, many))
+    assert one / 8 < sixteenth < one / 2  # a quarter, but for chance
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_the_smallest_model_has_a_noise_floor(n, tmp_path):
+    draws = np.random.default_rng(0)
+    drawn = [TokenPair(*(tuple(draws.integers(20, size=6).tolist()) for _ in range(2)), (5,)) for _ in range(n)]
+    model = acdc.load_model(save_toy(tmp_path / "toy", n_layers=1, n_heads=1))
+    floor = ReferenceEngine(prepare(model, PromptSet(tuple(drawn), "drawn")), METRICS["kl"]).noise_floor()
+    assert 1e-10 < floor < 1e-4

@@ -12,6 +12,7 @@ import torch
 from acdc.engine.cost import BATCH_BYTES, machine_kind
 from acdc.engine.mlps import BLOCK_ROWS
 from acdc.engine.places import live_positions
+from acdc.engine.scores import LIKELIEST
 from acdc.engine.tactics import Tactics
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
@@ -83,6 +84,7 @@ def memory_estimate(
     if engine == "reference":
         return MemoryEstimate(needed, needed)
     live = sum(len(found) for found in live_positions(model, prompts, ablation, Tactics()))
+    fixed += 2 * predictions * cfg.d_model * LIKELIEST * 8  # columns of the unembedding, and of a product with it
     own, caches = _weights(model, live), _caches(model, live, len(prompts) * length)
     differences = n_sources * (live + predictions) * stream
     held = contributions if together == len(prompts) * length else 0

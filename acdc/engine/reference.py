@@ -15,8 +15,8 @@ from acdc.errors import NumericsError
 from acdc.graph import Graph
 from acdc.metrics import Metric
 
-#: Predictions whose rounding is looked at for the noise floor, at least.
-_LEAST_MOVED = 3
+#: Random circuits that the noise floor is measured on.
+_NOISE_CIRCUITS = 2
 
 
 class ReferenceEngine:
@@ -96,22 +96,23 @@ class ReferenceEngine:
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.
 
-        Random circuits of half the edges, drawn with a fixed seed, until three predictions at
-        least have moved; then two standard errors of a mean over the predictions. (The same
-        circuit summed in two orders would say nothing of half precision, where products
-        accumulate in float32 and are rounded once.)
+        Random circuits of half the edges, and all into the logits, drawn with a fixed seed; two
+        standard errors of a mean over the predictions. (The same circuit summed in two orders
+        would say nothing of half precision, where products accumulate in float32 and are
+        rounded once.)
         """
         draws = np.random.default_rng(0)
         inputs = self.setting.contributions.inputs
         generator = torch.Generator().manual_seed(0)
-        n = len(self.setting.rows)
         moved = []
-        for _ in range(math.ceil(_LEAST_MOVED / n)):
+        for _ in range(_NOISE_CIRCUITS):
             kept = draws.random(self.graph.n_edges) < 0.5
+            kept[self.graph.slots[-1].edges] = True  # something comes through
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
             rounded = inputs * (1 + torch.finfo(inputs.dtype).eps * noise)
             moved.append(self._values(self.logits(kept)) - self._values(self.logits(kept, inputs=rounded)))
-        return 2 * float(torch.cat(moved).square().mean().sqrt()) / math.sqrt(n)
+        moves = torch.cat(moved)  # [circuit and prediction]
+        return 2 * float(moves.square().mean().sqrt()) / math.sqrt(len(self.setting.rows))
 
     def _values(self, logits: Tensor) -> Tensor:
         """The metric of every prediction, ``[prediction]``."""

@@ -6,9 +6,11 @@ circuit's logits minus the model's,
     KL = log(sum_v p_v exp(D_v)) - sum_v p_v D_v,
 
 and the second sum is a dot product of the normed residuals' difference with ``W_U p``. Both
-terms take the same differences, so that what rounding does to these cancels, as it does in
-the reference; of logits themselves, whose size may be a hundred, it would stay. The one pass
-goes block by block, so that logits are summed up while they are still in the cache.
+terms take differences, so that the rounding of logits themselves, whose size may be a hundred,
+plays no part. What rounding does to one token's difference or exponential counts by its p,
+and averages out over many tokens, but not over the likeliest, where a confident model has all
+its p: these few are summed in float64. The pass over all others goes block by block, so that
+logits are summed up while they are still in the cache.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ LOGITS_BYTES = 64 * 2**20
 #: Logits of a block of KL's pass, in bytes, and its columns: on a CPU what its cache holds beside the weights.
 BLOCK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
 BLOCK_COLUMNS = {"cpu": 1024, "cuda": 16384}
+#: Tokens that are summed in float64 for each prediction, the likeliest. With all others below 1/16,
+#: rounding of each by 6e-8 makes at most 1.5e-8 in their sum.
+LIKELIEST = 16
 #: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
 
@@ -70,16 +75,19 @@ class KlScorer(Scorer):
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
         weight, _ = fold(self._norm, weight, None)  # biases cancel
+        weight = weight - weight.mean(1, keepdim=True)  # as does what all tokens have in common
         if self._norm.kind == "layer":
             # What is multiplied is centred already; a centred matrix serves changes that are not.
             weight = weight - weight.mean(0)
         log_p = setting.model_logits.log_softmax(-1)  # [prediction, n_outputs] float64
         self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
-        self._log_p = _split(log_p.to(weight.dtype))  # [prediction, column] each
         self._blocks = _split(weight)  # [d_model, column] each
-        terms = zip(_split(log_p), self._blocks, strict=True)
+        terms = zip(log_p.split(self._blocks[0].shape[1], dim=1), self._blocks, strict=True)
         parts = [part.exp() @ block.double().T for part, block in terms]
         self._expected = torch.stack(parts).sum(0)  # W_U p, [prediction, d_model] in float64
+        self._likeliest = _Likeliest.of(log_p, weight)
+        rest = log_p.scatter(1, self._likeliest.tokens, -torch.inf)
+        self._log_p = _split(rest.to(weight.dtype))  # of all others, [prediction, column] each
         # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
         self._most_products = setting.graph.cfg.n_heads + 8
         self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
@@ -93,7 +101,7 @@ class KlScorer(Scorer):
         left = y - self._clean
         linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
         logits = _Logits(left, [[block] for block in self._blocks], self._log_p)
-        return (logits.log_sum_exp() - linear).mean(1)
+        return (logits.log_sum_exp(self._likeliest.logits(left.double())) - linear).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
@@ -117,13 +125,16 @@ class KlScorer(Scorer):
         more = gain - base.gain
         changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
         left = gain.to(changes) * changes
-        into = torch.cat([head.weight for head in heads]).double() @ expected.T  # [dimension, prediction]
-        linear = (left.double() * into.T).sum(-1) + more[..., 0] * (now.double() * expected).sum(-1)
+        written = torch.cat([head.weight for head in heads]).double()  # [dimension, d_model]
+        linear = (left.double() * (expected @ written.T)).sum(-1)  # [run, prediction]
+        linear += more[..., 0] * (now.double() * expected).sum(-1)
         linear += (base.difference.double() * expected).sum(-1)
+        likeliest = self._likeliest.logits(base.difference.double()) + more * self._likeliest.changes(now.double())
+        likeliest = likeliest + self._likeliest.changes(left.double(), written)
         products = [self._product(head) for head in heads]
         rights = [[product[block] for product in products] for block in range(len(self._blocks))]
         logits = _Logits(left, rights, base.logits, more.to(left), base.unscaled)
-        return (logits.log_sum_exp() - linear).mean(1)
+        return (logits.log_sum_exp(likeliest) - linear).mean(1)
 
     def _base_of(self, now: Tensor) -> _Base:
         """What all runs from one residual stream share; kept while `now` is the same."""
@@ -132,8 +143,9 @@ class KlScorer(Scorer):
         if self._base is None or not torch.equal(self._base.now, now):
             difference = normalized(self._norm, now) - self._clean
             both = torch.cat([now, difference])  # the weights are read once
-            unscaled, changed = zip(*((both @ block).chunk(2) for block in self._blocks), strict=True)
-            logits = [change + log_p for change, log_p in zip(changed, self._log_p, strict=True)]
+            unscaled, logits = zip(*((both @ block).chunk(2) for block in self._blocks), strict=True)
+            for change, log_p in zip(logits, self._log_p, strict=True):
+                change += log_p
             self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits)
         return self._base
 
@@ -159,6 +171,36 @@ def _split(matrix: Tensor) -> list[Tensor]:
 
 
 @dataclass(frozen=True)
+class _Likeliest:
+    """The few tokens that are likeliest for each prediction.
+
+    Attributes:
+        tokens: which they are, ``[prediction, token]``.
+        log_p: ``[prediction, token]`` in float64.
+        weight: their columns of the unembedding, ``[prediction, d_model, token]`` in float64.
+    """
+
+    tokens: Tensor
+    log_p: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, log_p: Tensor, weight: Tensor) -> _Likeliest:
+        """From ``[prediction, n_outputs]`` and the unembedding, ``[d_model, n_outputs]``."""
+        most, tokens = log_p.topk(min(LIKELIEST, log_p.shape[1]))
+        return cls(tokens, most, weight[:, tokens].transpose(0, 1).double())
+
+    def logits(self, difference: Tensor) -> Tensor:
+        """``log p + D``, ``[..., prediction, d_model]`` to ``[..., prediction, token]``."""
+        return self.changes(difference) + self.log_p
+
+    def changes(self, x: Tensor, written: Tensor | None = None) -> Tensor:
+        """What ``[..., prediction, d_model]`` makes of their logits; with `written`, `x` times that."""
+        weight = self.weight if written is None else written @ self.weight
+        return torch.einsum("...nd,ndt->...nt", x, weight)
+
+
+@dataclass(frozen=True)
 class _Base:
     """A residual stream from which several runs start.
 
@@ -167,7 +209,7 @@ class _Base:
         gain: what its norm multiplies it by, ``[prediction, 1]`` in float64.
         difference: normed, minus the clean run's, ``[prediction, d_model]``.
         unscaled: ``now W_U`` without that gain, ``[prediction, column]`` each.
-        logits: ``difference W_U + log p``, ``[prediction, column]`` each.
+        logits: ``difference W_U + log p``, ``[prediction, column]`` each; those of the likeliest aren't in it.
     """
 
     now: Tensor
@@ -201,17 +243,18 @@ class _Logits:
     more: Tensor | None = None
     unscaled: Sequence[Tensor] = ()
 
-    def log_sum_exp(self) -> Tensor:
-        """Over all columns, ``[run, prediction]`` in float64.
+    def log_sum_exp(self, likeliest: Tensor) -> Tensor:
+        """Over all columns and the likeliest tokens' logits, ``[run, prediction]`` in float64.
 
         On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
         overflows. Elsewhere, to look would cost a synchronization.
         """
         if self.left.device.type == "cpu":
-            total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0)
+            total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0) + likeliest.exp().sum(-1)
             if bool(((total > _SMALLEST) & total.isfinite()).all()):
                 return total.log()
-        return self._reduced(lambda logits: logits.logsumexp(-1).double()).logsumexp(0)
+        parts = self._reduced(lambda logits: logits.logsumexp(-1).double())  # [block, run, prediction]
+        return torch.cat([parts, likeliest.logsumexp(-1)[None]]).logsumexp(0)
 
     def _reduced(self, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         """``reduce`` of every block's logits, ``[block, run, prediction]``."""

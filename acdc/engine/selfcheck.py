@@ -115,16 +115,13 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
         noise = noise * residual.pow(2).mean().sqrt()
         scale = max(1.0, *(float(probe.clean_logits.abs().max()) for probe in probes))
         tolerance = TOLERANCES[model.dtype] * scale
-        first, length = slice(0, 1), clean.lengths[:1]  # of the prompts; one is enough to show an effect
         effects: dict[str, float] = {}
         for kind in ("q", "k", "v") if graph.cfg.attn_only else ("q", "k", "v", "mlp"):
-            # Compiled models saturate: there, only a large change of an input changes anything.
+            # Compiled models saturate: there, only a large change changes anything, and not on every prompt.
             for size in (1, 10, 100):
-                nudge = _nudge(kind, size * noise[first])
-                _, nudged = run_patched(
-                    model, graph, clean[first], inputs[:, first], every, unused[:, first], edit=nudge
-                )
-                effects[kind] = _largest(logits[first], list(model.logits(nudged)), length)
+                nudge = _nudge(kind, size * noise)
+                _, nudged = run_patched(model, graph, clean, inputs, every, unused, edit=nudge)
+                effects[kind] = _largest(logits, list(model.logits(nudged)), clean.lengths)
                 if effects[kind] > tolerance:
                     break
         effects["logits"] = _largest(logits, list(model.logits(residual + noise)), clean.lengths)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
-from acdc.errors import MemoryLimitError, ModelError
+from acdc.errors import AcdcError, MemoryLimitError, ModelError
 from acdc.models.bridge import BridgeReader
 from acdc.models.model import Model
 from acdc.models.opening import find_source, is_out_of_memory
@@ -54,19 +54,26 @@ def _load_and_check(
 ) -> tuple[Model, SelfCheck]:
     source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
-    try:
-        with torch.no_grad():
-            # The oracle speaks before the bridge is built: bridging rewires the model.
-            said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(f"{source.name} can't be run: {first_line(error)}; try another --dtype.") from error
+    with _refusal(f"{source.name} can't be run (another --dtype may help)"), torch.no_grad():
+        # The oracle speaks before the bridge is built: bridging rewires the model.
+        said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
     probes = [
         Probe(clean, corrupted, own[0][0], own[1][0]) for (clean, corrupted), own in zip(prompts, said, strict=True)
     ]
-    opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
-    return opened, self_check(opened, probes)
+    with _refusal(f"{source.name} can't be split into nodes: its components aren't those that acdc knows"):
+        opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
+        return opened, self_check(opened, probes)
+
+
+@contextmanager
+def _refusal(saying: str) -> Iterator[None]:
+    """Turn what goes wrong inside a model into a :class:`ModelError`; such errors have many types."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, AcdcError) or is_out_of_memory(error):
+            raise
+        raise ModelError(f"{saying}: {type(error).__name__}: {first_line(error)}") from error
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def table(figures: dict[str, Any]) -> str:
 @click.command()
 @click.option("--shape", type=click.Choice(["tiny-tasks", "gpt2-small"]), default="tiny-tasks", show_default=True)
 @click.option("--threshold", type=float, help="[default: 0.01, or 0.0002 for gpt2-small]")
-@click.option("--points", type=int, default=12, show_default=True, help="Stretches that are timed.")
+@click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help="Stretches that are timed.")
 @click.option("--n", type=int, default=100, show_default=True, help="Prompt pairs of ioi, for tiny-tasks.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for engine.json.")
 def command(shape: str, threshold: float | None, points: int, n: int, out: Path | None) -> None:

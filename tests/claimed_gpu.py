@@ -9,7 +9,9 @@ show.
 from __future__ import annotations
 
 import copy
+import os
 from collections import Counter
+from pathlib import Path
 from traceback import extract_stack
 from typing import Any
 from unittest import mock
@@ -19,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
+
+import acdc
 
 GPU = torch.device("cuda", 0)
 _READ_BY_HOST = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "allclose", "equal"}
@@ -134,5 +138,6 @@ def _names(x: Any, kind: str) -> bool:
 
 def _line() -> str:
     """The innermost line of acdc."""
-    inside = [frame for frame in extract_stack() if "/acdc/" in frame.filename]
-    return f"{inside[-1].filename.rpartition('/acdc/')[2]}:{inside[-1].lineno}" if inside else "a test"
+    package = f"{Path(acdc.__file__).parent}{os.sep}"
+    inside = [frame for frame in extract_stack() if frame.filename.startswith(package)]
+    return f"{inside[-1].filename.removeprefix(package)}:{inside[-1].lineno}" if inside else "a test"

@@ -287,11 +287,18 @@ def test_an_architecture_without_an_adapter_is_refused():
         load_model(OwnModel(gpt2().config).eval())
 
 
-def test_a_model_that_can_not_be_run_in_a_precision_is_refused():
+def test_a_model_that_can_not_be_run_is_refused():
     def run(*args, **kwargs):
         raise RuntimeError("Expected Float32, got Double.")
 
     model = gpt2()
     model.forward = run
-    with pytest.raises(ModelError, match=r"can't be run: Expected Float32, got Double.; try another --dtype."):
+    with pytest.raises(ModelError, match=r"can't be run \(another --dtype may help\): RuntimeError: Expected Float32"):
+        load_model(model)
+
+
+def test_a_model_whose_components_are_others_is_refused():
+    config = {"hidden_size": 16, "n_layer": 2, "n_head": 2, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 0}
+    model = tf.BloomForCausalLM(tf.BloomConfig(**config)).eval()
+    with pytest.raises(ModelError, match=r"a BloomForCausalLM in memory can't be split into nodes: .*: TypeError: "):
         load_model(model)

@@ -128,6 +128,9 @@ def discover(
             "dtype": str(opened.dtype).removeprefix("torch."),
         }
         runner = make_engine(engine, setting, measure)
+        if runner.name != engine:
+            said = f"the {engine} engine doesn't run this model in {request['dtype']}"
+            announce(f"{said}; the {runner.name} engine does, slowly")
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)

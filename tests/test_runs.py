@@ -433,6 +433,14 @@ def test_results_are_those_of_whole_patched_runs(settings, whole, split):
     assert results["ablated"]["metrics"]["kl"] == pytest.approx(engine.metric_of(kept & False), rel=1e-4)
 
 
+@pytest.mark.parametrize(("dtype", "slow"), [("bfloat16", True), ("float32", False)])
+def test_a_run_on_the_slow_engine_that_nobody_asked_for_says_so(gpt2_folder, task, dtype, slow):
+    said = []
+    discover(gpt2_folder, task, threshold=1.0, n=2, dtype=dtype, progress=False, announce=said.append)
+    line = f"the fast engine doesn't run this model in {dtype}; the reference engine does, slowly"
+    assert (line in said) == slow
+
+
 # Atomic writes.
 
 

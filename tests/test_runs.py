@@ -1,4 +1,4 @@
-"""Runs: a trace that survives a kill, a record that says all, and a folder that nobody else writes."""
+"""Runs: going on after a kill, a record that says all, and a folder that nobody else writes."""
 
 import errno
 import json
@@ -6,28 +6,20 @@ import multiprocessing
 import os
 import random
 import time
-from dataclasses import asdict
 
 import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.discovery
-from acdc import Decision, discover
+from acdc import discover
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.errors import CircuitFileError, RunFolderError
-from acdc.files import atomic_write
 from acdc.metrics import METRICS
 from acdc.runs.folder import RunFolder
 from acdc.runs.run import Run
 from acdc.runs.trace import TraceWriter, read_trace
 from acdc.task import find_task
-
-DECISIONS = [
-    Decision("m1->logits", 0.0, 0.1 + 0.2, kept=True),
-    Decision("gate:a1.h1<k>", 1 / 3, -1e-17, kept=False),
-    Decision("input->a0.h0<q>", 5e-324, 1.7976931348623157e308, kept=False),
-]
 
 
 def same_decisions(some, others):
@@ -81,56 +73,6 @@ def killed(whole, tmp_path):
         return folder
 
     return killed
-
-
-# The trace.
-
-
-def test_a_trace_comes_back_to_the_last_digit(tmp_path):
-    trace = TraceWriter(tmp_path / "trace.jsonl")
-    assert trace.past == []
-    for decision in DECISIONS:
-        trace.append(decision)
-    assert read_trace(tmp_path / "trace.jsonl") == DECISIONS  # before it is closed: a kill loses nothing
-    trace.close()
-    first = json.loads((tmp_path / "trace.jsonl").read_text().splitlines()[0])
-    assert first == {"edge": "m1->logits", "before": 0.0, "after": 0.1 + 0.2, "kept": True}
-
-
-def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path):
-    path = tmp_path / "trace.jsonl"
-    lines = [json.dumps(asdict(decision)) for decision in DECISIONS]
-    path.write_text("\n".join(lines))  # whole, but for its newline
-    assert read_trace(path) == DECISIONS[:2]
-    trace = TraceWriter(path)
-    assert trace.past == DECISIONS[:2]
-    trace.append(DECISIONS[2])
-    trace.close()
-    assert path.read_text() == "\n".join(lines) + "\n"
-
-
-@pytest.mark.parametrize(
-    "line", ["{", "[]", '{"edge": "m1->logits"}', '{"edge": "a", "before": 1, "after": 2, "x": 3}']
-)
-def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
-    good = json.dumps(asdict(DECISIONS[0]))
-    (tmp_path / "trace.jsonl").write_text(f"{good}\n{line}\n{good}\n")
-    with pytest.raises(RunFolderError, match=r"trace\.jsonl, line 2 is not a decision"):
-        read_trace(tmp_path / "trace.jsonl")
-    with pytest.raises(RunFolderError, match=r"trace\.jsonl, line 2 is not a decision"):
-        TraceWriter(tmp_path / "trace.jsonl")
-
-
-def test_a_trace_that_another_holds_is_refused_and_untouched(tmp_path):
-    first = TraceWriter(tmp_path / "trace.jsonl")
-    first.append(DECISIONS[0])
-    with pytest.raises(RunFolderError, match=r"another process is writing .*; wait for it or choose another folder"):
-        TraceWriter(tmp_path / "trace.jsonl")
-    first.append(DECISIONS[1])
-    first.close()
-    again = TraceWriter(tmp_path / "trace.jsonl")
-    assert again.past == DECISIONS[:2]
-    again.close()
 
 
 # Going on.
@@ -439,26 +381,6 @@ def test_a_run_on_the_slow_engine_that_nobody_asked_for_says_so(gpt2_folder, tas
     discover(gpt2_folder, task, threshold=1.0, n=2, dtype=dtype, progress=False, announce=said.append)
     line = f"the fast engine doesn't run this model in {dtype}; the reference engine does, slowly"
     assert (line in said) == slow
-
-
-# Atomic writes.
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    (tmp_path / "run.json").write_text("old")
-    with pytest.raises(TypeError), atomic_write(tmp_path / "run.json") as file:
-        json.dump({"new": [1, 2, object()]}, file)
-    assert (tmp_path / "run.json").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
-
-
-def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
-    (tmp_path / "run.json").write_text("old")
-    with atomic_write(tmp_path / "run.json") as file:
-        file.write("new")
-        file.flush()
-        assert (tmp_path / "run.json").read_text() == "old"
-    assert (tmp_path / "run.json").read_text() == "new"
 
 
 def test_a_full_disk_ends_a_run_that_can_go_on_later(settings, whole, tmp_path, monkeypatch):

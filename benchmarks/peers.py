@@ -11,14 +11,10 @@ measured alone. Everything runs on the processor.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,13 +22,12 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from peer_process import HERE, KEEP_MEMORY, PeerError, environment, run_peer
 from shapes import Seconds, Shape, Stopwatch, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
-from tqdm import tqdm
 
 from acdc.cli.main import main
 from acdc.engine.choice import make_engine
 from acdc.engine.setting import Setting, prepare
-from acdc.errors import AcdcError
 from acdc.files import atomic_write
 from acdc.graph import Edge, Graph
 from acdc.loading import load_model
@@ -50,15 +45,8 @@ SHAPES = {
 }
 #: Where whole runs of the slow ones take hours: how many edges a block are timed.
 SAMPLE = {"gpt2-small": 6}
-HERE = Path(__file__).parent
-REQUIREMENTS = HERE / "peers-requirements.txt"
-#: A file in an environment that this script made: what it was made from.
-STAMP = "acdc-peers"
 #: Logits may differ by rounding: by no more than this share of the largest.
 LOGITS_TOLERANCE = 1e-3
-#: For AutoCircuit, which asks for the same large pieces of memory at every edge: glibc is to keep them.
-#: Otherwise what it does before the first edge takes twice as long on GPT-2's shape.
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 #: Where AutoCircuit's rule is acdc's and where it isn't, from its source.
 RULES = (
     "both: an edge goes if its removal raises KL(model || circuit) at the last position, averaged over the prompts, "
@@ -72,10 +60,6 @@ RULES = (
     "acdc runs as it is.",
 )
 OWN, OURS = "AutoCircuit, its order", "AutoCircuit, acdc's order"
-
-
-class PeerError(AcdcError):
-    """AutoCircuit can't be installed, or it fails."""
 
 
 @dataclass(frozen=True)
@@ -248,82 +232,6 @@ def sampled(graph: Graph, n: int, seed: int) -> list[Edge]:
         chosen = draw.choice(len(edges), min(n, len(edges)), replace=False)
         picked += [edges[i] for i in sorted(chosen)]
     return picked
-
-
-def environment(venv: Path) -> Path:
-    """AutoCircuit's Python, in an environment that is made if it isn't there.
-
-    One that somebody else made is used as it is.
-
-    Raises:
-        PeerError: it can't be made; says why.
-    """
-    python, stamp = venv / "bin" / "python", venv / STAMP
-    made_from = f"{sha256(REQUIREMENTS.read_bytes()).hexdigest()} {sys.version}"
-    try:
-        if stamp.exists():
-            if stamp.read_text() == made_from and python.exists():
-                return python
-        elif python.exists():
-            return python
-        elif venv.exists() and any(venv.iterdir()):
-            raise PeerError(f"{venv} is there already and isn't a virtual environment; choose another --venv.")
-        click.echo(f"Setting up {venv} for AutoCircuit (a few minutes the first time, 2 GB) ...", err=True)
-        venv.mkdir(parents=True, exist_ok=True)
-        stamp.write_text("unfinished")
-        _call(sys.executable, "-m", "venv", str(venv))
-        _call(str(python), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS))
-        stamp.write_text(made_from)
-    except OSError as error:
-        raise PeerError(f"{error.filename}: {error.strerror}.") from error
-    return python
-
-
-def _call(*command: str) -> None:
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise PeerError(_last_line("\n".join(errors) or done.stderr, done.returncode))
-
-
-def run_peer(python: Path, job: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Run ``peer_autocircuit.py`` with a bar; give its result.
-
-    Raises:
-        PeerError: it fails; says why.
-    """
-    job_file, result_file = scratch / "job.json", scratch / "result.json"
-    job_file.write_text(json.dumps({**job, "result": str(result_file)}))
-    n_all = len(job["runs"].get(OURS, ()))
-    total = sum(n_all if order is None else len(order) for order in job["runs"].values())
-    # Isolated: with this folder or the user's packages on its path, it could import others' modules.
-    command = [str(python), "-I", str(HERE / "peer_autocircuit.py"), str(job_file)]
-    threads = {"OMP_NUM_THREADS": str(job["threads"])}
-    settings = {**os.environ, **KEEP_MEMORY, **threads, "HF_HUB_OFFLINE": "1"}
-    pause = 0.1 if sys.stderr.isatty() else 10  # in a log file, a line every ten seconds is enough
-    try:
-        with (
-            tempfile.TemporaryFile("w+") as errors,
-            tqdm(
-                total=total, unit="edge", desc="AutoCircuit", dynamic_ncols=True, leave=False, mininterval=pause
-            ) as bar,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=settings, text=True) as process,
-        ):
-            assert process.stdout is not None
-            for line in process.stdout:
-                bar.update(line.strip() == "edge")
-            if process.wait():
-                errors.seek(0)
-                raise PeerError(_last_line(errors.read(), process.returncode))
-        return json.loads(result_file.read_text())
-    except OSError as error:
-        raise PeerError(f"{error.filename}: {error.strerror}.") from error
-
-
-def _last_line(text: str, code: int) -> str:
-    """Where programs say why they ended."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else f"it ended with code {code} and no message."
 
 
 def _check_same(found: dict[str, Any], setting: Setting) -> float:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import engine as engine_benchmark
 import peer_autocircuit
+import peer_process
 import peers
 import pytest
 import torch
@@ -186,14 +187,14 @@ def test_an_environment_is_made_once_and_again_after_a_failure(monkeypatch, tmp_
         return SimpleNamespace(returncode=int(fails), stderr="ERROR: no such version\n\n[notice] a new pip\n" * fails)
 
     monkeypatch.setattr(subprocess, "run", fake_run)
-    with pytest.raises(peers.PeerError, match=r"^ERROR: no such version$"):
-        peers.environment(tmp_path / "new")
+    with pytest.raises(peer_process.PeerError, match=r"^ERROR: no such version$"):
+        peer_process.environment(tmp_path / "new")
     assert len(called) == 2
-    python = peers.environment(tmp_path / "new")
+    python = peer_process.environment(tmp_path / "new")
     assert python == tmp_path / "new" / "bin" / "python"
-    assert str(peers.REQUIREMENTS) in called[-1]
+    assert str(peer_process.REQUIREMENTS) in called[-1]
     assert len(called) == 4
-    assert peers.environment(tmp_path / "new") == python
+    assert peer_process.environment(tmp_path / "new") == python
     assert len(called) == 4
 
 

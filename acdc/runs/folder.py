@@ -11,7 +11,7 @@ from typing import Any
 from acdc.circuit import Circuit
 from acdc.errors import AcdcWarning, RunFolderError
 from acdc.export import FORMATS
-from acdc.files import atomic_write
+from acdc.files import atomic_write, kind_of
 from acdc.jsondata import check, parse
 from acdc.runs.trace import TraceWriter
 
@@ -140,6 +140,18 @@ def read_record(path: Path) -> dict[str, Any]:
     check_record(path, record, RECORD_SHAPE)
     check_record(path, {"earlier_versions": [], **record}, {"earlier_versions": list})
     return record
+
+
+def is_own_picture(path: Path) -> bool:
+    """Whether a file is one that acdc has drawn into a run folder, and so may be drawn anew."""
+    names = {f"circuit{ending}" for ending in FORMATS.values()} - {CIRCUIT}
+    if path.name not in names or kind_of(path) != "a file":
+        return False
+    try:
+        read_record(path.parent)
+    except RunFolderError:
+        return False
+    return True
 
 
 def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:

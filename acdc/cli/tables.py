@@ -81,10 +81,10 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
         table.add_row(str(layer), heads, mlps)
     table.caption = f"and {', '.join(others)}" if others else None
     out.print(table)
-    edges = sorted(circuit.edges(), key=lambda edge: -abs(float(circuit.scores[edge.number])))
-    table = Table(title=f"the strongest {min(strongest, len(edges))} of {len(edges)} edges", title_justify="left")
+    edges = circuit.strongest(strongest)
+    table = Table(title=f"the strongest {len(edges)} of {circuit.n_edges} edges", title_justify="left")
     table.add_column("edge")
     table.add_column("score", justify="right")
-    for edge in edges[:strongest]:
+    for edge in edges:
         table.add_row(edge.name, f"{circuit.scores[edge.number]:.4g}")
     out.print(table)

@@ -38,19 +38,19 @@ def check_free(path: Path, *, resume: bool) -> None:
     """
     try:
         if path.is_symlink() and not path.exists():
-            raise RunFolderError(f"{path} is a link to nothing; choose another folder with --out.")
+            raise RunFolderError(f"{path} is a link to nothing; choose another folder with `out`.")
         if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path} is a file; choose another folder with --out.")
+            raise RunFolderError(f"{path} is a file; choose another folder with `out`.")
         occupied = path.is_dir() and any(not _is_part(entry) for entry in path.iterdir())
     except OSError as error:  # no permission to look, or a name that the system doesn't take
-        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with --out.") from error
+        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with `out`.") from error
     if occupied:
         if not resume:
             raise RunFolderError(
-                f"{path} exists already; go on with it by --resume, or choose another folder with --out."
+                f"{path} exists already; go on with it by `resume=True`, or choose another folder with `out`."
             )
         if not (path / RECORD).is_file():
-            raise RunFolderError(f"{path} is not a run folder (it has no {RECORD}); choose another folder with --out.")
+            raise RunFolderError(f"{path} is not a run folder (it has no {RECORD}); choose another folder with `out`.")
 
 
 class RunFolder:
@@ -92,7 +92,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with --out.") from error
+            raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with `out`.") from error
         self.record = record
         if not self.resumed:
             self.write_record()
@@ -174,7 +174,7 @@ def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]
     if differences:
         raise RunFolderError(
             f"{path} holds a run with other settings: {'; '.join(differences)}. "
-            "Resume with the same ones, or choose another folder with --out."
+            "Resume with the same ones, or choose another folder with `out`."
         )
 
 

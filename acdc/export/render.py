@@ -22,7 +22,7 @@ from acdc.errors import AcdcError
 _PNG = ("dpi=200", "size=25,25")
 
 # pygraphviz carries Graphviz as a library without the `dot` command, so this stands in for it. Python's own modules
-# come first on the path, then the folder that pygraphviz was found in.
+# come first on the path, then the folder that pygraphviz was found in, and nothing else.
 _BUNDLED = """
 import sys
 sys.path.append(sys.argv[1])
@@ -55,7 +55,7 @@ def render(dot: str, format: str) -> bytes:
     attributes = _PNG if format == "png" else ()
     environment = _environment()
     if sys.executable and (packages := _packages_with("pygraphviz")):
-        command = [sys.executable, "-I", "-c", _BUNDLED, packages, format, *attributes]
+        command = [sys.executable, "-I", "-S", "-c", _BUNDLED, packages, format, *attributes]
     elif system_dot := shutil.which("dot", path=environment.get("PATH", "")):
         command = [system_dot, "-Knop2", f"-T{format}", *(f"-G{attribute}" for attribute in attributes)]
     else:

@@ -45,15 +45,14 @@ def run_pruner(
     started = saved = time.monotonic()
     shown = one_line(metric)
     stderr = sys.stderr  # a program without a console has none
+    seen = stderr is not None and stderr.isatty()
     earlier = record["seconds"]
     bar = tqdm(
         total=pruner.engine.graph.n_edges,
         unit="edge",
         disable=not progress or stderr is None,
         dynamic_ncols=True,
-        mininterval=0.1
-        if stderr is not None and stderr.isatty()
-        else 10,  # in a log file, a line every ten seconds is enough
+        mininterval=0.1 if seen else 10,  # in a log file, a line every ten seconds is enough
     )
     slot = ""
     try:

@@ -84,7 +84,8 @@ def _open_closed_ones() -> None:
 
 
 def _lasting(stream: Any, *, forgiving: bool) -> Any:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer
     if type(raw) is not io.FileIO or not isinstance(stream, io.TextIOWrapper):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -120,8 +120,12 @@ def _check_words(words: list[str]) -> None:
 
 @contextmanager
 def _own_warnings(name: str) -> Iterator[None]:
-    """Print our own warnings as one line, and other libraries' as Python does."""
-    with warnings.catch_warnings():  # puts showwarning back
+    """Print our own warnings as one line, whatever the environment says of warnings; other libraries' as Python does.
+
+    Who sets PYTHONWARNINGS against the noise of libraries hasn't decided to believe every result.
+    """
+    with warnings.catch_warnings():  # puts showwarning and the filters back
+        warnings.simplefilter("always", AcdcWarning)
 
         def show(
             message: Warning | str,

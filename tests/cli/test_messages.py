@@ -83,6 +83,20 @@ def test_every_warning_is_bounded_and_one_line(call, monkeypatch):
     assert "UserWarning: y\\x1b[31m" in err
 
 
+@pytest.mark.parametrize("action", ["ignore", "error", "once"])
+def test_our_warnings_are_shown_whatever_becomes_of_others(call, monkeypatch, action):
+    def warned():
+        for _ in range(2):
+            warnings.warn("doubt it.", AcdcWarning, stacklevel=1)
+        return {}
+
+    monkeypatch.setattr("acdc.bundled.bundled_models", warned)
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        code, _, err = call("models")
+    assert (code, err) == (0, "acdc: warning: doubt it.\n" * 2)
+
+
 def test_a_long_line_in_a_prompt_file_is_not_repeated(discover, file):
     for line in ("x" * 10**7, '{"clean": "' + "x" * 10**7, '{"' + "x" * 10**7 + '": 1}'):
         assert len(discover(file(line))) < 2200

@@ -93,9 +93,9 @@ class Circuit:
 
     def strongest(self, n: int | None = None) -> list[Edge]:
         """The kept edges by the size of their score, or `n` of them; unknown scores (NaN) come last, ties by number."""
-        sizes = np.abs(self.scores)
-        edges = sorted(self.edges(), key=lambda edge: -(-1.0 if np.isnan(sizes[edge.number]) else sizes[edge.number]))
-        return edges[:n]
+        numbers = np.flatnonzero(self.in_graph)
+        order = np.argsort(-np.abs(self.scores[numbers]), kind="stable")  # which puts NaN last
+        return [self.graph.edge(number) for number in numbers[order[:n]]]
 
     def to_networkx(self) -> nx.MultiDiGraph:
         """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``."""

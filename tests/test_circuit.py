@@ -222,3 +222,14 @@ def test_atomic_write_replaces_text_and_bytes(tmp_path):
         file.write(b"\x00")
     assert path.read_bytes() == b"\x00"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_strongest_edges_come_first_and_unknown_scores_last(circuit):
+    names = [edge.name for edge in circuit.edges()]
+    for name, score in zip(names, [np.nan, 0.5, -2.0, 0.5], strict=True):
+        circuit.scores[circuit.graph.edge(name).number] = score
+    wanted = [names[2], names[1], names[3], names[0]]  # of two alike, the first of the graph
+    assert [edge.name for edge in circuit.strongest()] == wanted
+    assert [edge.name for edge in circuit.strongest(2)] == wanted[:2]
+    assert [edge.name for edge in circuit.strongest(100)] == wanted
+    assert circuit_of().strongest(3) == []

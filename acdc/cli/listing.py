@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from acdc.circuit import Circuit
+from acdc.errors import RunFolderError
 
 COLUMNS = ("edge", "source", "target", "slot", "score")
 
@@ -22,6 +23,9 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
     ``n_edges`` and ``of_edges`` are the circuit's and the graph's, ``nodes`` those that its edges
     touch, ``found`` how it was found, ``record`` what ``run.json`` holds (null for a circuit file) and
     ``edges`` a list of objects with :data:`COLUMNS`. What isn't a finite number is null.
+
+    Raises:
+        RunFolderError: the record is nested too deeply.
     """
     graph = circuit.graph
     live = graph.live_nodes(circuit.in_graph)
@@ -33,7 +37,10 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
         "record": record,
         "edges": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(circuit, top)],
     }
-    text = json.dumps(_finite(whole), indent=1, allow_nan=False)
+    try:
+        text = json.dumps(_finite(whole), indent=1, allow_nan=False)
+    except RecursionError:
+        raise RunFolderError("the run's record is nested too deeply for JSON; leave out --json.") from None
     _print(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves as it is
 
 

@@ -145,7 +145,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def is_own_picture(path: Path) -> bool:
     """Whether a file is one that acdc has drawn into a run folder, and so may be drawn anew."""
     names = {f"circuit{ending}" for ending in FORMATS.values()} - {CIRCUIT}
-    if path.name not in names or kind_of(path) != "a file":
+    if path.name not in names or {kind_of(path), kind_of(path.parent / RECORD)} != {"a file"}:
         return False
     try:
         read_record(path.parent)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -94,3 +95,14 @@ def test_the_module_is_the_command():
     assert (done.returncode, done.stderr) == (2, "acdc: unknown command 'shwo': did you mean show?\n")
     done = subprocess.run([sys.executable, "-m", "acdc", "task", "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage: acdc task ")
+
+
+def test_a_record_nested_too_deeply_is_refused(call, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    record = json.loads((finished / "run.json").read_text())
+    text = json.dumps({**record, "more": "DEEP"}).replace('"DEEP"', "[" * 900 + "]" * 900)
+    (tmp_path / "run" / "run.json").write_text(text)
+    code, out, err = call("show", "run", "--json")
+    assert (code, out) == (2, "")
+    assert err.startswith("acdc: ")
+    assert "nested too deeply" in err

@@ -38,7 +38,7 @@ def discover(gpt2_folder, tmp_path):
     return discover
 
 
-@pytest.mark.parametrize("streams", ["| true", "2>&1 | head -n 1"])
+@pytest.mark.parametrize("streams", ["2>/dev/full | true", "2>&1 | head -n 1"])
 def test_a_run_is_written_whole_whoever_stops_reading(discover, tmp_path, streams):
     done, written = discover(streams)
     assert done.returncode == 0, done.stderr
@@ -49,14 +49,12 @@ def test_a_run_is_written_whole_whoever_stops_reading(discover, tmp_path, stream
     assert "Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>/dev/full"])
-def test_a_closed_stream_is_no_file_of_the_run(discover, tmp_path, streams):
-    done, written = discover(streams)
+def test_a_closed_stream_is_no_file_of_the_run(discover, tmp_path):
+    done, written = discover("<&- >&- 2>&-")
     assert done.returncode == 0
     assert written == WRITTEN
     for path in (tmp_path / "run").iterdir():
         assert b"prompt pairs" not in path.read_bytes()
-        assert b"edges" not in (tmp_path / "run" / "trace.jsonl").read_bytes()
     Circuit.load(tmp_path / "run" / "circuit.json")
 
 

@@ -145,11 +145,11 @@ def test_the_bar_shows_a_metric_s_name_as_text(capsys):
     assert_plain(err)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_output_in_every_encoding(finished, tmp_path, encoding):
     odd = write_pairs(tmp_path / "t\u2192\u6f22\u202e.jsonl", pairs(2))
     environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    for command in (("show", finished), ("tasks",), ("models",), ("task", "check", odd.name), ("show", "\udcff\u2192")):
+    for command in (("show", finished), ("tasks",), ("task", "check", odd.name), ("show", "\udcff\u2192")):
         done = subprocess.run(
             [sys.executable, "-m", "acdc", *command], cwd=tmp_path, env=environment, capture_output=True, check=False
         )

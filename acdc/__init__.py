@@ -10,11 +10,9 @@ Graphs, circuits and exports work without torch; torch and transformer_lens are 
 when a model is opened.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+# No module is imported here that Python hasn't imported to start: `python -m acdc` reads this file while the working
+# directory is still searched first.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
@@ -58,6 +56,8 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that what needs no model never waits for torch."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'acdc' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_PUBLIC[name]), name)
 
 

@@ -91,6 +91,12 @@ class Circuit:
         """The kept edges, in topological order of their slots."""
         return self.graph.edges(self.in_graph)
 
+    def strongest(self, n: int | None = None) -> list[Edge]:
+        """The kept edges by the size of their score, or `n` of them; unknown scores (NaN) come last, ties by number."""
+        sizes = np.abs(self.scores)
+        edges = sorted(self.edges(), key=lambda edge: -(-1.0 if np.isnan(sizes[edge.number]) else sizes[edge.number]))
+        return edges[:n]
+
     def to_networkx(self) -> nx.MultiDiGraph:
         """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``."""
         out = self.graph.to_networkx(self.in_graph)

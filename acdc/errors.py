@@ -11,11 +11,21 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from acdc.wording import message, quoted, shortened
+
 _MOST_LISTED = 20
+_LONGEST_NAME = 200  # characters of a name that others may be near to
 
 
 class AcdcError(Exception):
-    """Base of all errors that acdc raises on purpose."""
+    """Base of all errors that acdc raises on purpose.
+
+    A message may quote what stands in a file. However long that is, and whatever a terminal
+    would make of it, the message is one line of some 2,000 characters at most.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(message(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class UnknownNameError(AcdcError):
@@ -23,11 +33,12 @@ class UnknownNameError(AcdcError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        folded = difflib.get_close_matches(name.lower(), {other.lower() for other in known}, n=3, cutoff=0.5)
+        asked = shortened(name, _LONGEST_NAME).lower()
+        folded = difflib.get_close_matches(asked, {other.lower() for other in known}, n=3, cutoff=0.5)
         near = [other for one in folded for other in known if other.lower() == one]
         listed = ", ".join(known[:_MOST_LISTED]) + (" and more" if len(known) > _MOST_LISTED else "")
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}."
-        super().__init__(f"unknown {kind} {name!r}: {hint}")
+        super().__init__(f"unknown {kind} {quoted(name)}: {hint}")
         self.nearest = near
 
 
@@ -79,4 +90,7 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 class AcdcWarning(UserWarning):
-    """Something that a user should know before trusting a result."""
+    """Something that a user should know before trusting a result; bounded as an error's message is."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(message(arg) if isinstance(arg, str) else arg for arg in args))

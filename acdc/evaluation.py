@@ -68,7 +68,7 @@ def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
     bad = ~logits.isfinite().all(-1)  # [prediction]
     if bad.any():
         raise NumericsError(
-            f"{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try --dtype float32, "
+            f'{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try `dtype="float32"`, '
             "or leave the prompt out."
         )
     accuracy = top1 = difference = None

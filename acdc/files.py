@@ -1,8 +1,9 @@
-"""Writing files so that a killed process leaves either the old file or the new one."""
+"""Writing files so that a killed process leaves either the old one or the new one, and nothing but files."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +17,23 @@ from acdc.errors import RunFolderError
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO]:
     """Open a file for writing that takes `path`'s place when the block ends without error.
 
+    Only a regular file gives way: a link may stand for something dear, and a device isn't a place for results.
+
     Args:
         path: the file to write.
         mode: ``"w"`` for text (UTF-8) or ``"wb"``.
 
     Raises:
-        RunFolderError: the folder can't be written.
+        RunFolderError: the folder can't be written, or something else than a file has that name.
     """
+    if (kind := kind_of(path)) not in (None, "a file"):
+        raise RunFolderError(f"can't write {path}: it is {kind}; choose another name, or remove it.")
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise RunFolderError(f"can't write {path}: {error.strerror}; choose another folder.") from error
+    except ValueError as error:  # a name with NUL, or with letters that the system's encoding lacks
+        raise RunFolderError(f"can't write {path}: no file can have that name; choose another.") from error
     try:
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
@@ -40,3 +47,17 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO]:
         raise RunFolderError(f"can't write {path}: {error.strerror}.") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def kind_of(path: Path) -> str | None:
+    """What stands at `path`, in words (``a file``, ``a link``, ``a folder`` ...); ``None`` for nothing.
+
+    A link is a link, wherever it leads. What can't be looked at counts as nothing: writing there fails
+    by itself.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return None
+    kinds = ((stat.S_ISREG, "a file"), (stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
+    return next((name for is_kind, name in kinds if is_kind(mode)), "a device")

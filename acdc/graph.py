@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.wording import quoted
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -226,7 +227,7 @@ class Graph:
             return Edge(index, self.nodes[index - slot.first_edge], slot)
         source_name, arrow, slot_name = name_or_index.partition("->")
         if not arrow:
-            raise SettingsError(f"{name_or_index!r} is not an edge; edges look like m0->a1.h3<k>.")
+            raise SettingsError(f"{quoted(name_or_index)} is not an edge; edges look like m0->a1.h3<k>.")
         source, slot = self.node(source_name), self.slot(slot_name)
         if source.index >= slot.n_parents:
             raise SettingsError(

@@ -54,7 +54,7 @@ def _load_and_check(
 ) -> tuple[Model, SelfCheck]:
     source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
-    with _refusal(f"{source.name} can't be run (another --dtype may help)"), torch.no_grad():
+    with _refusal(f"{source.name} can't be run (another `dtype` may help)"), torch.no_grad():
         # The oracle speaks before the bridge is built: bridging rewires the model.
         said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
     probes = [
@@ -85,6 +85,6 @@ def memory_errors() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise MemoryLimitError(
-            "out of memory; lower --batch-size or --n (prompts), use shorter prompts, or open the model with "
-            "--dtype bfloat16 (which runs on the slow reference engine)."
+            "out of memory; lower `batch_size` or `n` (prompts), use shorter prompts, or open the model with "
+            '`dtype="bfloat16"` (which runs on the slow reference engine).'
         ) from error

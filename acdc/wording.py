@@ -1,8 +1,74 @@
-"""Words for messages."""
+"""Words for messages, and text of others made fit to stand in them."""
 
 from __future__ import annotations
+
+from typing import Any
+
+#: Characters of a whole message, and of one value in it.
+_LONGEST, _LONGEST_VALUE = 2000, 200
+_CUT = " [...] "
+#: Drawn as nothing or as a blank, though Unicode calls them printable: fillers and selectors of variants.
+_INVISIBLE = frozenset(
+    chr(code)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for code in range(first, last + 1)
+)
 
 
 def counted(n: int, noun: str) -> str:
     """``1 pair``, ``2 pairs``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def one_line(text: str) -> str:
+    r"""`text` as a terminal may have it: what it would obey, or hide, is written as an escape.
+
+    That is line breaks, escape sequences and other control characters, marks that turn the
+    direction of writing, characters without width, and halves of surrogate pairs. An escape is
+    written as Python writes it (``\x1b``, ``\u202e``).
+    """
+    if text.isascii() and text.isprintable():  # as most is, and quickly told
+        return text
+    return "".join(character if _is_visible(character) else _escape(character) for character in text)
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """`text` in about `most` characters: its beginning and its end, which say what it is about and what to do."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}{_CUT}{text[-half:]}"
+
+
+def message(text: object) -> str:
+    """`text` as a message may have it: one line, and not too long."""
+    return shortened(one_line(shortened(str(text))))
+
+
+def quoted(value: Any, most: int = _LONGEST_VALUE) -> str:
+    """`value` as Python writes it, for a message; shortened, with quotes at both ends where it is text."""
+    if isinstance(value, str):
+        return repr(shortened(value, most))
+    try:
+        return shortened(repr(value), most)
+    except ValueError:  # an int of thousands of digits
+        return f"a {type(value).__name__} too long to show"
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() and character not in _INVISIBLE
+
+
+def _escape(character: str) -> str:
+    if not character.isprintable():
+        return repr(character)[1:-1]
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

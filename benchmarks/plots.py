@@ -45,7 +45,9 @@ def styled() -> Iterator[Any]:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    with plt.rc_context(_STYLE):
+    with plt.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc that happens to lie in the working directory has no say
+        mpl.rcParams.update(_STYLE)
         yield plt
 
 

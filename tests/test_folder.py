@@ -57,5 +57,5 @@ def test_a_folder_of_half_written_files_of_others_is_not_free(tmp_path):
 
 def test_a_link_to_nothing_is_refused_before_a_model_is_opened(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "gone")
-    with pytest.raises(RunFolderError, match=r"run is a link to nothing; choose another folder with --out\.$"):
+    with pytest.raises(RunFolderError, match=r"run is a link to nothing; choose another folder with `out`\.$"):
         check_free(tmp_path / "run", resume=False)

@@ -74,7 +74,7 @@ def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monke
     acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert [line for line in said if line.startswith("memory: about ")]
     monkeypatch.setattr("acdc.runs.planning.available_memory", lambda device: 2**20)
-    with pytest.warns(acdc.AcdcWarning, match="GB are free; lower --n, use"):
+    with pytest.warns(acdc.AcdcWarning, match="GB are free; lower `n`, use"):
         run = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert run.record["batch_size"] == 1
     assert any("(1 of the 4 prompts at a time)" in line for line in said)

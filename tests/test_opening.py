@@ -293,7 +293,7 @@ def test_a_model_that_can_not_be_run_is_refused():
 
     model = gpt2()
     model.forward = run
-    with pytest.raises(ModelError, match=r"can't be run \(another --dtype may help\): RuntimeError: Expected Float32"):
+    with pytest.raises(ModelError, match=r"can't be run \(another `dtype` may help\): RuntimeError: Expected Float32"):
         load_model(model)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.printing import announce, say
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 
 
@@ -66,9 +67,6 @@ def discover(
     """
     folder = out or Path("runs") / f"{Path(task).stem}-{Path(model).name}-{threshold:g}"
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
         from acdc.discovery import discover as run_discovery
@@ -91,19 +89,22 @@ def discover(
             dtype=dtype,
             out=folder,
             resume=resume,
-            announce=say,
+            announce=announce,
         )
     except RunInterrupted as interrupt:
         again = shlex.join(["acdc", *sys.argv[1:]] + ([] if resume else ["--resume"]))
-        say(f"\ninterrupted; all decisions are in {interrupt.folder}. Go on with: {again}")
+        say("", err=True)  # the bar's line ends
+        say(f"interrupted; all decisions are in {interrupt.folder}. Go on with: {again}", err=True)
         sys.exit(130)
     from acdc.cli.tables import print_summary
     from acdc.export import export_circuit
 
-    print_summary(run)
-    click.echo(folder / "circuit.json")
+    written = [folder / "circuit.json"]
     try:
         for format in ("svg", "png"):
-            click.echo(export_circuit(run.circuit, format, folder / f"circuit.{format}"))
+            written.append(export_circuit(run.circuit, format, folder / f"circuit.{format}"))
     except AcdcError as error:  # the circuit is found and written all the same
         warnings.warn(f"no diagram: {error}", AcdcWarning, stacklevel=1)
+    print_summary(run)  # last, since all is on disk whatever becomes of the output
+    for path in written:
+        say(path)

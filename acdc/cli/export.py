@@ -6,29 +6,56 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.printing import say
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", required=True, help="svg, png, pdf, dot, graphml, json or html-table.")
+@click.option(
+    "--format", help="svg, png, pdf, dot, graphml, json or html-table.  [default: as the ending of --out says]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
-def export(run: Path, format: str, out: Path | None) -> None:
+def export(run: Path, format: str | None, out: Path | None) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, export_circuit
-    from acdc.runs.folder import CIRCUIT, RECORD, TRACE
+    from acdc.files import kind_of
+    from acdc.runs.folder import CIRCUIT, is_own_picture
 
-    if format not in FORMATS:
+    if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     source = run if run.is_file() else run / CIRCUIT
     if not source.is_file():
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
+    if out is not None and kind_of(out) is not None:
+        raise RunFolderError(f"{out} exists already; choose another file with --out.")
+    format = _format(format, out)
     target = out or source.with_suffix(FORMATS[format])
-    if out is None and target == source:
-        click.echo(source)
+    if target == source:
+        say(source)
         return
-    # A picture in the run folder may be drawn anew; nothing else is overwritten.
-    kept = out is not None or target.name in (RECORD, TRACE, CIRCUIT)
-    if kept and (target.exists() or target.is_symlink()):
+    # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
+    if kind_of(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    click.echo(export_circuit(Circuit.load(source), format, target))
+    say(export_circuit(Circuit.load(source), format, target))
+
+
+def _format(format: str | None, out: Path | None) -> str:
+    """The format that is asked for, or that a file's ending says. Raises :class:`SettingsError`."""
+    from acdc.errors import SettingsError
+    from acdc.export import FORMATS
+
+    ending = "" if out is None else out.suffix.lower()
+    named = {known: name for name, known in FORMATS.items()}.get(ending)
+    if format is None:
+        if out is None:
+            raise SettingsError("give --format, or a file to write with --out, whose ending says it.")
+        if named is None:
+            raise SettingsError(
+                f"{out} doesn't end in one of {', '.join(FORMATS.values())}; give another --out, or --format."
+            )
+        return named
+    if named not in (None, format):
+        raise SettingsError(f"{out} ends as {named} does, but --format says {format}; change one of them.")
+    return format

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from acdc.cli.printing import say
 from acdc.errors import UnknownNameError
 
 EXIT_NO_COMMAND = 2  # as click has it
@@ -15,7 +18,8 @@ class Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it, but for no arguments at all."""
         if not args and not ctx.resilient_parsing:
-            click.echo(ctx.get_help())
+            for line in ctx.get_help().splitlines():
+                say(line)
             ctx.exit(EXIT_NO_COMMAND)
         return super().parse_args(ctx, args)
 
@@ -26,3 +30,16 @@ class Group(click.Group):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             raise UnknownNameError("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
+
+
+def running(command: click.Command, words: Sequence[str]) -> click.Command:
+    """The command of a group that the words of a command line name, as deep as they do."""
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        if not word.startswith("-"):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                break
+            command = found
+    return command

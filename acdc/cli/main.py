@@ -6,18 +6,23 @@ torch.
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import TextIO
 
 import click
 
-from acdc.cli.group import Group
-from acdc.errors import AcdcError, AcdcWarning
+from acdc.cli.group import Group, running
+from acdc.cli.printing import announce, in_options, say
+from acdc.cli.streams import lasting_streams
+from acdc.errors import AcdcError, AcdcWarning, SettingsError
+from acdc.wording import message, shortened
 
 #: Command and the module that holds it.
 _COMMANDS = {
@@ -29,7 +34,9 @@ _COMMANDS = {
     "models": "acdc.cli.models",
     "model": "acdc.cli.models",
 }
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_INTERNAL, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+#: Set it to see where an internal error was raised.
+TRACEBACK = "ACDC_TRACEBACK"
 
 
 class _LazyGroup(Group):
@@ -56,50 +63,67 @@ def cli() -> None:
 def main(command: click.Command = cli, name: str = "acdc", interrupted: str = "interrupted.") -> None:
     """Entry point: run a command and end the process.
 
-    An error is printed as one sentence, and the exit code is 2. A warning of acdc's own is
-    one line.
+    An error is printed as one sentence, and the exit code is 2; or 1, if the mistake is acdc's own.
+    A warning is one line. Whoever reads the output may stop reading: the command goes on to its end.
 
     Args:
         command: what to run.
         name: stands before every error and warning.
         interrupted: what to say after Ctrl-C.
     """
+    with lasting_streams():
+        code, said = _run(command, name, interrupted)
+        if said:
+            say(f"{name}: {message(said)}", err=True)
+    sys.exit(code)
 
-    def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:
-        click.echo(f"{name}: {one_line(message)}", err=True)
-        sys.exit(code)
 
-    with _own_warnings(name):
-        try:
-            code = command(standalone_mode=False)
-        except AcdcError as error:
-            fail(str(error))
-        except click.ClickException as error:
-            fail(error.format_message())
-        except OSError as error:  # what the system refuses, e.g. a name that is too long
-            where = "" if error.filename is None else f"{error.filename}: "
-            fail(f"{where}{error.strerror or error}.")
-        except (click.Abort, KeyboardInterrupt):
-            fail(interrupted, EXIT_INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+def _run(command: click.Command, name: str, interrupted: str) -> tuple[int, str]:
+    """The exit code, and what went wrong."""
+    try:
+        with _own_warnings(name):
+            if any("\0" in word for word in sys.argv[1:]):
+                raise SettingsError("an argument holds a NUL character, which no name or number has; leave it out.")
+            code = command(prog_name=name, standalone_mode=False)
+            sys.stdout.flush()
+    except AcdcError as error:
+        return EXIT_ERROR, in_options(str(error), running(command, sys.argv[1:]))
+    except click.ClickException as error:
+        return EXIT_ERROR, error.format_message()
+    except OSError as error:  # what the system refuses, e.g. a name that is too long
+        where = "" if error.filename is None else f"{error.filename}: "
+        return EXIT_ERROR, f"{where}{error.strerror or error}."
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED, interrupted
+    except MemoryError:
+        return EXIT_ERROR, "out of memory; close other programs, or ask for less."
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            for line in traceback.format_exc().splitlines():
+                say(line, err=True)
+        found = message(f"{type(error).__name__}: {error}").rstrip(".: ")
+        return EXIT_INTERNAL, f"internal error ({found}); please report it; {TRACEBACK}=1 shows where."
+    return code if isinstance(code, int) else 0, ""
 
 
 @contextmanager
 def _own_warnings(name: str) -> Iterator[None]:
-    """Print our own warnings as one line, and other libraries' as they are."""
+    """Print our own warnings as one line, and other libraries' as Python does."""
     with warnings.catch_warnings():  # puts showwarning back
-        show_any = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, AcdcWarning):
-                click.echo(f"{name}: warning: {one_line(str(message))}", err=True)
-            else:
-                show_any(message, category, *where, **more)
+                announce(f"{name}: warning: {message}")
+                return
+            for part in warnings.formatwarning(message, category, filename, lineno, line).splitlines():
+                say(shortened(part), err=True)
 
         warnings.showwarning = show
         yield
-
-
-def one_line(text: str) -> str:
-    """`text` with line breaks and other control characters, e.g. of a file's name, written as escapes."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from acdc.cli.group import Group
+from acdc.cli.printing import say
 
 
 @click.command()
@@ -13,9 +14,9 @@ def models() -> None:
     from acdc.bundled import bundled_models
 
     for name, folder in bundled_models().items():
-        click.echo(f"{name}: bundled, for the tasks that come with acdc; its model card is {folder / 'README.md'}")
-    click.echo("Besides: any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
-    click.echo("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
+        say(f"{name}: bundled, for the tasks that come with acdc; its model card is {folder / 'README.md'}")
+    say("Besides: any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
+    say("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
 
 
 @click.group(cls=Group)
@@ -34,5 +35,5 @@ def check(name: str, device: str | None, dtype: str | None) -> None:
 
     opened, found = load_and_check(name, device=device, dtype=dtype)
     graph = Graph(opened.graph_config)
-    click.echo(f"{opened}: {len(graph.nodes)} nodes, {graph.n_edges} edges")
-    click.echo(f"self-check passed: {found}")
+    say(f"{opened}: {len(graph.nodes)} nodes, {graph.n_edges} edges")
+    say(f"self-check passed: {found}")

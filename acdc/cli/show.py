@@ -1,4 +1,4 @@
-"""``acdc show``: a run, or any circuit file, as tables."""
+"""``acdc show``: a run, or any circuit file, as tables or for another program."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ from pathlib import Path
 
 import click
 
+_STRONGEST = 20  # edges in the table
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-def show(run: Path) -> None:
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help=f"Only so many, the strongest edges.  [default: {_STRONGEST}; all as JSON or CSV]",
+)
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="The edges as CSV: edge,source,target,slot,score.")
+def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
     """Show RUN (a run folder, or a circuit file): nodes, heads by layer, strongest edges, metrics."""
     from acdc.circuit import Circuit
-    from acdc.cli.tables import print_circuit, print_summary
+    from acdc.cli import listing
+    from acdc.errors import SettingsError
     from acdc.runs.run import Run
 
-    if run.is_file():
-        print_circuit(Circuit.load(run))
-        return
-    loaded = Run.load(run)
-    print_summary(loaded)
-    print_circuit(loaded.circuit)
+    if as_json and as_csv:
+        raise SettingsError("--json and --csv contradict each other; give one of them.")
+    loaded = None if run.is_file() else Run.load(run)
+    circuit = Circuit.load(run) if loaded is None else loaded.circuit
+    if as_json:
+        listing.print_json(circuit, None if loaded is None else loaded.record, top)
+    elif as_csv:
+        listing.print_csv(circuit, top)
+    else:
+        from acdc.cli.tables import print_circuit, print_summary
+
+        if loaded is not None:
+            print_summary(loaded)
+        print_circuit(circuit, _STRONGEST if top is None else top)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from acdc.cli.terminal import Terminal
 from acdc.wording import counted
 
 if TYPE_CHECKING:
@@ -22,22 +22,16 @@ _STATES = {
 }
 
 
-def console() -> Console:
-    """Standard output; wide enough for a table when it isn't a terminal."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=120)
-
-
 def print_summary(run: Run) -> None:
     """What was found, and how well it does the task."""
-    out, record, circuit = console(), run.record, run.circuit
+    out, record, circuit = Terminal(), run.record, run.circuit
     request = record["request"]
     share = circuit.n_edges / circuit.graph.n_edges
-    out.print(
-        f"[bold]{escape(request['task'])}[/] on [bold]{escape(request['model'])}[/]: {circuit.n_edges} of "
-        f"{circuit.graph.n_edges} edges ({share:.1%}), threshold {request['threshold']:g} in {request['metric']}, "
-        f"{request['ablation']} ablation, {record['tried']} tried in {record['seconds']:.0f} s"
+    found = (
+        f"{circuit.n_edges} of {circuit.graph.n_edges} edges ({share:.1%}), threshold {request['threshold']:g} in "
+        f"{request['metric']}, {request['ablation']} ablation, {record['tried']} tried in {record['seconds']:.0f} s"
     )
+    out.print(Text.assemble((request["task"], "bold"), " on ", (request["model"], "bold"), ": ", found))
     dead_ends = record["kept"] - circuit.n_edges
     if dead_ends:
         what = counted(dead_ends, "more kept edge")
@@ -73,7 +67,7 @@ def _results_table(title: str, results: dict[str, Any], metrics: list[str]) -> T
 
 def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
     """Nodes, heads by layer, and the strongest edges."""
-    out, graph = console(), circuit.graph
+    out, graph = Terminal(), circuit.graph
     live = graph.live_nodes(circuit.in_graph)
     others = [node.name for node in graph.nodes if live[node.index] and node.kind not in ("head", "mlp")]
     table = Table(title=f"{int(live.sum())} of {len(graph.nodes)} nodes", title_justify="left")
@@ -87,10 +81,10 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
         table.add_row(str(layer), heads, mlps)
     table.caption = f"and {', '.join(others)}" if others else None
     out.print(table)
-    edges = sorted(circuit.edges(), key=lambda edge: -abs(float(circuit.scores[edge.number])))
-    table = Table(title=f"the strongest {min(strongest, len(edges))} of {len(edges)} edges", title_justify="left")
+    edges = circuit.strongest(strongest)
+    table = Table(title=f"the strongest {len(edges)} of {circuit.n_edges} edges", title_justify="left")
     table.add_column("edge")
     table.add_column("score", justify="right")
-    for edge in edges[:strongest]:
+    for edge in edges:
         table.add_row(edge.name, f"{circuit.scores[edge.number]:.4g}")
     out.print(table)

@@ -7,15 +7,15 @@ from typing import Any
 import click
 
 from acdc.cli.group import Group
+from acdc.cli.printing import say
 
 
 @click.command()
 def tasks() -> None:
     """List the tasks, with their corruptions and the metric that their papers use."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from acdc.cli.tables import console
+    from acdc.cli.terminal import Terminal
     from acdc.task import find_task, task_names
 
     table = Table()
@@ -24,8 +24,8 @@ def tasks() -> None:
     for name in task_names():
         found = find_task(name)
         corruptions = "\n".join(f"{name}: {meaning}" for name, meaning in found.corruptions.items())
-        table.add_row(name, escape(found.summary), escape(corruptions), found.metric)
-    console().print(table)
+        table.add_row(name, found.summary, corruptions, found.metric)
+    Terminal().print(table)
 
 
 @click.group(cls=Group)
@@ -76,16 +76,16 @@ def check(
     same = sum(pair.clean == pair.corrupted for pair in prompts.pairs)
     longest = counted(lengths[-1], "token")
     said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
-    click.echo(f"{found.name}: {said}, lined up token by token")
+    say(f"{found.name}: {said}, lined up token by token")
     for kind, count in prompts.left_out.items():
         if count:
-            click.echo(f"left out for the tokenizer: {count} {kind}")
+            say(f"left out for the tokenizer: {count} {kind}")
     if same:
-        click.echo(f"clean and corrupted are equal in {counted(same, 'pair')}")
+        say(f"clean and corrupted are equal in {counted(same, 'pair')}")
     first = prompts.pairs[0]
-    click.echo(f"clean:     {show_tokens(first.clean, tokenizer)}")
-    click.echo(f"corrupted: {show_tokens(first.corrupted, tokenizer)}")
+    say(f"clean:     {show_tokens(first.clean, tokenizer)}")
+    say(f"corrupted: {show_tokens(first.corrupted, tokenizer)}")
     for i, position in enumerate(first.answer_positions):
         right = show_tokens(first.answers[i], tokenizer) if first.answers else "not given"
         wrong = show_tokens(first.wrong_answers[i], tokenizer) if first.wrong_answers else "not given"
-        click.echo(f"after token {position}: right {right}, wrong {wrong}")
+        say(f"after token {position}: right {right}, wrong {wrong}")

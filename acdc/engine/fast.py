@@ -157,7 +157,7 @@ class FastEngine:
         self._reference.metric_of(kept)
         raise NumericsError(
             f"the {self.measure.name} of a patched run is NaN or infinite in the fast engine alone; "
-            "use --engine reference, and please report it."
+            'use `engine="reference"`, and please report it.'
         )
 
     def _downstream(self, slot: Slot) -> Downstream:

@@ -121,6 +121,6 @@ class ReferenceEngine:
         if bad.any():
             raise NumericsError(
                 f"{self.setting.prompt_of(int(bad.nonzero()[0]))}: the {self.measure.name} of a patched run is NaN or "
-                "infinite; try --dtype float32, or leave the prompt out."
+                'infinite; try `dtype="float32"`, or leave the prompt out.'
             )
         return values

@@ -130,7 +130,7 @@ def prepare(
             prediction = int(bad.nonzero()[0])
             raise NumericsError(
                 f"{setting.prompt_of(prediction)}: the model's logits on the {which} prompt are NaN or infinite; "
-                "try --dtype float32, or leave the prompt out."
+                'try `dtype="float32"`, or leave the prompt out.'
             )
     return setting
 

@@ -35,11 +35,10 @@ td:last-child, th:last-child {{ text-align: right; font-variant-numeric: tabular
 
 def to_html_table(circuit: Circuit) -> str:
     """The kept edges, strongest first; "Slot" is q, k or v where the target is a head."""
-    edges = sorted(circuit.edges(), key=lambda edge: -abs(circuit.scores[edge.number]))
     rows = "\n".join(
         f"<tr><td>{edge.source.name}</td><td>{edge.slot.node.name}</td><td>{edge.slot.letter or ''}</td>"
         f"<td>{circuit.scores[edge.number]:.6g}</td></tr>"
-        for edge in edges
+        for edge in circuit.strongest()
     )
     return _PAGE.format(
         title=html.escape(title(circuit)),

@@ -84,7 +84,7 @@ class Model:
         if not self._reader.has_position_embedding:
             raise SettingsError(
                 f"{self.name} has no position embeddings that it adds to the token embeddings, "
-                "so its input can't be split; leave out --split-input."
+                "so its input can't be split; leave out `split_input`."
             )
 
     def embed(self, tokens: Tokens, *, split: bool = False) -> Tensor:

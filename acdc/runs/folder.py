@@ -11,7 +11,7 @@ from typing import Any
 from acdc.circuit import Circuit
 from acdc.errors import AcdcWarning, RunFolderError
 from acdc.export import FORMATS
-from acdc.files import atomic_write
+from acdc.files import atomic_write, kind_of
 from acdc.jsondata import check, parse
 from acdc.runs.trace import TraceWriter
 
@@ -38,19 +38,19 @@ def check_free(path: Path, *, resume: bool) -> None:
     """
     try:
         if path.is_symlink() and not path.exists():
-            raise RunFolderError(f"{path} is a link to nothing; choose another folder with --out.")
+            raise RunFolderError(f"{path} is a link to nothing; choose another folder with `out`.")
         if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path} is a file; choose another folder with --out.")
+            raise RunFolderError(f"{path} is a file; choose another folder with `out`.")
         occupied = path.is_dir() and any(not _is_part(entry) for entry in path.iterdir())
     except OSError as error:  # no permission to look, or a name that the system doesn't take
-        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with --out.") from error
+        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with `out`.") from error
     if occupied:
         if not resume:
             raise RunFolderError(
-                f"{path} exists already; go on with it by --resume, or choose another folder with --out."
+                f"{path} exists already; go on with it by `resume=True`, or choose another folder with `out`."
             )
         if not (path / RECORD).is_file():
-            raise RunFolderError(f"{path} is not a run folder (it has no {RECORD}); choose another folder with --out.")
+            raise RunFolderError(f"{path} is not a run folder (it has no {RECORD}); choose another folder with `out`.")
 
 
 class RunFolder:
@@ -92,7 +92,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with --out.") from error
+            raise RunFolderError(f"can't make {path}: {error.strerror}; choose another folder with `out`.") from error
         self.record = record
         if not self.resumed:
             self.write_record()
@@ -142,6 +142,18 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
+def is_own_picture(path: Path) -> bool:
+    """Whether a file is one that acdc has drawn into a run folder, and so may be drawn anew."""
+    names = {f"circuit{ending}" for ending in FORMATS.values()} - {CIRCUIT}
+    if path.name not in names or kind_of(path) != "a file":
+        return False
+    try:
+        read_record(path.parent)
+    except RunFolderError:
+        return False
+    return True
+
+
 def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
     """Raise :class:`RunFolderError` if a record isn't of a shape; see :func:`acdc.jsondata.check`."""
     try:
@@ -162,7 +174,7 @@ def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]
     if differences:
         raise RunFolderError(
             f"{path} holds a run with other settings: {'; '.join(differences)}. "
-            "Resume with the same ones, or choose another folder with --out."
+            "Resume with the same ones, or choose another folder with `out`."
         )
 
 

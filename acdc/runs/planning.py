@@ -9,6 +9,7 @@ from acdc.engine.memory import available_memory, held_memory, largest_batch, mem
 from acdc.errors import AcdcWarning, SettingsError
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
+from acdc.wording import quoted
 
 
 def asked_batch_size(batch_size: int | str) -> int | None:
@@ -19,7 +20,7 @@ def asked_batch_size(batch_size: int | str) -> int | None:
     if isinstance(size, str) and size.isdecimal():
         size = int(size)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {batch_size!r}.")
+        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
     return size
 
 
@@ -53,8 +54,8 @@ def plan_memory(
         helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
         warnings.warn(
             f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
-            f"lower {'--batch-size or ' if helps else ''}--n, use shorter prompts, or open the model with "
-            "--dtype bfloat16 (which runs on the slow reference engine).",
+            f"lower {'`batch_size` or ' if helps else ''}`n`, use shorter prompts, or open the model with "
+            '`dtype="bfloat16"` (which runs on the slow reference engine).',
             AcdcWarning,
             stacklevel=3,
         )

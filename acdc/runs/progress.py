@@ -12,6 +12,7 @@ from acdc.decision import Decision
 from acdc.errors import RunInterrupted
 from acdc.methods.acdc import Acdc
 from acdc.runs.folder import RunFolder
+from acdc.wording import one_line
 
 #: The record is written at least this often; the trace at every decision.
 CHECKPOINT_SECONDS = 30.0
@@ -42,20 +43,23 @@ def run_pruner(
     """
     decisions: list[Decision] = [] if folder is None else list(folder.trace.past)
     started = saved = time.monotonic()
+    shown = one_line(metric)
+    stderr = sys.stderr  # a program without a console has none
+    seen = stderr is not None and stderr.isatty()
     earlier = record["seconds"]
     bar = tqdm(
         total=pruner.engine.graph.n_edges,
         unit="edge",
-        disable=not progress,
+        disable=not progress or stderr is None,
         dynamic_ncols=True,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # in a log file, a line every ten seconds is enough
+        mininterval=0.1 if seen else 10,  # in a log file, a line every ten seconds is enough
     )
     slot = ""
     try:
         for decision in pruner.decisions():
             decisions.append(decision)
             at = decision.before if decision.kept else decision.after
-            bar.set_postfix_str(f"tried {pruner.n_tried}, kept {pruner.n_kept}, {metric} {at:.4g}", refresh=False)
+            bar.set_postfix_str(f"tried {pruner.n_tried}, kept {pruner.n_kept}, {shown} {at:.4g}", refresh=False)
             bar.update(pruner.n_settled - bar.n)
             if folder is None:
                 continue

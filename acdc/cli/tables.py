@@ -60,7 +60,7 @@ def _results_table(title: str, results: dict[str, Any], metrics: list[str]) -> T
     has_answers = results["model"]["accuracy"] is not None
     if has_answers:
         table.add_column("answers right", justify="right")
-        table.add_column("likeliest is right", justify="right")
+        table.add_column("likeliest right", justify="right")
         table.add_column("logit difference", justify="right")
     for state, label in _STATES.items():
         found = results[state]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,28 +102,23 @@ def _check_twice(begin: tuple[int, ...], body: Body, tokenizer: Tokenizer, where
 
 
 def beginnings_in_words(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> str:
-    """What the prompts begin with, for the start of a run."""
-    begin = list(_beginnings(pairs, tokenizer))
-    marks = dict.fromkeys(begin)
+    """What the prompts begin with, and which special tokens they hold besides, for the start of a run."""
+    special = special_ids(tokenizer) | set(added_tokens(tokenizer, "A")[0])
+    prompts = [ids for pair in pairs for ids in (pair.clean, pair.corrupted)]
+    begins = Counter(ids[0] if ids[0] in special else None for ids in prompts)
+    inside = sorted({token for ids in prompts for token in ids[1:] if token in special})
+    held = ", ".join(repr(spelling(token, tokenizer)) for token in inside)
+    return _begins_in_words(begins, tokenizer) + (f"; special tokens inside: {held}" if inside else "")
+
+
+def _begins_in_words(begins: Mapping[int | None, int], tokenizer: Tokenizer) -> str:
     mark = named_id(tokenizer, "bos")
-    if list(marks) == [None]:
-        if mark is None:
-            return "prompts begin without a BOS; the tokenizer has none"
-        return (
-            f"prompts begin without a BOS; the tokenizer has {spelling(mark, tokenizer)!r} "
-            '(`bos="yes"` as EAP-IG, MIB and AutoCircuit do)'
+    if set(begins) == {None}:
+        has = (
+            "none" if mark is None else f'{spelling(mark, tokenizer)!r} (`bos="yes"` as EAP-IG, MIB and AutoCircuit do)'
         )
-    counts = [
-        ("nothing of the kind" if token is None else repr(spelling(token, tokenizer)), begin.count(token))
-        for token in marks
-    ]
-    if len(counts) == 1:
-        return f"prompts begin with {counts[0][0]}"
-    return "of all prompts, " + ", ".join(f"{count} begin with {what}" for what, count in counts)
-
-
-def _beginnings(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[int | None]:
-    known = special_ids(tokenizer) | set(added_tokens(tokenizer, "A")[0])
-    for pair in pairs:
-        for ids in (pair.clean, pair.corrupted):
-            yield ids[0] if ids[0] in known else None
+        return f"prompts begin without a BOS; the tokenizer has {has}"
+    said = {token: "no special token" if token is None else repr(spelling(token, tokenizer)) for token in begins}
+    if len(begins) == 1:
+        return f"prompts begin with {next(iter(said.values()))}"
+    return "prompts begin with " + ", ".join(f"{said[token]} ({count})" for token, count in begins.items())

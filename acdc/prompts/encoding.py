@@ -128,4 +128,7 @@ def _cut(tokenizer: Tokenizer, before: str, piece: str, ids: list[int]) -> int |
 def is_unknown(ids: Sequence[int], text: str, tokenizer: Tokenizer) -> bool:
     """Whether tokens of `text` hold the one for what a tokenizer doesn't know."""
     unknown = named_id(tokenizer, "unk")
-    return unknown is not None and unknown in ids and spelling(unknown, tokenizer) not in text
+    # Where it is the BOS besides, as GPT-2's, there is nothing that the tokenizer doesn't know.
+    if unknown is None or unknown in (named_id(tokenizer, "bos"), named_id(tokenizer, "eos")):
+        return False
+    return unknown in ids and spelling(unknown, tokenizer) not in text

@@ -10,7 +10,7 @@ from acdc.prompts.alignment import Alignment, judge
 from acdc.prompts.bos import Beginning, beginning, check_bos
 from acdc.prompts.encoding import Body, answer_token, encode_prompt
 from acdc.prompts.pairs import PromptPair
-from acdc.prompts.tokenizer import Tokenizer, show_tokens, spelling
+from acdc.prompts.tokenizer import Tokenizer, plain_spelling, show_tokens
 from acdc.wording import counted, quoted
 
 #: No vocabulary is larger; what is can't be put into a tensor either.
@@ -110,7 +110,7 @@ def tokenize_pair(
     answers, wrong_answers = (tuple(group[i] for i in order) if group else () for group in groups)
     for right, wrong in zip(answers, wrong_answers, strict=False):
         if both := [token for token in right if token in wrong]:
-            said = both[0] if tokenizer is None else spelling(both[0], tokenizer)
+            said = both[0] if tokenizer is None else plain_spelling(both[0], tokenizer)
             raise PromptError(
                 f"{pair.where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )

@@ -31,7 +31,9 @@ def test_discover_writes_the_run_and_says_what_it_found(call, file, gpt2_folder,
     ]
     assert "8 nodes, 46 edges (float32)" in err
     assert "4 prompt pairs" in err
-    assert re.search(r"the model on clean prompts: [\d.]+% right, logit difference .+, likeliest token right on [\d.]+%; on", err)
+    assert re.search(
+        r"the model on clean prompts: [\d.]+% right, logit difference .+, likeliest token right on [\d.]+%; on", err
+    )
 
 
 def test_a_diagram_that_can_not_be_drawn_is_only_warned_of(call, file, gpt2_folder, monkeypatch):

@@ -43,6 +43,8 @@ def discover(
     n: int | None = None,
     seed: int = 0,
     corruption: str | None = None,
+    bos: str = "auto",
+    allow_misaligned: bool = False,
     split_input: bool = False,
     engine: str = "fast",
     batch_size: int | str = "auto",
@@ -66,6 +68,9 @@ def discover(
         n: prompt pairs; by default 100, or all of a file.
         seed: of the prompts and of the random order.
         corruption: one of the task's; by default its first.
+        bos: ``auto``: prompts begin as the tokenizer has it; ``yes``: with exactly one BOS (as EAP-IG,
+            MIB and AutoCircuit do); ``no``: none is added. See :func:`acdc.prompts.tokenize_pair`.
+        allow_misaligned: take pairs whose words stand at other tokens, with a warning.
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         engine: ``fast``, or ``reference``, which runs the whole model for every edge; both
             make the same decisions.
@@ -98,7 +103,7 @@ def discover(
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
 
         def prompts_for(split: Split, n: int | None) -> PromptSet:
-            prompts = _prompts(opened, found_task, n, seed, split, corruption)
+            prompts = _prompts(opened, found_task, n, seed, split, corruption, bos, allow_misaligned)
             measure.check(prompts)
             return prompts
 
@@ -123,6 +128,8 @@ def discover(
             "n": len(setting.prompts),
             "seed": seed,
             "corruption": corruption or next(iter(found_task.corruptions)),
+            "bos": bos,
+            "allow_misaligned": allow_misaligned,
             "split_input": split_input,
             "device": str(opened.device),
             "dtype": str(opened.dtype).removeprefix("torch."),
@@ -207,7 +214,16 @@ def _silent(line: str) -> None:
     """Announce nothing."""
 
 
-def _prompts(model: Model, task: Task, n: int | None, seed: int, split: Split, corruption: str | None) -> PromptSet:
+def _prompts(
+    model: Model,
+    task: Task,
+    n: int | None,
+    seed: int,
+    split: Split,
+    corruption: str | None,
+    bos: str,
+    allow_misaligned: bool,
+) -> PromptSet:
     return task.prompts(
         model.tokenizer,
         n,
@@ -217,6 +233,8 @@ def _prompts(model: Model, task: Task, n: int | None, seed: int, split: Split, c
         vocab_size=model.vocab_size,
         n_outputs=model.n_outputs,
         max_length=model.n_ctx,
+        bos=bos,
+        allow_misaligned=allow_misaligned,
     )
 
 

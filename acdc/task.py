@@ -6,6 +6,7 @@ package adds one the same way), or is a file of the user's own (``.jsonl``, ``.c
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from acdc.errors import AcdcError, PromptError, SettingsError, UnknownNameError
-from acdc.prompts import PromptPair, PromptSet, Tokenizer, TokenPair, tokenize_pair
+from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.prompts import PromptPair, PromptSet, Tokenizer, doubts, tokenize_pair
 
 Split = Literal["train", "test"]
 ENTRY_POINT_GROUP = "acdc.tasks"
@@ -75,15 +76,18 @@ class Task(ABC):
         vocab_size: int | None = None,
         n_outputs: int | None = None,
         max_length: int | None = None,
+        bos: str = "auto",
+        allow_misaligned: bool = False,
     ) -> PromptSet:
         """Generate, tokenize and check `n` pairs; see :func:`acdc.prompts.tokenize_pair`.
 
-        Without `n` it's :attr:`default_n`: 100, or all pairs of a file.
+        Without `n` it's :attr:`default_n`: 100, or all pairs of a file. What may make the
+        pairs mean something else than meant is warned of; see :mod:`acdc.prompts.lint`.
 
         Raises:
             PromptError: a pair fails its check.
-            UnknownNameError: no such corruption.
-            SettingsError: `n` below 1.
+            UnknownNameError: no such corruption, or `bos`.
+            SettingsError: `n` below 1, or ``bos="yes"`` without a BOS.
         """
         if n is None:
             n = self.default_n
@@ -94,11 +98,28 @@ class Task(ABC):
         elif corruption not in self.corruptions:
             raise UnknownNameError("corruption", corruption, self.corruptions)
         made = self.generate(tokenizer, n, seed, split, corruption)
-        checked: list[TokenPair] = [
-            tokenize_pair(pair, tokenizer, vocab_size=vocab_size, n_outputs=n_outputs, max_length=max_length)
+        checked = [
+            (
+                pair,
+                tokenize_pair(
+                    pair,
+                    tokenizer,
+                    vocab_size=vocab_size,
+                    n_outputs=n_outputs,
+                    max_length=max_length,
+                    bos=bos,
+                    allow_misaligned=allow_misaligned,
+                ),
+            )
             for pair in made.pairs
         ]
-        return PromptSet(tuple(checked), self.name, {kind: len(words) for kind, words in made.left_out.items()})
+        prompts = PromptSet(
+            tuple(pair for _, pair in checked), self.name, {kind: len(words) for kind, words in made.left_out.items()}
+        )
+        about = self.name if split == "train" else f"{self.name}, held out"
+        for doubt in doubts(checked, tokenizer):
+            warnings.warn(f"{about}: {doubt}", AcdcWarning, stacklevel=2)
+        return prompts
 
 
 def task_names() -> list[str]:

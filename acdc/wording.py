@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 #: Characters of a whole message, and of one value in it.
@@ -58,9 +59,14 @@ def quoted(value: Any, most: int = _LONGEST_VALUE) -> str:
     if isinstance(value, str):
         return repr(shortened(value, most))
     try:
-        return shortened(repr(value), most)
-    except ValueError:  # an int of thousands of digits
+        return shortened(repr(value[:most] if isinstance(value, list | tuple) else value), most)
+    except (ValueError, RecursionError):  # an int of thousands of digits, a list that holds itself
         return f"a {type(value).__name__} too long to show"
+
+
+def in_pairs(examples: Sequence[str], of: int, says: str) -> str:
+    """``in 3 of 9 prompt pairs the prompt ends in a space (pairs.jsonl, line 4: ' to ')``: a count and the first."""
+    return f"in {len(examples)} of {counted(of, 'prompt pair')} {says} ({examples[0]})"
 
 
 def _is_visible(character: str) -> bool:

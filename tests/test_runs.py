@@ -250,6 +250,8 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
         "n": 4,
         "seed": 0,
         "corruption": "file",
+        "bos": "auto",
+        "allow_misaligned": False,
         "split_input": False,
         "device": "cpu",
         "dtype": "float32",

@@ -28,6 +28,13 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
+@click.option(
+    "--bos",
+    default="auto",
+    show_default=True,
+    help="Prompts begin with: auto, what the tokenizer puts there; yes, one BOS; no, none added.",
+)
+@click.option("--allow-misaligned", is_flag=True, help="Take pairs whose words stand at other tokens.")
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
@@ -53,6 +60,8 @@ def discover(
     n: int | None,
     seed: int,
     corruption: str | None,
+    bos: str,
+    allow_misaligned: bool,
     split_input: bool,
     engine: str,
     batch_size: str,
@@ -82,6 +91,8 @@ def discover(
             n=n,
             seed=seed,
             corruption=corruption,
+            bos=bos,
+            allow_misaligned=allow_misaligned,
             split_input=split_input,
             engine=engine,
             batch_size=batch_size,

@@ -54,13 +54,18 @@ def _results_table(title: str, results: dict[str, Any], metrics: list[str]) -> T
     has_answers = results["model"]["accuracy"] is not None
     if has_answers:
         table.add_column("answers right", justify="right")
+        table.add_column("likeliest right", justify="right")
         table.add_column("logit difference", justify="right")
     for state, label in _STATES.items():
         found = results[state]
         cells = [f"{found['metrics'][name]:.4g}" for name in shown]
         if has_answers:
             difference = found["logit_difference"]
-            cells += [f"{found['accuracy']:.1%}", "" if difference is None else f"{difference:.3g}"]
+            cells += [
+                f"{found['accuracy']:.1%}",
+                f"{found['top1']:.1%}",
+                "" if difference is None else f"{difference:.3g}",
+            ]
         table.add_row(label, *cells)
     return table
 

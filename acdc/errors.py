@@ -12,10 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MOST_LISTED = 20
+#: Characters of a message; what a file says at greater length is left out of the middle.
+_MOST_SAID = 2000
 
 
 class AcdcError(Exception):
-    """Base of all errors that acdc raises on purpose."""
+    """Base of all errors that acdc raises on purpose; a message is never longer than a page."""
+
+    def __init__(self, message: str = "") -> None:
+        half = _MOST_SAID // 2
+        super().__init__(message if len(message) <= _MOST_SAID else f"{message[:half]} ... {message[-half:]}")
 
 
 class UnknownNameError(AcdcError):
@@ -33,6 +39,10 @@ class UnknownNameError(AcdcError):
 
 class PromptError(AcdcError):
     """A prompt pair that can't be used; names the file and line, or the pair."""
+
+
+class OverlapError(PromptError):
+    """Prompts that should be held out are among those that are used; says what share."""
 
 
 class NoTokenizerError(PromptError):

@@ -15,7 +15,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from acdc.errors import AcdcWarning, NoTokenizerError, PromptError
 from acdc.wording import counted
@@ -50,6 +50,8 @@ class PromptPair:
         answer_positions: tokens after which the model's prediction counts; 0 is the
             first token, negative numbers count from the end.
         where: where the pair comes from, for messages ("pairs.jsonl, line 3").
+        tags: whatever else is known of the pair. Of a list's and a file's pairs, ``split`` and
+            ``group`` say what may be held out; see :mod:`acdc.splitting`.
     """
 
     clean: Prompt
@@ -58,6 +60,7 @@ class PromptPair:
     wrong_answers: tuple[tuple[str | int, ...], ...] = ()
     answer_positions: tuple[int, ...] = (-1,)
     where: str = "prompt pair"
+    tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

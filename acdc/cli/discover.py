@@ -27,6 +27,9 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
+@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
+@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
+@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
@@ -52,6 +55,9 @@ def discover(
     n: int | None,
     seed: int,
     corruption: str | None,
+    answers: str | None,
+    wrong_answers: str | None,
+    skip_bad_pairs: bool,
     split_input: bool,
     engine: str,
     batch_size: str,
@@ -60,7 +66,9 @@ def discover(
     out: Path | None,
     resume: bool,
 ) -> None:
-    """Find the circuit for TASK: a task's name (see: acdc tasks) or a .jsonl or .csv of prompt pairs.
+    """Find the circuit for TASK: a task's name (see: acdc tasks) or a file of prompt pairs.
+
+    A file is .jsonl, .json, .csv or .tsv.
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
@@ -84,6 +92,9 @@ def discover(
             n=n,
             seed=seed,
             corruption=corruption,
+            answers=answers,
+            wrong_answers=wrong_answers,
+            skip_bad_pairs=skip_bad_pairs,
             split_input=split_input,
             engine=engine,
             batch_size=batch_size,

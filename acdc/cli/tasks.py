@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -16,15 +17,20 @@ def tasks() -> None:
     from rich.table import Table
 
     from acdc.cli.tables import console
+    from acdc.errors import AcdcError, AcdcWarning
     from acdc.task import find_task, task_names
 
     table = Table()
     for column in ("task", "what", "corruptions (the first is the default)", "usual metric"):
         table.add_column(column)
     for name in task_names():
-        found = find_task(name)
-        corruptions = "\n".join(f"{name}: {meaning}" for name, meaning in found.corruptions.items())
-        table.add_row(name, escape(found.summary), escape(corruptions), found.metric)
+        try:
+            found = find_task(name)
+        except AcdcError as error:  # another package's
+            warnings.warn(str(error), AcdcWarning, stacklevel=1)
+            continue
+        corruptions = "\n".join(f"{corruption}: {meaning}" for corruption, meaning in found.corruptions.items())
+        table.add_row(escape(name), escape(found.summary), escape(corruptions), escape(found.metric))
     console().print(table)
 
 
@@ -44,16 +50,32 @@ def task() -> None:
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--corruption", help="One of the task's.  [default: its first]")
+@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
+@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
+@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
 def check(
-    task: str, model: str | None, tokenizer_name: str | None, n: int | None, seed: int, corruption: str | None
+    task: str,
+    model: str | None,
+    tokenizer_name: str | None,
+    n: int | None,
+    seed: int,
+    corruption: str | None,
+    answers: str | None,
+    wrong_answers: str | None,
+    skip_bad_pairs: bool,
 ) -> None:
     """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
     from acdc.errors import NoTokenizerError, PromptError
     from acdc.prompts import show_tokens
     from acdc.task import find_task
+    from acdc.waiting import bars
     from acdc.wording import counted
 
-    found = find_task(task)
+    found = find_task(task, answers, wrong_answers)
+    if not skip_bad_pairs:
+        found.refuse_unreadable()
+    for note in found.notes:
+        click.echo(note)
     tokenizer: Any | None = None
     limits: dict[str, int | None] = {}
     if tokenizer_name is not None:
@@ -68,7 +90,8 @@ def check(
         tokenizer = opened.tokenizer
         limits = {"vocab_size": opened.vocab_size, "n_outputs": opened.n_outputs, "max_length": opened.n_ctx}
     try:
-        prompts = found.prompts(tokenizer, n, seed, "train", corruption, **limits)
+        with bars(True):
+            prompts = found.prompts(tokenizer, n, seed, "train", corruption, skip_bad_pairs=skip_bad_pairs, **limits)
     except NoTokenizerError as error:
         give = "--model or --tokenizer" if model is None else "--tokenizer"
         raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
@@ -79,7 +102,7 @@ def check(
     click.echo(f"{found.name}: {said}, lined up token by token")
     for kind, count in prompts.left_out.items():
         if count:
-            click.echo(f"left out for the tokenizer: {count} {kind}")
+            click.echo(f"left out: {count} {kind}")
     if same:
         click.echo(f"clean and corrupted are equal in {counted(same, 'pair')}")
     first = prompts.pairs[0]

@@ -23,8 +23,7 @@ def introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str]
     )
     left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
     announce(
-        f"{request['task']}: {counted(len(prompts), 'prompt pair')}"
-        + (f"; left out for the tokenizer: {left_out}" if left_out else "")
+        f"{request['task']}: {counted(len(prompts), 'prompt pair')}" + (f"; left out: {left_out}" if left_out else "")
     )
     clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
     announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")

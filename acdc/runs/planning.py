@@ -6,21 +6,39 @@ import warnings
 from collections.abc import Callable
 
 from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
-from acdc.errors import AcdcWarning, SettingsError
+from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
 
 
 def asked_batch_size(batch_size: int | str) -> int | None:
     """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
-    if batch_size == "auto":
+    if isinstance(batch_size, str) and batch_size == "auto":
         return None
-    size = batch_size
+    size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
     if isinstance(size, str) and size.isdecimal():
         size = int(size)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {batch_size!r}.")
     return size
+
+
+#: Bytes that a prompt pair takes at least, as Python's numbers and text.
+_PAIR_BYTES = 1000
+
+
+def refuse_too_many(model: Model, n: int | None) -> None:
+    """Raise :class:`MemoryLimitError` if the predictions on `n` prompt pairs alone don't fit into memory.
+
+    So an `n` that can't be served is refused before that many prompts are made.
+    """
+    available = available_memory(model.device)
+    needed = (n or 0) * (2 * 8 * model.n_outputs + _PAIR_BYTES)  # clean and corrupted logits in float64
+    if available is not None and needed > available:
+        raise MemoryLimitError(
+            f"{n} prompt pairs need at least {needed / 1e9:.1f} GB for the model's predictions alone, and "
+            f"{available / 1e9:.1f} GB are free; lower `n`."
+        )
 
 
 def plan_memory(

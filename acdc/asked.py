@@ -11,15 +11,19 @@ from typing import Any
 from acdc.errors import SettingsError
 
 _MOST_SHOWN = 40  # characters
+#: No number of anything is as large.
+_TOO_LARGE = 2**63
 
 
 def whole(name: str, value: Any) -> int:
     """A whole number, as Python's. Raises :class:`SettingsError` for everything else, True and 5.0 too."""
     if not _is_bool(value):
         try:
-            return operator.index(value)
+            found = operator.index(value)
         except TypeError:
-            pass
+            found = _TOO_LARGE
+        if abs(found) < _TOO_LARGE:
+            return found
     raise SettingsError(f"`{name}` must be a whole number, not {shown(value)}.")
 
 

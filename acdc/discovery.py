@@ -25,7 +25,7 @@ from acdc.own_metric import MetricFunction, asked_metric, check_own_metric, is_o
 from acdc.prompts import PromptPair, PromptSet
 from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.introduction import introduce
-from acdc.runs.planning import asked_batch_size, plan_memory, refuse_too_many
+from acdc.runs.planning import MANY_PAIRS, SAMPLE_PAIRS, asked_batch_size, plan_memory, refuse_too_many
 from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
@@ -114,7 +114,8 @@ def discover(
     folder_path = None if out is None else path("out", out)
     if folder_path is not None:
         check_free(folder_path, resume=resume)
-    found_task = find_task(task, answers, wrong_answers)
+    with bars(progress):
+        found_task = find_task(task, answers, wrong_answers)
     if not skip_bad_pairs:
         found_task.refuse_unreadable()
     for note in found_task.notes:
@@ -131,11 +132,14 @@ def discover(
             found = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
             return replace(found, own_metric=measure) if is_own(measure) else found
 
-        refuse_too_many(opened, n)
+        options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
+        if not skip_bad_pairs and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
+            with warnings.catch_warnings():  # they come with all pairs
+                warnings.simplefilter("ignore", AcdcWarning)
+                sample = prompts_for("train", SAMPLE_PAIRS)
+            refuse_too_many(opened, sample, wanted, **options)
         prompts = prompts_for("train", n)
-        together, memory = plan_memory(
-            opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
-        )
+        together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
         setting = setting_for(prompts)
         check_own_metric(measure, setting)

@@ -225,6 +225,8 @@ def find_task(
         if column is not None and not isinstance(column, str):
             raise SettingsError(f"`{keyword}` must be the name of a column, not {shown(column)}.")
     if isinstance(name, str | Path):
+        if not str(name).strip():
+            raise SettingsError("the task's name is empty; give a task's name or a prompt file.")
         path = Path(name)
         if path.suffix.lower() in SUFFIXES:
             return FileTask(path, answers, wrong_answers)

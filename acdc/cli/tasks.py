@@ -71,7 +71,8 @@ def check(
     from acdc.waiting import bars
     from acdc.wording import counted
 
-    found = find_task(task, answers, wrong_answers)
+    with bars(True):
+        found = find_task(task, answers, wrong_answers)
     if not skip_bad_pairs:
         found.refuse_unreadable()
     for note in found.notes:

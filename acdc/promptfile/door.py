@@ -27,9 +27,12 @@ def read_text(path: Path) -> str:
             ever) or a device, it is too large, or it isn't UTF-8 text; the message names it.
     """
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
+        status = path.stat()
+        kind = stat.S_IFMT(status.st_mode)
         if kind in _NOT_REGULAR:
             raise PromptError(f"{path} can't be read: it is {_NOT_REGULAR[kind]}, not a file of prompt pairs.")
+        if status.st_size > MOST_BYTES:
+            raise _too_large(path)
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
@@ -38,11 +41,14 @@ def read_text(path: Path) -> str:
         raise PromptError(f"{path} can't be read: {error.strerror}.") from error
     except ValueError:  # a NUL or half of a character in the path
         raise PromptError(f"{str(path)!r} can't be a file's path; check it.") from None
-    if len(data) > MOST_BYTES:
-        raise PromptError(
-            f"{path} is too large: at most {MOST_BYTES // 2**20} MiB of prompt pairs are read; take a part of it."
-        )
+    if len(data) > MOST_BYTES:  # it has grown, or doesn't know its size
+        raise _too_large(path)
     return _decoded(path, data)
+
+
+def _too_large(path: Path) -> PromptError:
+    most = MOST_BYTES // 2**20
+    return PromptError(f"{path} is too large: at most {most} MiB of prompt pairs are read; take a part of it.")
 
 
 def _decoded(path: Path, data: bytes) -> str:

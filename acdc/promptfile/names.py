@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 CLEAN = ("clean", "clean_tokens")
 #: ``corrupt`` is AutoCircuit's name.
 CORRUPTED = ("corrupted", "corrupt", "corrupted_tokens")
@@ -20,6 +22,7 @@ KNOWN = (*CLEAN, *CORRUPTED, *RIGHT, *WRONG, POSITION, RIGHT_ID, WRONG_ID, SPLIT
 _LONG = 6
 
 
+@lru_cache(maxsize=1000)
 def nearly_known(name: str) -> str | None:
     """The known name that `name` is a slip of: other capitals, spaces, or a letter or two."""
     if name in KNOWN:

@@ -18,6 +18,7 @@ from acdc.promptfile.pairs import Columns, listed, pair_of
 from acdc.promptfile.records import Record
 from acdc.promptfile.table import read_table
 from acdc.prompts import PromptPair, Tokenizer
+from acdc.waiting import waiting
 
 _READERS: Mapping[str, Callable[[str, str], Iterator[Record]]] = {
     ".jsonl": read_lines,
@@ -52,7 +53,7 @@ class FileTask(GivenPairs):
 
     def __init__(self, path: Path, answers: str | None = None, wrong_answers: str | None = None) -> None:
         name = str(path)
-        records = list(_READERS[path.suffix.lower()](name, read_text(path)))
+        records = list(waiting(_READERS[path.suffix.lower()](name, read_text(path)), f"reading {path.name}"))
         if not records:
             raise PromptError(f"{name} has no prompt pairs; write one a line.")
         columns = Columns.of(records, answers, wrong_answers, name)

@@ -23,21 +23,36 @@ def asked_batch_size(batch_size: int | str) -> int | None:
     return size
 
 
-#: Bytes that a prompt pair takes at least, as Python's numbers and text.
-_PAIR_BYTES = 1000
+#: Fewer prompt pairs are made in a moment; :func:`plan_memory` then knows what they need.
+MANY_PAIRS = 1000
+#: How many of many are made to see what the others will need.
+SAMPLE_PAIRS = 16
+#: Refused is what needs so many times the memory that is free; what needs less may be tried.
+_FAR_TOO_MUCH = 2
 
 
-def refuse_too_many(model: Model, n: int | None) -> None:
-    """Raise :class:`MemoryLimitError` if the predictions on `n` prompt pairs alone don't fit into memory.
+def refuse_too_many(model: Model, sample: PromptSet, n: int, **options: str) -> None:
+    """Refuse a number of prompt pairs that memory can't serve, before so many are made.
 
-    So an `n` that can't be served is refused before that many prompts are made.
+    Args:
+        model: the model.
+        sample: a few of the pairs.
+        n: how many are asked for.
+        options: of :func:`acdc.engine.memory.memory_estimate`.
+
+    Raises:
+        MemoryLimitError: a usual run takes over twice the memory that is free, one prompt at a time.
     """
     available = available_memory(model.device)
-    needed = (n or 0) * (2 * 8 * model.n_outputs + _PAIR_BYTES)  # clean and corrupted logits in float64
-    if available is not None and needed > available:
+    few, twice = (
+        memory_estimate(model, PromptSet(pairs, sample.task), batch_size=1, **options).usual
+        for pairs in (sample.pairs, 2 * sample.pairs)
+    )
+    needed = few + (twice - few) * (n - len(sample)) // len(sample)
+    if available is not None and needed > _FAR_TOO_MUCH * available:
         raise MemoryLimitError(
-            f"{n} prompt pairs need at least {needed / 1e9:.1f} GB for the model's predictions alone, and "
-            f"{available / 1e9:.1f} GB are free; lower `n`."
+            f"a run on {n} prompt pairs needs about {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB are free; "
+            "lower `n`."
         )
 
 

@@ -69,7 +69,7 @@ def shown(value: object) -> str:
         spelt = repr(value)
     except Exception:  # a class of somebody else's
         spelt = ""
-    if spelt and "\n" not in spelt and len(spelt) <= _MOST_SHOWN:
+    if spelt and "\n" not in spelt and " at 0x" not in spelt and len(spelt) <= _MOST_SHOWN:
         return spelt
     return f"something of the type {type(value).__name__}"
 

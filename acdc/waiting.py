@@ -42,5 +42,5 @@ def waiting(things: Iterable[_T], what: str, total: int | None = None) -> Iterab
         delay=_AFTER_SECONDS,
         dynamic_ncols=True,
         leave=False,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # in a log file, a line every ten seconds is enough
+        mininterval=0.1 if sys.stderr.isatty() else 1,  # seconds; in a log file every line stays
     )

@@ -26,15 +26,17 @@ def test_a_bar_only_after_a_second_and_only_where_it_is_wanted(capsys):
 
 
 def test_prompts_are_read_made_and_tokenized_behind_bars(monkeypatch, capsys, gpt2_model, tmp_path):
+    from tiny import write_pairs
+
     from acdc import waiting as module
     from acdc.task import find_task
-    from tiny import write_pairs
 
     monkeypatch.setattr(module, "_AFTER_SECONDS", 0.0)
     with bars(True):
         find_task(write_pairs(tmp_path / "pairs.jsonl")).prompts(gpt2_model.tokenizer)
-        from acdc.bundled import bundled_models
         from transformers import AutoTokenizer
+
+        from acdc.bundled import bundled_models
 
         find_task("ioi").prompts(AutoTokenizer.from_pretrained(bundled_models()["tiny-tasks"]), 5)
     said = capsys.readouterr().err

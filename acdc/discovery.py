@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from acdc.asked import flag, path, real, text, whole
 from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import MemoryLimitError, NumericsError, PromptError, SettingsError
+from acdc.errors import AcdcError, AcdcWarning, OverlapError, SettingsError
 from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
-from acdc.metrics import find_metric
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
+from acdc.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
+from acdc.prompts import PromptPair, PromptSet
 from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.introduction import introduce
-from acdc.runs.planning import asked_batch_size, plan_memory
+from acdc.runs.planning import MANY_PAIRS, SAMPLE_PAIRS, asked_batch_size, plan_memory, refuse_too_many
 from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
+from acdc.splitting import refuse_overlap
 from acdc.task import Split, Task, find_task
+from acdc.waiting import bars
 from acdc.wording import counted
 
 
 def discover(
     model: Model | str | Path | Any,
-    task: Task | str | Path,
+    task: Task | type[Task] | Sequence[PromptPair] | str | Path,
     *,
     threshold: float = 0.01,
-    metric: str = "kl",
+    metric: str | MetricFunction = "kl",
     ablation: str = "corrupted",
     order: str = "default",
     gates: bool = False,
@@ -54,19 +58,23 @@ def discover(
     resume: bool = False,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
+    skip_bad_pairs: bool = False,
+    answers: str | None = None,
+    wrong_answers: str | None = None,
 ) -> Run:
     """Find the circuit of a model that does a task, by ACDC.
 
     Args:
         model: a model of :func:`acdc.load_model`, or whatever that opens.
-        task: a task, its name, or a file of prompt pairs.
+        task: a task or its class, its name, a file of prompt pairs, or a list of :class:`acdc.PromptPair`.
         threshold: the largest rise of the metric that removing an edge may cost.
-        metric: see :mod:`acdc.metrics`.
+        metric: a name, see :mod:`acdc.metrics`; or a function of the circuit's logits ``[prediction, n_outputs]``,
+            the model's and the answers, to how much worse the circuit is, ``[prediction]``; see :mod:`acdc.own_metric`.
         ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
         order: in which a slot's parents are tried; see :mod:`acdc.methods.orders`.
         gates: try each q, k and v slot as a whole first, as the authors' code does.
-        n: prompt pairs; by default 100, or all of a file.
-        seed: of the prompts and of the random order.
+        n: prompt pairs; by default 100, or all of a file or list.
+        seed: of the prompts (of a file or list: which are used and which are held out) and of the random order.
         corruption: one of the task's; by default its first.
         bos: ``auto``: prompts begin as the tokenizer has it; ``yes``: with exactly one BOS (as EAP-IG,
             MIB and AutoCircuit do); ``no``: none is added. See :func:`acdc.prompts.tokenize_pair`.
@@ -83,45 +91,69 @@ def discover(
         resume: go on with the run in that folder, if there is one.
         progress: show a bar.
         announce: called with lines on what the run works on and how well the model does it.
+        skip_bad_pairs: leave out prompt pairs that don't fit, with a warning that names them, instead of
+            refusing them.
+        answers: of a prompt file, the field or column that holds the right answers; see :mod:`acdc.promptfile`.
+        wrong_answers: likewise the wrong ones.
 
     Raises:
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
-    settings = AcdcSettings(threshold, order=order, gates=gates, seed=seed)
-    measure = find_metric(metric)
-    check_ablation(ablation)
-    check_engine(engine)
+    threshold, seed, n = real("threshold", threshold), whole("seed", seed), None if n is None else whole("n", n)
+    gates, split_input = flag("gates", gates), flag("split_input", split_input)
+    resume, progress = flag("resume", resume), flag("progress", progress)
+    skip_bad_pairs = flag("skip_bad_pairs", skip_bad_pairs)
+    for name, given in (("corruption", corruption), ("device", device), ("dtype", dtype)):
+        if given is not None:
+            text(name, given)
+    if announce is not None and not callable(announce):
+        raise SettingsError("`announce` must be a function that takes a line, e.g. print.")
+    settings = AcdcSettings(threshold, order=text("order", order), gates=gates, seed=seed)
+    measure = asked_metric(metric)
+    check_ablation(text("ablation", ablation))
+    check_engine(text("engine", engine))
     asked = asked_batch_size(batch_size)
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     announce = announce or _silent
-    found_task = find_task(task)
-    path = None if out is None else Path(out)
-    if path is not None:
-        check_free(path, resume=resume)
-    with memory_errors():
+    folder_path = None if out is None else path("out", out)
+    if folder_path is not None:
+        check_free(folder_path, resume=resume)
+    with bars(progress):
+        found_task = find_task(task, answers, wrong_answers)
+    if not skip_bad_pairs:
+        found_task.refuse_unreadable()
+    for note in found_task.notes:
+        announce(note)
+    with memory_errors(), bars(progress):
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
 
         def prompts_for(split: Split, n: int | None) -> PromptSet:
-            prompts = _prompts(opened, found_task, n, seed, split, corruption, bos, allow_misaligned)
+            prompts = _prompts(opened, found_task, n, seed, split, corruption, bos, allow_misaligned, skip_bad_pairs)
             measure.check(prompts)
             return prompts
 
         def setting_for(prompts: PromptSet) -> Setting:
-            return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+            found = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+            return replace(found, own_metric=measure) if is_own(measure) else found
 
+        options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
+        if not skip_bad_pairs and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
+            with warnings.catch_warnings():  # they come with all pairs
+                warnings.simplefilter("ignore", AcdcWarning)
+                sample = prompts_for("train", SAMPLE_PAIRS)
+            refuse_too_many(opened, sample, wanted, **options)
         prompts = prompts_for("train", n)
-        together, memory = plan_memory(
-            opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
-        )
+        together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
         setting = setting_for(prompts)
+        check_own_metric(measure, setting)
         request = {
             "task": found_task.name,
             "model": opened.name,
             "method": "acdc",
             "threshold": threshold,
-            "metric": metric,
+            "metric": measure.name,
             "ablation": ablation,
             "order": order,
             "gates": gates,
@@ -133,6 +165,9 @@ def discover(
             "split_input": split_input,
             "device": str(opened.device),
             "dtype": str(opened.dtype).removeprefix("torch."),
+            "skip_bad_pairs": skip_bad_pairs,
+            "answers": answers,
+            "wrong_answers": wrong_answers,
         }
         runner = make_engine(engine, setting, measure)
         if runner.name != engine:
@@ -141,9 +176,9 @@ def discover(
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
-        record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together)
+        record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together)
         introduce(setting, record, announce)
-        folder = None if path is None else RunFolder(path, record, resume=resume)
+        folder = None if folder_path is None else RunFolder(folder_path, record, resume=resume)
         if folder is not None:
             if folder.finished:
                 announce(f"the run in {folder.path} is finished already")
@@ -154,7 +189,7 @@ def discover(
             elif folder.resumed:
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
-        decisions = run_pruner(pruner, metric, folder, record, progress=progress)
+        decisions = run_pruner(pruner, measure.name, folder, record, progress=progress)
         # What rounding did to the run itself, which sums otherwise than the reference; what its batches took is
         # freed by this, for the evaluation.
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
@@ -166,10 +201,17 @@ def discover(
             folder.write_circuit(circuit)  # what is found is safe before the held-out prompts can fail
         del setting, runner, pruner.engine  # they need as much memory again
     try:
-        with memory_errors():
-            held_out = evaluate(setting_for(prompts_for("test", used.n_prompts)), in_graph)
-    except (PromptError, NumericsError, MemoryLimitError) as error:
-        announce(f"no result on held-out prompts: {error}")
+        with memory_errors(), bars(progress):
+            others = prompts_for("test", n)
+            refuse_overlap(prompts, others)
+            held_out = evaluate(setting_for(others), in_graph)
+    except AcdcError as error:  # the circuit is found all the same
+        why = f"no result on held-out prompts: {error}"
+        if isinstance(error, OverlapError):
+            warnings.warn(why, AcdcWarning, stacklevel=2)
+        else:
+            announce(why)
+        record["no_held_out"] = str(error)
         held_out = None
     last = decisions[-1]
     record.update(
@@ -185,7 +227,7 @@ def discover(
     )
     if folder is not None:
         folder.write_record()
-    return Run(circuit, decisions, record, path)
+    return Run(circuit, decisions, record, folder_path)
 
 
 def _new_record(
@@ -223,6 +265,7 @@ def _prompts(
     corruption: str | None,
     bos: str,
     allow_misaligned: bool,
+    skip_bad_pairs: bool,
 ) -> PromptSet:
     return task.prompts(
         model.tokenizer,
@@ -235,6 +278,7 @@ def _prompts(
         max_length=model.n_ctx,
         bos=bos,
         allow_misaligned=allow_misaligned,
+        skip_bad_pairs=skip_bad_pairs,
     )
 
 

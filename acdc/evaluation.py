@@ -51,11 +51,12 @@ class Evaluation:
 
 
 def usable_metrics(setting: Setting) -> list[Metric]:
-    """The metrics for which the prompt pairs name the answers needed."""
+    """The metrics for which the prompt pairs name the answers needed, and the caller's own."""
     have = {"nothing"} | ({"answers"} if setting.prompts.has_answers else set())
     if setting.prompts.has_answers and setting.prompts.has_wrong_answers:
         have.add("wrong answers")
-    return [metric for metric in METRICS.values() if metric.needs in have]
+    own = [] if setting.own_metric is None else [setting.own_metric]
+    return [metric for metric in METRICS.values() if metric.needs in have] + own
 
 
 def behaviour(setting: Setting, logits: Tensor) -> Behaviour:

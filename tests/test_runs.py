@@ -255,6 +255,9 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
         "split_input": False,
         "device": "cpu",
         "dtype": "float32",
+        "skip_bad_pairs": False,
+        "answers": None,
+        "wrong_answers": None,
     }
     assert record["hashes"].keys() == {"model", "data"}
     assert record["hashes"]["model"] == settings["model"].sha256

@@ -35,6 +35,9 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
     help="Prompts begin with: auto, what the tokenizer puts there; yes, one BOS; no, none added.",
 )
 @click.option("--allow-misaligned", is_flag=True, help="Take pairs whose words stand at other tokens.")
+@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
+@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
+@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
@@ -62,6 +65,9 @@ def discover(
     corruption: str | None,
     bos: str,
     allow_misaligned: bool,
+    answers: str | None,
+    wrong_answers: str | None,
+    skip_bad_pairs: bool,
     split_input: bool,
     engine: str,
     batch_size: str,
@@ -70,7 +76,9 @@ def discover(
     out: Path | None,
     resume: bool,
 ) -> None:
-    """Find the circuit for TASK: a task's name (see: acdc tasks) or a .jsonl or .csv of prompt pairs.
+    """Find the circuit for TASK: a task's name (see: acdc tasks) or a file of prompt pairs.
+
+    A file is .jsonl, .json, .csv or .tsv.
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
@@ -93,6 +101,9 @@ def discover(
             corruption=corruption,
             bos=bos,
             allow_misaligned=allow_misaligned,
+            answers=answers,
+            wrong_answers=wrong_answers,
+            skip_bad_pairs=skip_bad_pairs,
             split_input=split_input,
             engine=engine,
             batch_size=batch_size,

@@ -10,7 +10,7 @@ from torch import Tensor
 from acdc.engine.contributions import Contributions
 from acdc.errors import NumericsError, UnknownNameError
 from acdc.graph import Graph
-from acdc.metrics import AnswerTokens
+from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.prompts import PromptSet
@@ -32,6 +32,7 @@ class Setting:
         answers: right and wrong answers of each prediction.
         model_logits, corrupted_logits: the model's own on the two prompts,
             ``[prediction, n_outputs]`` in float64.
+        own_metric: a metric of the caller's that is reported beside acdc's.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class Setting:
     answers: AnswerTokens
     model_logits: Tensor
     corrupted_logits: Tensor
+    own_metric: Metric | None = None
 
     def scored(self, rows: slice) -> slice:
         """Which predictions are those of some prompts."""

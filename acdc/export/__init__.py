@@ -12,6 +12,7 @@ from pathlib import Path
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.files import atomic_write
+from acdc.wanted import HasCircuit, circuit_of
 
 __all__ = ["FORMATS", "export_circuit"]
 
@@ -28,11 +29,11 @@ FORMATS = {
 _MAX_DRAWN = 50_000  # edges; a minute's work, and long since a black patch
 
 
-def export_circuit(circuit: Circuit, format: str, path: str | Path) -> Path:
+def export_circuit(circuit: Circuit | HasCircuit, format: str, path: str | Path) -> Path:
     """Write a circuit to `path`, atomically.
 
     Args:
-        circuit: the circuit.
+        circuit: the circuit, or a run whose circuit it is.
         format: one of :data:`FORMATS`.
         path: the file to write; its folder must exist.
 
@@ -41,10 +42,11 @@ def export_circuit(circuit: Circuit, format: str, path: str | Path) -> Path:
 
     Raises:
         UnknownNameError: no such format.
-        SettingsError: the circuit has too many edges to draw.
+        SettingsError: `circuit` is neither, or has too many edges to draw.
         RunFolderError: the file can't be written.
         RenderError: Graphviz is missing or failed.
     """
+    circuit = circuit_of(circuit)
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     path = Path(path)

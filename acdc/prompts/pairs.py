@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -33,6 +33,8 @@ class PromptPair:
             first token that the tokenizer makes of the prompt, a BOS that it adds
             included; negative numbers count from the prompt's end.
         where: where the pair comes from, for messages ("pairs.jsonl, line 3").
+        tags: whatever else is known of the pair. Of a list's and a file's pairs, ``split`` and
+            ``group`` say what may be held out; see :mod:`acdc.splitting`.
 
     Raises:
         PromptError: a field of another type; says what it should be.
@@ -44,6 +46,7 @@ class PromptPair:
     wrong_answers: tuple[tuple[str | int, ...], ...] = ()
     answer_positions: tuple[int, ...] = (-1,)
     where: str = "prompt pair"
+    tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.where, str):

@@ -32,7 +32,7 @@ def introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str]
     left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
     announce(
         f"{request['task']}: {counted(len(prompts), 'prompt pair')}, {prompts.alignment_in_words}"
-        + (f"; left out for the tokenizer: {left_out}" if left_out else "")
+        + (f"; left out: {left_out}" if left_out else "")
     )
     if tokenizer is not None:
         announce(beginnings_in_words(prompts.pairs, tokenizer))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from acdc.circuit import Circuit, Provenance
-from acdc.decision import Decision
+from acdc.circuit import Circuit
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import MemoryLimitError, NumericsError, PromptError, SettingsError
-from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
+from acdc.evaluation import ablated_behaviour, evaluate
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -25,9 +25,12 @@ from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.introduction import introduce
 from acdc.runs.planning import asked_batch_size, plan_memory
 from acdc.runs.progress import run_pruner
-from acdc.runs.record import peak_memory_bytes, versions
+from acdc.runs.record import measured_provenance, peak_memory_bytes, versions, working_directory
+from acdc.runs.replay import last_metric, within_noise
 from acdc.runs.run import Run
+from acdc.runs.seal import seal
 from acdc.task import Split, Task, find_task
+from acdc.verdict import verdict
 from acdc.wording import counted
 
 
@@ -93,8 +96,16 @@ def discover(
     found_task = find_task(task)
     path = None if out is None else Path(out)
     if path is not None:
-        check_free(path, resume=resume)
-    with memory_errors():
+        known: dict[str, Any] = {
+            "task": found_task.name,
+            **{"threshold": threshold, "metric": metric, "ablation": ablation, "order": order, "gates": gates},
+            **{"n": n, "seed": seed, "split_input": split_input},
+            "corruption": corruption or next(iter(found_task.corruptions)),
+        }
+        if isinstance(model, str | Path):
+            known |= {"model": str(model).rstrip("/") or str(model), "dtype": dtype or "float32"}
+        check_free(path, resume=resume, asked=known)
+    with ExitStack() as held, memory_errors():
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
 
         def prompts_for(split: Split, n: int | None) -> PromptSet:
@@ -135,12 +146,14 @@ def discover(
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together)
+        record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
         introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
             if folder.finished:
                 announce(f"the run in {folder.path} is finished already")
                 return Run.load(folder.path)
+            held.enter_context(folder)
             record = folder.record
             if resume and not folder.resumed:
                 announce(f"there is no run in {folder.path} to go on with; this is a new one")
@@ -153,31 +166,45 @@ def discover(
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
         record["noise_floor"] = max(record["noise_floor"], drift)
         in_graph = setting.graph.on_path(pruner.kept)
-        used = evaluate(setting, in_graph, ablated)
-        circuit = Circuit(setting.graph, in_graph, pruner.scores, _provenance(request, used))
+        metrics = (found_task.metric, metric)
+        used = evaluate(setting, in_graph, ablated, metrics=metrics)
+        request = record["request"]
+        circuit = Circuit(setting.graph, in_graph, pruner.scores, measured_provenance(request, used, None)).measured()
         if folder is not None:
             folder.write_circuit(circuit)  # what is found is safe before the held-out prompts can fail
         del setting, runner, pruner.engine  # they need as much memory again
-    try:
-        with memory_errors():
-            held_out = evaluate(setting_for(prompts_for("test", used.n_prompts)), in_graph)
-    except (PromptError, NumericsError, MemoryLimitError) as error:
-        announce(f"no result on held-out prompts: {error}")
-        held_out = None
-    last = decisions[-1]
-    record.update(
-        status="finished",
-        tried=pruner.n_tried,
-        kept=pruner.n_kept,
-        in_circuit=circuit.n_edges,
-        within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
-        last_metric=last.before if last.kept else last.after,
-        results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
-        usual_metric=found_task.metric,
-        peak_memory_bytes=peak_memory_bytes(),
-    )
-    if folder is not None:
-        folder.write_record()
+        rest = held.pop_all()
+    with rest:
+        try:
+            with memory_errors():
+                held_out = evaluate(setting_for(prompts_for("test", used.n_prompts)), in_graph, metrics=metrics)
+        except (PromptError, NumericsError, MemoryLimitError) as error:
+            announce(f"no result on held-out prompts: {error}")
+            held_out = None
+        circuit = replace(circuit, found=measured_provenance(request, used, held_out)).measured()
+        record.update(
+            status="finished",
+            tried=pruner.n_tried,
+            kept=pruner.n_kept,
+            in_circuit=circuit.n_edges,
+            within_noise=within_noise(decisions, threshold, record["noise_floor"]),
+            last_metric=last_metric(decisions),
+            results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
+            usual_metric=found_task.metric,
+            verdict=verdict(
+                used,
+                held_out,
+                n_edges=circuit.n_edges,
+                n_graph=circuit.graph.n_edges,
+                metric=metric,
+                threshold=threshold,
+            ),
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        seal(record, decisions, circuit.found.fingerprint)
+        if folder is not None:
+            folder.write_circuit(circuit)
+            folder.write_record()
     return Run(circuit, decisions, record, path)
 
 
@@ -193,6 +220,8 @@ def _new_record(
         "hashes": {"model": setting.model.sha256, "data": setting.prompts.sha256()},
         "versions": versions(),
         "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
+        "cfg": asdict(setting.graph.cfg),
+        "drops_are_free": engine.drops_are_free,
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
         "metric_ablated": metric_ablated,
@@ -218,19 +247,3 @@ def _prompts(model: Model, task: Task, n: int | None, seed: int, split: Split, c
         n_outputs=model.n_outputs,
         max_length=model.n_ctx,
     )
-
-
-def _provenance(request: dict[str, Any], used: Evaluation) -> Provenance:
-    """Where a circuit comes from, and how well it does on the prompts used."""
-    fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
-    return Provenance(
-        **{name: request[name] for name in fields},
-        n_prompts=used.n_prompts,
-        metric_circuit=used.circuit.metrics[request["metric"]],
-        metric_ablated=used.ablated.metrics[request["metric"]],
-    )
-
-
-def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:
-    """Decisions that rounding could have turned."""
-    return sum(abs(decision.after - decision.before - threshold) < noise for decision in decisions)

@@ -22,6 +22,7 @@ from acdc.errors import AcdcError, AcdcWarning
 #: Command and the module that holds it.
 _COMMANDS = {
     "discover": "acdc.cli.discover",
+    "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
     "export": "acdc.cli.export",
     "tasks": "acdc.cli.tasks",

@@ -9,10 +9,8 @@ from typing import Any
 from acdc.engine.setting import Setting
 from acdc.errors import AcdcWarning
 from acdc.evaluation import Behaviour, behaviour
+from acdc.verdict import POOR_ACCURACY
 from acdc.wording import counted
-
-#: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
-POOR_ACCURACY = 0.75
 
 
 def introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str], None]) -> None:

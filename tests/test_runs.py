@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import asdict
 
 import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.discovery
-from acdc import discover
+from acdc import Circuit, discover
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.errors import RunFolderError
@@ -225,6 +226,56 @@ def test_a_finished_run_is_handed_back_as_it_is(settings, whole):
     assert {path.name: path.read_bytes() for path in whole.folder.iterdir()} == before
 
 
+def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeypatch):
+    """Also while the circuit is judged on held-out prompts; readers are fine."""
+    judge, tried = acdc.discovery.evaluate, []
+
+    def judging(setting, *args, **options):
+        with pytest.raises(RunFolderError, match="another process is writing"):
+            TraceWriter(tmp_path / "run" / "trace.jsonl")
+        tried.append(len(read_trace(tmp_path / "run" / "trace.jsonl")))
+        return judge(setting, *args, **options)
+
+    monkeypatch.setattr(acdc.discovery, "evaluate", judging)
+    run = discover(**settings, out=tmp_path / "run")
+    assert tried == [len(run.decisions)] * 2
+    TraceWriter(tmp_path / "run" / "trace.jsonl").close()
+
+
+def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(acdc.discovery, "evaluate", lambda *args, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            discover(**settings, out=tmp_path / "run")
+    assert same(discover(**settings, out=tmp_path / "run", resume=True), whole)
+
+
+def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figures_in_the_end(
+    settings, whole, tmp_path, monkeypatch
+):
+    judge, calls = acdc.discovery.evaluate, []
+
+    def dying(*args, **options):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(acdc.discovery, "evaluate", dying)
+        with pytest.raises(KeyboardInterrupt):
+            discover(**settings, out=tmp_path / "run")
+    figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
+    assert (figures.metric_circuit, figures.n_held_out) == (whole.circuit.found.metric_circuit, None)
+    discover(**settings, out=tmp_path / "run", resume=True)
+    figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
+    held_out = whole.record["results"]["held_out"]
+    assert figures.n_held_out == held_out["n_prompts"] == 4
+    assert figures.metric_held_out == pytest.approx(held_out["circuit"]["metrics"]["kl"])
+    assert figures.faithfulness_held_out == pytest.approx(held_out["faithfulness"])
+    assert figures.faithfulness == pytest.approx(whole.record["results"]["used"]["faithfulness"])
+
+
 # The folder and the record.
 
 
@@ -266,6 +317,9 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
     assert record["tried"] == len(whole.decisions)
     assert record["kept"] == sum(decision.kept for decision in whole.decisions)
     assert record["in_circuit"] == whole.circuit.n_edges
+    assert record["cfg"] == asdict(whole.circuit.graph.cfg)
+    assert record["verdict"] == whole.verdict
+    assert record["circuit"] == whole.circuit.found.fingerprint
     for prompts in ("used", "held_out"):
         results = record["results"][prompts]
         assert results.keys() == {

@@ -8,10 +8,14 @@ from typing import Any
 
 from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
-from acdc.runs.folder import RECORD, check_files, check_record, read_record, tidy
+from acdc.runs.folder import check_files, check_record, read_record, tidy
 
-#: What the record of a run says that can be asked for again.
+#: What the record of a run says that can be asked for again: what is always there, and what may be.
 _ASKED = {"task": str, "model": str, "threshold": float, "metric": str, "ablation": str}
+_MAY_BE_ASKED = {
+    **{"order": str, "gates": bool, "seed": int, "corruption": str | None, "split_input": bool},
+    **{"device": str | None, "dtype": str | None, "n": int | None, "engine": str, "batch_size": int | str},
+}
 _IN_MEMORY = " in memory"  # ends the name of a model that was no file's
 
 
@@ -37,8 +41,8 @@ def arguments(folder: Path) -> dict[str, Any] | None:
             f"the run in {folder} was of {request['model']}, which no name opens again; go on with it from Python, by "
             "discover with the same model, task and options, `out` and `resume=True`."
         )
-    given = {name: value for name, value in request.items() if name != "method"}
-    given |= _given(folder, record)
+    given = {name: value for name, value in request.items() if name != "method"} | _given(folder, record)
+    check_record(folder, given, {name: shape for name, shape in _MAY_BE_ASKED.items() if name in given})
     model = request["model"]
     if model not in bundled_models():
         given["model"] = _place(model, directory, Path.is_dir)
@@ -48,9 +52,8 @@ def arguments(folder: Path) -> dict[str, Any] | None:
 def _given(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked that the request has only the outcome of; older versions noted the engine alone."""
     asked = record.get("asked", {"engine": record.get("engine", "fast")})
-    if not isinstance(asked, dict):
-        raise RunFolderError(f"{folder / RECORD} is not the record of a run: asked must be an object.")
-    return asked
+    check_record(folder, {"asked": asked}, {"asked": dict})
+    return {name: asked[name] for name in ("n", "engine", "batch_size") if name in asked}
 
 
 def _place(name: str, directory: object, is_there: Callable[[Path], bool]) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from acdc.asked import flag, path, real, text, whole
-from acdc.circuit import Circuit, Provenance
-from acdc.decision import Decision
+from acdc.circuit import Circuit
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, SettingsError
-from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
+from acdc.evaluation import ablated_behaviour, evaluate
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -27,10 +27,13 @@ from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.introduction import introduce
 from acdc.runs.planning import MANY_PAIRS, SAMPLE_PAIRS, asked_batch_size, plan_memory, refuse_too_many
 from acdc.runs.progress import run_pruner
-from acdc.runs.record import peak_memory_bytes, versions
+from acdc.runs.record import measured_provenance, peak_memory_bytes, versions, working_directory
+from acdc.runs.replay import last_metric, within_noise
 from acdc.runs.run import Run
+from acdc.runs.seal import seal
 from acdc.splitting import refuse_overlap
 from acdc.task import Split, Task, find_task
+from acdc.verdict import verdict
 from acdc.waiting import bars
 from acdc.wording import counted
 
@@ -116,16 +119,25 @@ def discover(
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     announce = announce or _silent
-    folder_path = None if out is None else path("out", out)
-    if folder_path is not None:
-        check_free(folder_path, resume=resume)
     with bars(progress):
         found_task = find_task(task, answers, wrong_answers)
+    folder_path = None if out is None else path("out", out)
+    if folder_path is not None:
+        known: dict[str, Any] = {
+            "task": found_task.name,
+            **{"threshold": threshold, "metric": measure.name, "ablation": ablation, "order": order, "gates": gates},
+            **{"n": n, "seed": seed, "split_input": split_input, "bos": bos, "allow_misaligned": allow_misaligned},
+            **{"skip_bad_pairs": skip_bad_pairs, "answers": answers, "wrong_answers": wrong_answers},
+            "corruption": corruption or next(iter(found_task.corruptions)),
+        }
+        if isinstance(model, str | Path):
+            known |= {"model": str(model).rstrip("/") or str(model), "dtype": dtype or "float32"}
+        check_free(folder_path, resume=resume, asked=known)
     if not skip_bad_pairs:
         found_task.refuse_unreadable()
     for note in found_task.notes:
         announce(note)
-    with memory_errors(), bars(progress):
+    with ExitStack() as held, memory_errors(), bars(progress):
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
 
         def prompts_for(split: Split, n: int | None) -> PromptSet:
@@ -177,12 +189,14 @@ def discover(
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together)
+        record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
         introduce(setting, record, announce)
         folder = None if folder_path is None else RunFolder(folder_path, record, resume=resume)
         if folder is not None:
             if folder.finished:
                 announce(f"the run in {folder.path} is finished already")
                 return Run.load(folder.path)
+            held.enter_context(folder)
             record = folder.record
             if resume and not folder.resumed:
                 announce(f"there is no run in {folder.path} to go on with; this is a new one")
@@ -195,38 +209,52 @@ def discover(
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
         record["noise_floor"] = max(record["noise_floor"], drift)
         in_graph = setting.graph.on_path(pruner.kept)
-        used = evaluate(setting, in_graph, ablated)
-        circuit = Circuit(setting.graph, in_graph, pruner.scores, _provenance(request, used))
+        metrics = (found_task.metric, measure.name)
+        used = evaluate(setting, in_graph, ablated, metrics=metrics)
+        request = record["request"]
+        circuit = Circuit(setting.graph, in_graph, pruner.scores, measured_provenance(request, used, None)).measured()
         if folder is not None:
             folder.write_circuit(circuit)  # what is found is safe before the held-out prompts can fail
         del setting, runner, pruner.engine  # they need as much memory again
-    try:
-        with memory_errors(), bars(progress):
-            others = prompts_for("test", n)
-            refuse_overlap(prompts, others)
-            held_out = evaluate(setting_for(others), in_graph)
-    except AcdcError as error:  # the circuit is found all the same
-        why = f"no result on held-out prompts: {error}"
-        if isinstance(error, OverlapError):
-            warnings.warn(why, AcdcWarning, stacklevel=2)
-        else:
-            announce(why)
-        record["no_held_out"] = str(error)
-        held_out = None
-    last = decisions[-1]
-    record.update(
-        status="finished",
-        tried=pruner.n_tried,
-        kept=pruner.n_kept,
-        in_circuit=circuit.n_edges,
-        within_noise=_within_noise(decisions, threshold, record["noise_floor"]),
-        last_metric=last.before if last.kept else last.after,
-        results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
-        usual_metric=found_task.metric,
-        peak_memory_bytes=peak_memory_bytes(),
-    )
-    if folder is not None:
-        folder.write_record()
+        rest = held.pop_all()
+    with rest:
+        try:
+            with memory_errors(), bars(progress):
+                others = prompts_for("test", n)
+                refuse_overlap(prompts, others)
+                held_out = evaluate(setting_for(others), in_graph, metrics=metrics)
+        except AcdcError as error:  # the circuit is found all the same
+            why = f"no result on held-out prompts: {error}"
+            if isinstance(error, OverlapError):
+                warnings.warn(why, AcdcWarning, stacklevel=2)
+            else:
+                announce(why)
+            record["no_held_out"] = str(error)
+            held_out = None
+        circuit = replace(circuit, found=measured_provenance(request, used, held_out)).measured()
+        record.update(
+            status="finished",
+            tried=pruner.n_tried,
+            kept=pruner.n_kept,
+            in_circuit=circuit.n_edges,
+            within_noise=within_noise(decisions, threshold, record["noise_floor"]),
+            last_metric=last_metric(decisions),
+            results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
+            usual_metric=found_task.metric,
+            verdict=verdict(
+                used,
+                held_out,
+                n_edges=circuit.n_edges,
+                n_graph=circuit.graph.n_edges,
+                metric=measure.name,
+                threshold=threshold,
+            ),
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        seal(record, decisions, circuit.found.fingerprint)
+        if folder is not None:
+            folder.write_circuit(circuit)
+            folder.write_record()
     return Run(circuit, decisions, record, folder_path)
 
 
@@ -242,6 +270,8 @@ def _new_record(
         "hashes": {"model": setting.model.sha256, "data": setting.prompts.sha256()},
         "versions": versions(),
         "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
+        "cfg": asdict(setting.graph.cfg),
+        "drops_are_free": engine.drops_are_free,
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
         "metric_ablated": metric_ablated,
@@ -280,19 +310,3 @@ def _prompts(
         allow_misaligned=allow_misaligned,
         skip_bad_pairs=skip_bad_pairs,
     )
-
-
-def _provenance(request: dict[str, Any], used: Evaluation) -> Provenance:
-    """Where a circuit comes from, and how well it does on the prompts used."""
-    fields = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
-    return Provenance(
-        **{name: request[name] for name in fields},
-        n_prompts=used.n_prompts,
-        metric_circuit=used.circuit.metrics[request["metric"]],
-        metric_ablated=used.ablated.metrics[request["metric"]],
-    )
-
-
-def _within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:
-    """Decisions that rounding could have turned."""
-    return sum(abs(decision.after - decision.before - threshold) < noise for decision in decisions)

@@ -29,7 +29,7 @@ def circuit_of(*names, graph=None, found=FOUND):
     graph = graph or Graph.from_config(2, 2, 8)
     mask = np.zeros(graph.n_edges, dtype=bool)
     mask[[graph.edge(name).number for name in names]] = True
-    return Circuit(graph, mask, np.where(mask, np.linspace(0.1, 1, graph.n_edges), 0.0), found)
+    return Circuit(graph, mask, np.where(mask, np.linspace(0.1, 1, graph.n_edges), 0.0), found).measured()
 
 
 @pytest.fixture

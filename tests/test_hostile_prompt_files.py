@@ -68,10 +68,10 @@ def test_what_is_no_text_stays_outside(write, name, content, said):
 def test_pipes_and_folders_are_not_waited_for(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     os.mkfifo(name)
-    assert refused(name) == f"{name} can't be read: it is a pipe, not a file of prompt pairs."
+    assert refused(name) == f"{name} can't be read: it is a pipe, not a file."
     Path(name).unlink()
     Path(name).mkdir()
-    assert refused(name) == f"{name} can't be read: it is a folder, not a file of prompt pairs."
+    assert refused(name) == f"{name} can't be read: it is a folder, not a file."
     Path(name).rmdir()
     Path(name).symlink_to("/dev/zero")
     assert refused(name) == f"{name} can't be read: it is a device, not a file of prompt pairs."

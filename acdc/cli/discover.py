@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.folders import default_folder
 from acdc.cli.printing import announce, say
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 
@@ -50,7 +51,9 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 )
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD...]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 def discover(
     task: str,
@@ -82,7 +85,7 @@ def discover(
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
-    folder = out or Path("runs") / f"{Path(task).stem}-{Path(model).name}-{threshold:g}"
+    folder = out or default_folder(click.get_current_context())
 
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too

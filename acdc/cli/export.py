@@ -20,7 +20,7 @@ def export(run: Path, format: str | None, out: Path | None) -> None:
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, export_circuit
-    from acdc.files import kind_of
+    from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_own_picture
 
     if format is not None and format not in FORMATS:
@@ -28,7 +28,7 @@ def export(run: Path, format: str | None, out: Path | None) -> None:
     source = run if run.is_file() else run / CIRCUIT
     if not source.is_file():
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
-    if out is not None and kind_of(out) is not None:
+    if out is not None and kind_at(out) is not None:
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
     format = _format(format, out)
     target = out or source.with_suffix(FORMATS[format])
@@ -36,7 +36,7 @@ def export(run: Path, format: str | None, out: Path | None) -> None:
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
-    if kind_of(target) is not None and not is_own_picture(target):
+    if kind_at(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
     say(export_circuit(Circuit.load(source), format, target))
 

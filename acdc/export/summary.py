@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from acdc.circuit import Circuit
+from collections.abc import Iterator
+
+from acdc.circuit import Circuit, Provenance
+from acdc.wording import counted
 
 _MAX_NAME = 50  # characters of a task or model in the title
 
@@ -26,6 +29,15 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(f"threshold {found.threshold:g}")
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
+    return [*out, *_figures(circuit)]
+
+
+def _figures(circuit: Circuit) -> Iterator[str]:
+    """What was measured on the circuit, or why that isn't told."""
+    if circuit.doubt is not None:
+        yield circuit.doubt
+    if (found := circuit.figures) is None:
+        return
     metric = printable(found.metric or "metric")
     values = []
     if found.metric_circuit is not None:
@@ -33,8 +45,21 @@ def facts(circuit: Circuit) -> list[str]:
     if found.metric_ablated is not None:
         values.append(f"{found.metric_ablated:.4g} with every edge ablated")
     if values:
-        out.append(f"{metric} {', '.join(values)}")
-    return out
+        yield f"{metric} {', '.join(values)}"
+    yield from _share(found, found.faithfulness)
+    if found.n_prompts is not None:
+        yield counted(found.n_prompts, "prompt")
+    if found.n_held_out is None:
+        return
+    values = [] if found.metric_held_out is None else [f"{metric} {found.metric_held_out:.4g}"]
+    values += _share(found, found.faithfulness_held_out)
+    yield f"held out: {', '.join([*values, counted(found.n_held_out, 'prompt')])}"
+
+
+def _share(found: Provenance, share: float | None) -> Iterator[str]:
+    if found.faithfulness_metric is not None:
+        value = "not defined" if share is None else f"{share:.0%}"
+        yield f"faithfulness {value} ({printable(found.faithfulness_metric)})"
 
 
 def printable(text: str) -> str:

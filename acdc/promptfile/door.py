@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import stat
+import errno
 from pathlib import Path
 
 from acdc.errors import PromptError
+from acdc.reading import read_regular
 
 #: Larger files aren't read: what is made of one takes several times as much memory.
 MOST_BYTES = 256 * 2**20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_NOT_REGULAR = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def read_text(path: Path) -> str:
@@ -27,28 +21,17 @@ def read_text(path: Path) -> str:
             ever) or a device, it is too large, or it isn't UTF-8 text; the message names it.
     """
     try:
-        status = path.stat()
-        kind = stat.S_IFMT(status.st_mode)
-        if kind in _NOT_REGULAR:
-            raise PromptError(f"{path} can't be read: it is {_NOT_REGULAR[kind]}, not a file of prompt pairs.")
-        if status.st_size > MOST_BYTES:
-            raise _too_large(path)
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = read_regular(path, at_most=MOST_BYTES)
     except FileNotFoundError:
         raise PromptError(f"{path} doesn't exist; check the path.") from None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            most = MOST_BYTES // 2**20
+            raise PromptError(
+                f"{path} is too large: at most {most} MiB of prompt pairs are read; take a part of it."
+            ) from None
         raise PromptError(f"{path} can't be read: {error.strerror}.") from error
-    except ValueError:  # a NUL or half of a character in the path
-        raise PromptError(f"{str(path)!r} can't be a file's path; check it.") from None
-    if len(data) > MOST_BYTES:  # it has grown, or doesn't know its size
-        raise _too_large(path)
     return _decoded(path, data)
-
-
-def _too_large(path: Path) -> PromptError:
-    most = MOST_BYTES // 2**20
-    return PromptError(f"{path} is too large: at most {most} MiB of prompt pairs are read; take a part of it.")
 
 
 def _decoded(path: Path, data: bytes) -> str:

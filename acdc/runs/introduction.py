@@ -11,10 +11,9 @@ from acdc.errors import AcdcWarning
 from acdc.evaluation import Behaviour, behaviour
 from acdc.prompts import text_of
 from acdc.prompts.bos import beginnings_in_words
+from acdc.verdict import POOR_ACCURACY
 from acdc.wording import counted, quoted
 
-#: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
-POOR_ACCURACY = 0.75
 #: Below this share of predictions whose likeliest token is an answer, the model has other things to say.
 POOR_TOP1 = 0.5
 #: An answer that isn't among so many likeliest tokens is hardly one.

@@ -20,7 +20,7 @@ def test_discover_writes_the_run_and_says_what_it_found(call, file, gpt2_folder,
         "discover", file(*pairs(8)), "--model", gpt2_folder, "--n", 4, "--threshold", 0.01, "--seed", 0
     )
     assert code == 0, err
-    folder = tmp_path / "runs" / f"pairs-{gpt2_folder.name}-0.01"
+    folder = tmp_path / "runs" / f"pairs-{gpt2_folder.name}-0.01-n4"
     assert {path.name for path in folder.iterdir()} == {
         *("run.json", "trace.jsonl", "circuit.json", "circuit.svg", "circuit.png")
     }

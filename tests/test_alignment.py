@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import made_tokenizers as made
 import pytest
+from given import Given
 
 from acdc.errors import AcdcWarning, PromptError
 from acdc.prompts import PromptPair, tokenize_pair
-from acdc.task import Generated, Task
 
 STORE = "When {} and {} went to the store, {} gave a drink to"
 
@@ -46,18 +46,6 @@ class PutsASpace(Words):
 @pytest.fixture(params=[Words, PutsASpace])
 def tokenizer(request):
     return request.param()
-
-
-class Pairs(Task):
-    """The given pairs."""
-
-    name, summary, metric, corruptions = "mine", "", "kl", {"given": ""}
-
-    def __init__(self, *pairs):
-        self.pairs = pairs
-
-    def generate(self, *options):
-        return Generated(self.pairs)
 
 
 def judged(tokenizer, clean, corrupted):
@@ -155,9 +143,9 @@ def test_misaligned_pairs_are_warned_of_once_with_their_number():
     pairs = [PromptPair(*moved, where="pair 1"), PromptPair("So Mary", "So John"), PromptPair(*moved[::-1])]
     tokenizer = Words()
     with pytest.raises(PromptError, match="pair 1: "):
-        Pairs(*pairs).prompts(tokenizer, 3)
+        Given(*pairs).prompts(tokenizer, 3)
     with pytest.warns(AcdcWarning) as warned:
-        prompts = Pairs(*pairs).prompts(tokenizer, 3, allow_misaligned=True)
+        prompts = Given(*pairs).prompts(tokenizer, 3, allow_misaligned=True)
     assert [str(warning.message) for warning in warned] == [
         "mine: in 2 of 3 prompt pairs clean and corrupted words don't stand at the same tokens (pair 1); there, tokens "
         "are patched from other words' tokens."

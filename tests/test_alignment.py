@@ -71,6 +71,7 @@ def refused(tokenizer, clean, corrupted):
         (("When Mary", " and", " John"), ("When John", " and", " Mary")),
         (STORE.format("Philippa", "Alexandra", "x"), STORE.format("Alexandra", "Philippa", "x")),
         ("So Mary,Philippa", "So John,Alexandra"),
+        ("The Basket Tractor Wagon (", "The Tractor Wagon Kettle ("),
         ("Mary and John", "Mary and John"),
         ("Mary and John and Mary and John and", "John and Mary and John and Mary and"),
     ],
@@ -96,7 +97,11 @@ def test_words_of_as_many_tokens_line_up(tokenizer, clean, corrupted):
         ),
         ("So (Philippa,Mary) and", "So (Mary,Philippa) and", "word 2 has 'Philippa' in clean where 'Mary'"),
         ("So Philippa,Mary", "So Mary,Philippa", "word 2 has 'Philippa'"),
-        ("So Mary and John met the friend", "Mary and John met the friend So", "'Mary and' is word 2 of clean, and"),
+        (
+            "So Mary and John met the friend",
+            "Mary and John met the friend So",
+            "'Mary and John' is word 2 of",
+        ),
     ],
 )
 def test_words_that_move_are_refused(tokenizer, clean, corrupted, said):

@@ -27,8 +27,9 @@ _WORDS = re.compile(r"\s*\S+|\s+")
 _PARTS = re.compile(r"[^\W_]+|[\W_]+")
 # Scripts that put no spaces between words: from Thai to Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
-#: By how many words at most a row of words is looked for to have moved.
-_FARTHEST = 10
+#: By how many words at most a row of words is looked for to have moved, and how long it is at least: of two words,
+#: as of an acronym's, a row stands elsewhere by chance.
+_FARTHEST, _ROW = 10, 3
 
 
 def judge(clean: Body, corrupted: Body, tokenizer: Tokenizer | None) -> tuple[Alignment, str | None]:
@@ -190,7 +191,7 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
             same = there in differing and clean[i] == corrupted[there] and clean[i] != corrupted[i]
             periodic = 0 <= i - shift < len(clean) and clean[i] == clean[i - shift]
             run = run + 1 if same and not periodic else 0
-            if run > max(abs(shift), 1):
+            if run > max(abs(shift), _ROW - 1):
                 row = " ".join(clean[i - run + 1 : i + 1])
                 return f"{quoted(row)} is word {i - run + 2} of clean, and word {there - run + 2} of corrupted"
     return None

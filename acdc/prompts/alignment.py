@@ -27,8 +27,9 @@ _WORDS = re.compile(r"\s*\S+|\s+")
 _PARTS = re.compile(r"[^\W_]+|[\W_]+")
 # Scripts that put no spaces between words: from Thai to Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
-#: By how many words at most a row of words is looked for to have moved.
-_FARTHEST = 10
+#: By how many words at most a row of words is looked for to have moved, and how long it is at least: of two words,
+#: as of an acronym's, a row stands elsewhere by chance.
+_FARTHEST, _ROW = 10, 3
 
 
 def judge(clean: Body, corrupted: Body, tokenizer: Tokenizer | None) -> tuple[Alignment, str | None]:
@@ -157,22 +158,21 @@ def _differing(clean: _Span, corrupted: _Span) -> range | None:
 
 
 def _moved_inside(clean: _Span, corrupted: _Span, word: int) -> str | None:
-    """The same part of a word, as in "f(alpha,beta)", at other tokens of it."""
-    places: list[dict[str, tuple[int | None, int | None]]] = []
+    """The first part of a word, as in "f(alpha,beta)", that ends at another token, if parts of it changed places."""
+    ends: list[dict[str, int | None]] = []
     for span in (clean, corrupted):
         start = sum(map(len, span.words[:word]))
-        parts = [part for part in _PARTS.finditer(span.words[word]) if part[0][0].isalnum()]
+        parts = [part for part in _PARTS.finditer(span.words[word]) if part[0].isalnum()]
         if len(parts) < 2:
             return None
-        cuts = {part[0]: (start + part.start(), start + part.end()) for part in parts}
-        places.append({text: (span.tokens_until(a), span.tokens_until(b)) for text, (a, b) in cuts.items()})
-    if len(places[0]) != len(places[1]):
+        ends.append({part[0]: span.tokens_until(start + part.end()) for part in parts})
+    if len(ends[0]) != len(ends[1]):
         return None
-    for (text, place), (other, other_place) in zip(places[0].items(), places[1].items(), strict=True):
-        shared = text in places[1] or other in places[0]
-        if shared and None not in (*place, *other_place) and place != other_place:
+    for (part, end), (other, other_end) in zip(ends[0].items(), ends[1].items(), strict=True):
+        changed_places = part in ends[1] or other in ends[0]
+        if changed_places and end is not None and other_end is not None and end != other_end:
             return (
-                f"word {word + 1} has {quoted(text)} in clean where {quoted(other)} of another number of tokens "
+                f"word {word + 1} has {quoted(part)} in clean where {quoted(other)} of another number of tokens "
                 "stands in corrupted"
             )
     return None
@@ -191,7 +191,7 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
             same = there in differing and clean[i] == corrupted[there] and clean[i] != corrupted[i]
             periodic = 0 <= i - shift < len(clean) and clean[i] == clean[i - shift]
             run = run + 1 if same and not periodic else 0
-            if run > max(abs(shift), 1):
+            if run > max(abs(shift), _ROW - 1):
                 row = " ".join(clean[i - run + 1 : i + 1])
                 return f"{quoted(row)} is word {i - run + 2} of clean, and word {there - run + 2} of corrupted"
     return None

@@ -10,6 +10,7 @@ from acdc.errors import NoTokenizerError, PromptError
 from acdc.prompts.context import tokens_inside
 from acdc.prompts.pairs import Prompt
 from acdc.prompts.tokenizer import Tokenizer, named_id, show_tokens, spelling, tokens_of
+from acdc.wording import quoted
 
 #: How far from the guessed place a token's end is looked for, in characters.
 _NEAR = 24
@@ -75,20 +76,20 @@ def answer_token(answer: str | int, body: Body, place: int, tokenizer: Tokenizer
     if isinstance(answer, int):
         return answer
     if tokenizer is None:
-        raise NoTokenizerError(f"{where} {answer!r}", "give its token id")
+        raise NoTokenizerError(f"{where} {quoted(answer)}", "give its token id")
     if place < 0:
         tokens = tokens_of(tokenizer, answer)
     else:
         tokens = tokens_inside(tokenizer, answer, text_until(body, place, tokenizer))
     if len(tokens) != 1:
         raise PromptError(
-            f"{where} {answer!r} is {len(tokens)} tokens {show_tokens(tokens, tokenizer)}; an answer is "
+            f"{where} {quoted(answer)} is {len(tokens)} tokens {show_tokens(tokens, tokenizer)}; an answer is "
             "one token. Shorten it, or mind the leading space."
         )
     if is_unknown(tokens, answer, tokenizer):
         raise PromptError(
-            f"{where} {answer!r} is no token of this tokenizer, which makes {show_tokens(tokens, tokenizer)} of it; "
-            "choose another answer."
+            f"{where} {quoted(answer)} is no token of this tokenizer, which makes {show_tokens(tokens, tokenizer)} "
+            "of it; choose another answer."
         )
     return tokens[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from acdc.prompts.context import tokens_after
+from acdc.prompts.context import tokens_after, tokens_inside
 from acdc.prompts.marks import text_in
 from acdc.prompts.pairs import PromptPair
 from acdc.prompts.tokenizer import Tokenizer, plain_spelling, special_ids, spelling
@@ -78,7 +78,7 @@ def _lacks_space(prompt: str, answer: str, tokenizer: Tokenizer) -> bool:
         return False
     spaced = tokens_after(tokenizer, prompt, f" {answer}")
     # Tokenizers of whole words make the same of both.
-    return spaced is not None and len(spaced) == 1 and spaced != tokens_after(tokenizer, prompt, answer)
+    return spaced is not None and len(spaced) == 1 and spaced != tokens_inside(tokenizer, answer, prompt)
 
 
 #: What is found, what to do about it, and the check of a prompt's text and an answer's.

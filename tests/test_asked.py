@@ -174,6 +174,15 @@ def test_a_task_and_its_class_are_the_same(gpt2_model):
     assert first.record["results"]["held_out"]["n_prompts"] == 3
 
 
+def test_a_task_needs_no_more_than_a_name_and_corruptions(gpt2_model):
+    class Short(Task):
+        name = "short"
+        corruptions = {"other": "other tokens"}  # noqa: RUF012
+        generate = Mine.generate
+
+    assert acdc.discover(gpt2_model, Short, n=3, progress=False).record["usual_metric"] == "kl"
+
+
 def test_a_run_serves_where_a_circuit_is_wanted(gpt2_model, tmp_path):
     run = acdc.discover(gpt2_model, GIVEN, progress=False)
     written = [acdc.export_circuit(each, "dot", tmp_path / name) for name, each in (("a", run), ("b", run.circuit))]
@@ -194,3 +203,9 @@ def test_more_prompts_than_memory_serves_are_refused_before_they_are_made(gpt2_m
         acdc.discover(gpt2_model, Endless, n=10**9, progress=False)
     assert max(made) < 100
     refuse_too_many(gpt2_model, find_task(GIVEN).prompts(None), 1000)
+
+
+def test_many_pairs_are_not_judged_by_the_few_that_are_tried_first(gpt2_model):
+    """Of 1,001 pairs all but one are uncorrupted, so that a sample of them couldn't be used by itself."""
+    many = [PromptPair((i % 40, i // 40), (i % 40, i // 40)) for i in range(1000)] + [PromptPair((39, 1), (39, 2))]
+    assert acdc.discover(gpt2_model, many, progress=False, threshold=1.0).record["request"]["n"] == 1001

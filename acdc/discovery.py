@@ -18,6 +18,7 @@ from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
 from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
+from acdc.given import GivenPairs
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -134,7 +135,8 @@ def discover(
             return replace(found, own_metric=measure) if is_own(measure) else found
 
         options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
-        if not skip_bad_pairs and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
+        checks_all = skip_bad_pairs and isinstance(found_task, GivenPairs)  # even for a few of them
+        if not checks_all and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
             # What is to be said of the pairs is said of all of them, below.
             with warnings.catch_warnings(), suppress(PromptError):
                 warnings.simplefilter("ignore", AcdcWarning)

@@ -183,6 +183,9 @@ def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split
     """What a task makes. Raises :class:`AcdcError` if it fails or makes something else than pairs."""
     try:
         made = task.generate(tokenizer, n, seed, split, corruption)
+        if isinstance(made, Generated):
+            left_out = {kind: list(words) for kind, words in made.left_out.items()}
+            made = Generated(list(made.pairs), left_out)
     except (AcdcError, MemoryError):
         raise
     except Exception as error:

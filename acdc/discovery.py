@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,8 +15,9 @@ from acdc.circuit import Circuit
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import AcdcError, AcdcWarning, OverlapError, SettingsError
+from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
 from acdc.evaluation import ablated_behaviour, evaluate
+from acdc.given import GivenPairs
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
@@ -150,16 +151,17 @@ def discover(
             return replace(found, own_metric=measure) if is_own(measure) else found
 
         options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
-        if not skip_bad_pairs and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
-            with warnings.catch_warnings():  # they come with all pairs
+        checks_all = skip_bad_pairs and isinstance(found_task, GivenPairs)  # even for a few of them
+        if not checks_all and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
+            # What is to be said of the pairs is said of all of them, below.
+            with warnings.catch_warnings(), suppress(PromptError):
                 warnings.simplefilter("ignore", AcdcWarning)
-                sample = prompts_for("train", SAMPLE_PAIRS)
-            refuse_too_many(opened, sample, wanted, **options)
+                refuse_too_many(opened, prompts_for("train", SAMPLE_PAIRS), wanted, **options)
         prompts = prompts_for("train", n)
         together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
         setting = setting_for(prompts)
-        check_own_metric(measure, setting)
+        own = check_own_metric(measure, setting)
         request = {
             "task": found_task.name,
             "model": opened.name,
@@ -190,6 +192,8 @@ def discover(
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together)
         record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
+        if own is not None:
+            record["hashes"]["metric"] = own
         introduce(setting, record, announce)
         folder = None if folder_path is None else RunFolder(folder_path, record, resume=resume)
         if folder is not None:

@@ -8,6 +8,7 @@ judged by its own row alone.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,8 +51,12 @@ def is_own(measure: Metric) -> bool:
     return isinstance(measure.per_prediction, _Checked)
 
 
-def check_own_metric(measure: Metric, setting: Setting) -> None:
+def check_own_metric(measure: Metric, setting: Setting) -> str | None:
     """Try a function of the caller's on the model's own predictions.
+
+    Returns:
+        A hash of what it gives on the corrupted prompts, by which a run that goes on knows another function of
+        the same name; ``None`` for acdc's own metrics, which their names tell.
 
     Raises:
         SettingsError: it isn't 0 for the model, changes what it is given, or judges a prediction by others.
@@ -59,7 +64,7 @@ def check_own_metric(measure: Metric, setting: Setting) -> None:
     import torch
 
     if not is_own(measure):
-        return
+        return None
     model, corrupted, answers = setting.model_logits, setting.corrupted_logits, setting.answers
     before = model.clone(), corrupted.clone()
     own = measure.per_prediction(model, model, answers)
@@ -89,6 +94,8 @@ def check_own_metric(measure: Metric, setting: Setting) -> None:
             AcdcWarning,
             stacklevel=3,
         )
+    # Three digits: rounding on another machine hardly ever turns the third.
+    return hashlib.sha256(f"{float(worse.mean()):.3g}".encode()).hexdigest()
 
 
 class _Checked:

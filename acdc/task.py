@@ -47,9 +47,9 @@ class Task(ABC):
 
     name: str
     #: One line for ``acdc tasks``.
-    summary: ClassVar[str]
+    summary: ClassVar[str] = ""
     #: The metric that its paper uses; ``acdc discover`` reports it beside the chosen one.
-    metric: ClassVar[str]
+    metric: ClassVar[str] = "kl"
     #: Name and meaning of each way to corrupt a prompt; the first is the default.
     corruptions: ClassVar[Mapping[str, str]]
     #: What is to be said of how its prompts are read, before they are used.
@@ -175,7 +175,7 @@ def checked_task(task: Task, what: str | None = None) -> Task:
             value = getattr(task, attribute)
         except Exception as error:
             raise AcdcError(f"{what} lacks `{attribute}`: {said(error)}") from error
-        if not isinstance(value, kind) or not value:
+        if not isinstance(value, kind) or not (value or attribute == "summary"):
             raise AcdcError(f"{what}: its `{attribute}` must be {meaning}, not {shown(value)}.")
     return task
 
@@ -198,6 +198,9 @@ def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split
     """What a task makes. Raises :class:`AcdcError` if it fails or makes something else than pairs."""
     try:
         made = task.generate(tokenizer, n, seed, split, corruption)
+        if isinstance(made, Generated):
+            left_out = {kind: list(words) for kind, words in made.left_out.items()}
+            made = Generated(list(made.pairs), left_out)
     except (AcdcError, MemoryError):
         raise
     except Exception as error:
@@ -263,7 +266,7 @@ def find_task(
         if _is_there(path):
             raise PromptError(f"{path}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
         raise UnknownNameError("task", str(name), _registered())
-    own = [point for point in points if point.value.startswith(_OWN)]
+    own = [point for point in points if _is_own(point)]
     if own and len(points) > 1:
         others = ", ".join(point.value for point in points if point not in own)
         warnings.warn(
@@ -279,8 +282,10 @@ def find_task(
     return _loaded((own or points)[0])
 
 
-#: Where acdc's own tasks are, as entry points have it.
-_OWN = "acdc.tasks."
+def _is_own(point: EntryPoint) -> bool:
+    """Whether a task is one of acdc's own."""
+    package = None if point.dist is None else point.dist.name
+    return point.value.startswith("acdc.tasks.") and package in (None, "acdc-circuits")
 
 
 def _registered() -> dict[str, list[EntryPoint]]:

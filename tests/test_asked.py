@@ -94,6 +94,11 @@ def test_arguments_that_make_no_sense(gpt2_model, name, value, said):
         (["ioi"], "pair 1 of the list is of the type str; it must be an acdc.PromptPair."),
         ("", "the task's name is empty; give a task's name or a prompt file."),
         (Task, "the task Task can't be made without arguments: TypeError: Can't instantiate abstract class Task"),
+        (
+            type("Bad", (Mine,), {"generate": lambda *_: Generated(GIVEN, {"names": 3})}),
+            "making prompts failed: TypeError",
+        ),
+        (type("Bad", (Mine,), {"generate": lambda *_: Generated(1 / i for i in (0,))}), "ZeroDivisionError: division"),
         (type("Bare", (Mine,), {"name": None}), "the task Bare: its `name` must be text, not None."),
         (
             type("Bare", (Mine,), {"corruptions": {}}),
@@ -174,6 +179,24 @@ def test_a_task_and_its_class_are_the_same(gpt2_model):
     assert first.record["results"]["held_out"]["n_prompts"] == 3
 
 
+def test_a_task_may_give_an_iterator(gpt2_model):
+    class Lazy(Mine):
+        def generate(self, tokenizer, n, seed, split, corruption):
+            made = super().generate(tokenizer, n, seed, split, corruption)
+            return Generated(pair for pair in made.pairs)
+
+    assert acdc.discover(gpt2_model, Lazy, n=3, progress=False).record["request"]["n"] == 3
+
+
+def test_a_task_needs_no_more_than_a_name_and_corruptions(gpt2_model):
+    class Short(Task):
+        name = "short"
+        corruptions = {"other": "other tokens"}  # noqa: RUF012
+        generate = Mine.generate
+
+    assert acdc.discover(gpt2_model, Short, n=3, progress=False).record["usual_metric"] == "kl"
+
+
 def test_a_run_serves_where_a_circuit_is_wanted(gpt2_model, tmp_path):
     run = acdc.discover(gpt2_model, GIVEN, progress=False)
     written = [acdc.export_circuit(each, "dot", tmp_path / name) for name, each in (("a", run), ("b", run.circuit))]
@@ -191,6 +214,12 @@ def test_more_prompts_than_memory_serves_are_refused_before_they_are_made(gpt2_m
             return Generated([PromptPair((i % 40, 1), (i % 40, 2)) for i in range(n)])
 
     with pytest.raises(MemoryLimitError, match=r"a run on 1000000000 prompt pairs needs about .* lower `n`\."):
-        acdc.discover(gpt2_model, Endless, n=10**9, progress=False)
+        acdc.discover(gpt2_model, Endless, n=10**9, skip_bad_pairs=True, progress=False)
     assert max(made) < 100
     refuse_too_many(gpt2_model, find_task(GIVEN).prompts(None), 1000)
+
+
+def test_many_pairs_are_not_judged_by_the_few_that_are_tried_first(gpt2_model):
+    """Of 1,001 pairs all but one are uncorrupted, so that a sample of them couldn't be used by itself."""
+    many = [PromptPair((i % 40, i // 40), (i % 40, i // 40)) for i in range(1000)] + [PromptPair((39, 1), (39, 2))]
+    assert acdc.discover(gpt2_model, many, progress=False, threshold=1.0).record["request"]["n"] == 1001

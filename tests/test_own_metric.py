@@ -7,7 +7,7 @@ import torch
 from tiny import pairs, write_pairs
 
 import acdc
-from acdc.errors import AcdcWarning, SettingsError, UnknownNameError
+from acdc.errors import AcdcWarning, RunFolderError, SettingsError, UnknownNameError
 
 pytestmark = pytest.mark.filterwarnings("ignore:the model is:acdc.AcdcWarning")
 
@@ -44,6 +44,17 @@ def test_a_function_decides_like_the_metric_that_it_is(discover, function, name,
 def test_a_run_under_a_function_is_written_and_read(discover, tmp_path):
     run = discover(metric=distance, out=tmp_path / "run")
     assert acdc.Run.load(tmp_path / "run").record["results"] == run.record["results"]
+
+
+def test_a_run_goes_on_under_the_same_function_only(discover, tmp_path):
+    def same(circuit, model, answers):
+        return 2 * distance(circuit, model, answers)
+
+    discover(metric=distance, out=tmp_path / "run")
+    discover(metric=distance, out=tmp_path / "run", resume=True)
+    same.__name__ = "distance"
+    with pytest.raises(RunFolderError, match="holds a run with other settings: the metric changed"):
+        discover(metric=same, out=tmp_path / "run", resume=True)
 
 
 def test_answers_are_handed_over(discover):

@@ -24,6 +24,7 @@ from shapes import Seconds, Shape, Stopwatch, prompts_of, timed_run, write_model
 from tqdm import tqdm
 
 from acdc.cli.main import main
+from acdc.cli.printing import say
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.cost import run_cost
@@ -199,12 +200,13 @@ def command(shape: str, threshold: float | None, points: int, n: int, out: Path 
             write_pairs(pairs, n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
             prompts = prompts_of(model, pairs)
             figures = measure(model, prompts, 0.0002 if threshold is None else threshold, points)
-    click.echo(table(figures))
+    for line in table(figures).splitlines():
+        say(line)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         with atomic_write(out / "engine.json") as file:
             json.dump(figures, file, indent=1)
-        click.echo(out / "engine.json")
+        say(out / "engine.json")
 
 
 def run() -> None:

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import click
 from tqdm import tqdm
 
+from acdc.cli.printing import say
 from acdc.errors import AcdcError
 
 HERE = Path(__file__).parent
@@ -47,11 +47,11 @@ def environment(venv: Path) -> Path:
             return python
         elif venv.exists() and any(venv.iterdir()):
             raise PeerError(f"{venv} is there already and isn't a virtual environment; choose another --venv.")
-        click.echo(f"Setting up {venv} for AutoCircuit (a few minutes the first time, 2 GB) ...", err=True)
+        say(f"Setting up {venv} for AutoCircuit (a few minutes the first time, 2 GB) ...", err=True)
         venv.mkdir(parents=True, exist_ok=True)
         stamp.write_text("unfinished")
-        _call(sys.executable, "-m", "venv", str(venv))
-        _call(str(python), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS))
+        _call(sys.executable, "-I", "-m", "venv", str(venv))  # isolated from where it is called
+        _call(str(python), "-I", "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS))
         stamp.write_text(made_from)
     except OSError as error:
         raise PeerError(f"{error.filename}: {error.strerror}.") from error

@@ -26,6 +26,7 @@ from peer_process import HERE, KEEP_MEMORY, PeerError, environment, run_peer
 from shapes import Seconds, Shape, Stopwatch, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
 
 from acdc.cli.main import main
+from acdc.cli.printing import say
 from acdc.engine.choice import make_engine
 from acdc.engine.setting import Setting, prepare
 from acdc.files import atomic_write
@@ -119,7 +120,7 @@ def command(shape: str, sample: int | None, threads: int, venv: Path, out: Path,
     path = out / "peers.json"
     with atomic_write(path) as file:
         json.dump(record, file, indent=1)
-    click.echo(path)
+    say(path)
 
 
 def compare(
@@ -161,7 +162,7 @@ def compare(
     threshold = share * ablated_metric(model, prompts)
     setting = prepare(model, prompts)
     graph = setting.graph
-    click.echo(
+    say(
         f"random GPT-2 ({shape}), {graph.n_edges:,} edges; {n} prompt pairs of {length} tokens, {changed} of which "
         f"differ; threshold {threshold:.3g} in KL; threads: {threads}"
     )
@@ -190,7 +191,7 @@ def compare(
     _print_table(rows)
     notes = _notes(rows, fast, threshold, difference, failure)
     for note in notes:
-        click.echo(f"- {note}")
+        say(f"- {note}")
     return {
         "shape": {"name": shape, **asdict(size)},
         "prompts": {"n": n, "length": length, "changed": changed},
@@ -342,7 +343,7 @@ def _as_json(row: Row, first: Row) -> dict[str, Any]:
 def _print_table(rows: Sequence[Row]) -> None:
     from rich.table import Table
 
-    from acdc.cli.tables import console
+    from acdc.cli.terminal import Terminal
 
     table = Table()
     table.add_column("", no_wrap=True)
@@ -361,7 +362,7 @@ def _print_table(rows: Sequence[Row]) -> None:
             *("" if cells[name] is None else f"{cells[name]:,}" for name in ("edges_kept", "kept_by_both")),
             "" if cells["jaccard"] is None else f"{cells['jaccard']:.3f}",
         )
-    console().print(table)
+    Terminal().print(table)
 
 
 def _three_digits(number: float) -> str:

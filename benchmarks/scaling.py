@@ -26,6 +26,7 @@ from shapes import Shape, TimedRun, ablated_metric, prompts_of, timed_run, write
 from tqdm import tqdm
 
 from acdc.cli.main import main
+from acdc.cli.printing import say
 from acdc.errors import SettingsError
 from acdc.files import atomic_write
 from acdc.graph import Graph
@@ -159,14 +160,14 @@ def command(share: float, rounds: int, seed: int, threads: int, out: Path, **val
     path = out / "scaling.json"
     with atomic_write(path) as file:
         json.dump(record, file, indent=1)
-    click.echo(path)
+    say(path)
     title = (
         f"ACDC with the fast engine, around {base.layers} layers of {base.heads} heads, width {base.width}, "
         f"{base.prompts} prompts of {base.length} tokens"
     )
     if any(panels.values()):
         for plot in draw(panels, exponents, title, out):
-            click.echo(plot)
+            say(plot)
 
 
 def plan(values: Mapping[str, Sequence[int]]) -> tuple[Point, list[tuple[str, Point]]]:
@@ -303,7 +304,7 @@ def exponent(curve: Curve) -> float:
 def _print_table(rows: Sequence[Row], exponents: Mapping[str, Mapping[str, float]], caption: str) -> None:
     from rich.table import Table
 
-    from acdc.cli.tables import console
+    from acdc.cli.terminal import Terminal
 
     table = Table(caption=caption)
     table.add_column("")
@@ -321,7 +322,7 @@ def _print_table(rows: Sequence[Row], exponents: Mapping[str, Mapping[str, float
         if row.varied != "base" and (i + 1 == len(rows) or rows[i + 1].varied != row.varied):
             run, decision = (f"{found[row.varied]:.2f}" for found in exponents.values())
             table.add_row(f"{row.varied}: exponent", "", "", "", "", run, "", decision, style="bold", end_section=True)
-    console().print(table)
+    Terminal().print(table)
 
 
 def run() -> None:

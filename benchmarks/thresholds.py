@@ -22,6 +22,7 @@ from tqdm import tqdm
 from acdc.circuit import Circuit
 from acdc.cli.discover import discover as discover_command
 from acdc.cli.main import main
+from acdc.cli.printing import say
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 from acdc.loading import load_model
@@ -57,9 +58,9 @@ def command(thresholds: str, reference: Path | None, out: Path, task: str, model
             bar.set_postfix_str(f"threshold {row.threshold:g}: {row.edges_kept} edges", refresh=False)
             bar.update()
     _print_table(rows)
-    click.echo(out / "thresholds.csv")
+    say(out / "thresholds.csv")
     for path in draw(rows, f"{found_task.name} on {opened.name}", out):
-        click.echo(path)
+        say(path)
 
 
 # The other words are those of ``acdc discover``, so that the two can't drift apart.
@@ -88,7 +89,7 @@ def _print_table(rows: list[Row]) -> None:
     """The columns that matter most, for the terminal."""
     from rich.table import Table
 
-    from acdc.cli.tables import console
+    from acdc.cli.terminal import Terminal
 
     columns = ["threshold", "edges_kept", "kl_used", "kl_held_out", "logit_difference_used", "accuracy_used", "seconds"]
     if rows[0].recall is not None:
@@ -99,10 +100,10 @@ def _print_table(rows: list[Row]) -> None:
     for row in rows:
         values = [getattr(row, column) for column in columns]
         table.add_row(*("" if value is None else f"{value:.4g}" for value in values))
-    console().print(table)
+    Terminal().print(table)
     if rows[0].recall is not None:
         area = step_area((row.false_positive_rate or 0.0, row.recall or 0.0) for row in rows)
-        click.echo(f"area under the ROC curve, by the ACDC paper's step rule: {area:.3f}")
+        say(f"area under the ROC curve, by the ACDC paper's step rule: {area:.3f}")
 
 
 def run() -> None:

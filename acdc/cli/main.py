@@ -22,7 +22,7 @@ from acdc.cli.group import Group, running
 from acdc.cli.printing import announce, in_options, say
 from acdc.cli.streams import lasting_streams
 from acdc.errors import AcdcError, AcdcWarning, SettingsError
-from acdc.wording import message, shortened
+from acdc.wording import message, quoted, shortened
 
 #: Command and the module that holds it.
 _COMMANDS = {
@@ -83,8 +83,7 @@ def _run(command: click.Command, name: str, interrupted: str) -> tuple[int, str]
     """The exit code, and what went wrong."""
     try:
         with _own_warnings(name):
-            if any("\0" in word for word in sys.argv[1:]):
-                raise SettingsError("an argument holds a NUL character, which no name or number has; leave it out.")
+            _check_words(sys.argv[1:])
             code = command(prog_name=name, standalone_mode=False)
             sys.stdout.flush()
     except AcdcError as error:
@@ -107,10 +106,27 @@ def _run(command: click.Command, name: str, interrupted: str) -> tuple[int, str]
     return code if isinstance(code, int) else 0, ""
 
 
+def _check_words(words: list[str]) -> None:
+    """Raise :class:`SettingsError` for a word that no file's name can be: Python would do so everywhere, in its way."""
+    for number, word in enumerate(words, 1):
+        try:
+            possible = b"\0" not in os.fsencode(word)
+        except UnicodeEncodeError:
+            possible = False
+        if not possible:
+            raise SettingsError(
+                f"argument {number}, {quoted(word)}, holds a character that no name can have; leave it out."
+            )
+
+
 @contextmanager
 def _own_warnings(name: str) -> Iterator[None]:
-    """Print our own warnings as one line, and other libraries' as Python does."""
-    with warnings.catch_warnings():  # puts showwarning back
+    """Print our own warnings as one line, whatever the environment says of warnings; other libraries' as Python does.
+
+    Who sets PYTHONWARNINGS against the noise of libraries hasn't decided to believe every result.
+    """
+    with warnings.catch_warnings():  # puts showwarning and the filters back
+        warnings.simplefilter("always", AcdcWarning)
 
         def show(
             message: Warning | str,

@@ -13,8 +13,8 @@ import click
 
 from acdc.wording import message, one_line
 
-#: A Python option in a library's message: `n`, `dtype="float32"`, `resume=True`.
-_OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+#: A Python option in a library's message: `n`, `dtype="float32"`, `resume=True`. In quotes it is somebody's text.
+_OPTION = re.compile(r"(?<!['\"])`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 def say(text: object, *, err: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 
 from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
 from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
@@ -18,7 +19,8 @@ def asked_batch_size(batch_size: int | str) -> int | None:
         return None
     size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
     if isinstance(size, str) and size.isdecimal():
-        size = int(size)
+        with suppress(ValueError):  # of thousands of digits
+            size = int(size)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
     return size

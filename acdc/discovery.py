@@ -28,9 +28,11 @@ from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
 from acdc.task import Split, Task, find_task
+from acdc.torchstate import own_torch_state
 from acdc.wording import counted
 
 
+@own_torch_state()
 def discover(
     model: Model | str | Path | Any,
     task: Task | str | Path,

@@ -100,7 +100,10 @@ def test_a_folder_whose_weights_lie_in_several_files(tmp_path, gpt2_model):
     assert len(shards) > 1
     assert_equal(logits(load_model(tmp_path / "model")), logits(gpt2_model))
     shards[1].unlink()
-    with pytest.raises(ModelError, match="model can't be loaded"):
+    with pytest.raises(
+        ModelError,
+        match=r"model is not a whole model: model\.safetensors\.index\.json names model-00002-.*, which isn't there",
+    ):
         load_model(tmp_path / "model")
 
 
@@ -135,7 +138,7 @@ def test_a_bridge():
     expected = own_logits(own)
     bridge = build_bridge_from_module(own, "GPT2LMHeadModel", hf_config=own.config)
     opened = load_model(bridge)
-    assert opened.bridge is bridge
+    assert opened.bridge is not bridge
     assert_equal(logits(opened), expected)
 
 
@@ -293,7 +296,7 @@ def test_a_model_that_can_not_be_run_is_refused():
 
     model = gpt2()
     model.forward = run
-    with pytest.raises(ModelError, match=r"can't be run \(another --dtype may help\): RuntimeError: Expected Float32"):
+    with pytest.raises(ModelError, match=r"can't be run \(another `dtype` may help\): RuntimeError: Expected Float32"):
         load_model(model)
 
 

@@ -57,7 +57,7 @@ def check(
     tokenizer: Any | None = None
     limits: dict[str, int | None] = {}
     if tokenizer_name is not None:
-        from acdc.models.opening import load_tokenizer
+        from acdc.models.tokenizers import load_tokenizer
 
         tokenizer = load_tokenizer(tokenizer_name)
         limits["vocab_size"] = len(tokenizer)

@@ -126,10 +126,11 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
 def test_out_of_memory_says_what_to_lower(discover, file, monkeypatch, run_out, where):
     monkeypatch.setattr(where, lambda *args, **kwargs: run_out())
     said = discover(file(*pairs()))
-    assert said.startswith("out of memory; lower --batch-size or --n")
-    assert "--dtype" in said
+    assert said.startswith("out of memory; lower ")
+    assert "batch" in said
+    assert "dtype" in said
 
 
 def test_out_of_memory_while_weights_are_read_is_no_fault_of_the_model(refused, gpt2_folder, monkeypatch):
-    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", lambda *args, **kw: torch.empty(1 << 60))
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", lambda *args, **kw: torch.empty(1 << 60))
     assert refused("model", "check", gpt2_folder).startswith("out of memory; lower")

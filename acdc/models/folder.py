@@ -11,8 +11,8 @@ from acdc.errors import AcdcWarning, ModelError
 from acdc.models.checkpoint import Checkpoint, unused_files
 from acdc.wording import some
 
-#: Fields that load something else than the weights which the folder is taken for, or compute otherwise.
-_ELSEWHERE = ("transformers_weights", "kernel_config", "fusion_config")
+#: Fields that load something else than the weights which the folder is taken for, or code from the hub.
+_ELSEWHERE = ("transformers_weights", "kernel_config", "fusion_config", "experts_implementation")
 _QUANTISED = ("quantization_config", "compression_config")
 
 

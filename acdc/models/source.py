@@ -78,14 +78,18 @@ def from_hugging_face(name: str, model: Any, tokenizer: Any | None) -> Source:
         _freeze(made)
         return made
 
-    text_config = model.config.get_text_config()
+    n_ctx = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if n_ctx is not None and (isinstance(n_ctx, bool) or not isinstance(n_ctx, int) or n_ctx < 1):
+        raise ModelError(
+            f"{name}: max_position_embeddings is {str(n_ctx)[:40]}, but must be at least 1; mend the config."
+        )
     return Source(
         name,
         oracle,
         bridge,
         tokenizer,
         vocab_size=model.get_input_embeddings().weight.shape[0],
-        n_ctx=getattr(text_config, "max_position_embeddings", None),
+        n_ctx=n_ctx,
         device=model.device,
     )
 

@@ -29,6 +29,8 @@ _SIZES = {
     "n_key_value_heads": True,
     "rotary_dim": True,
 }
+#: More than any such model has; each layer holds a mask of that many numbers, squared.
+_MOST_POSITIONS = 1 << 20
 _NORMS = ("LN", "LNPRE", "RMS", "RMSPRE")
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu", "swish", "solu", "solu_ln")
 
@@ -148,7 +150,9 @@ def _check_sizes(name: str, fields: Mapping[str, Any], checkpoint: Checkpoint) -
         if size < 1:
             raise ModelError(f"{name}: model_config can't be used: {field} is {_shown(size)}, but must be at least 1.")
         most = len(checkpoint.tensors) if field == "n_layers" else checkpoint.n_elements
-        if size > most and field != "n_ctx":  # rotary models have no weights for their positions
+        if field == "n_ctx":  # rotary models have no weights for their positions; their masks are looked at later
+            most = max(most, _MOST_POSITIONS)
+        if size > most:
             raise ModelError(
                 f"{name}: model_config can't be used: {field} is {_shown(size)}, but the weights hold "
                 f"{checkpoint.n_elements} numbers in {len(checkpoint.tensors)} tensors."

@@ -161,7 +161,7 @@ def test_weights_that_lack_something_are_refused(changed):
         ("gpt2", {f"{LAYER}attn.bias": torch.ones(1, 1, 16, 16).tril()}),
         ("gpt2", {f"{LAYER}attn.bias": torch.ones(1, 1, 16, 16, dtype=torch.uint8).tril()}),
         ("gpt2", {f"{LAYER}attn.masked_bias": torch.tensor(-1e4)}),
-        ("llama", {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}),
+        ("llama", {"model.layers.0.self_attn.rotary_emb.inv_freq": 1e4 ** -(torch.arange(0, 8, 2) / 8)}),
         ("gpt-neo", {"transformer.h.0.attn.attention.bias": torch.ones(1, 1, 32, 32, dtype=torch.bool).tril()}),
         ("toy", {"blocks.0.attn.mask": torch.ones(12, 12, dtype=torch.bool).tril()}),
         ("toy", {"blocks.0.attn.IGNORE": torch.tensor(-1e5)}),
@@ -169,6 +169,26 @@ def test_weights_that_lack_something_are_refused(changed):
 )
 def test_buffers_of_older_versions_pass(changed, saved, model, buffers):
     assert load_model(changed(model, buffers)).sha256 == load_model(saved / model).sha256
+
+
+def test_buffers_that_mean_another_model_are_refused(changed):
+    """A mask that isn't causal, and a rotation of another base."""
+    refused(changed("gpt2", {f"{LAYER}attn.bias": torch.ones(1, 1, 16, 16)}), "differs from what config.json makes")
+    frequencies = 5e5 ** -(torch.arange(0, 8, 2) / 8)
+    refused(changed("llama", {"model.layers.0.self_attn.rotary_emb.inv_freq": frequencies}), "differs from what")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"sliding_window": 4}, {"attn_logit_softcapping": 20.0}, {"use_qk_norm": True}, {"logit_scale": 0.1}]
+)
+def test_a_field_that_the_model_does_not_follow_is_said(changed, fields):
+    with pytest.warns(AcdcWarning, match=f"config.json sets {next(iter(fields))}, which a llama model doesn't follow"):
+        load_model(changed("llama", **fields))
+
+
+@pytest.mark.parametrize("fields", [{"sliding_window": None}, {"attention_bias": False}, {"logit_scale": 1.0}])
+def test_a_field_that_does_nothing_is_not_said(changed, fields):
+    load_model(changed("llama", **fields))
 
 
 @pytest.mark.parametrize("family", CONFIGS)

@@ -21,11 +21,12 @@ from acdc.models.bounds import bounded, check_counts
 from acdc.models.checkpoint import Checkpoint, read_checkpoint, read_json
 from acdc.models.folder import check_adapter, check_config, warn_of_unused
 from acdc.models.harmless import is_draft_layer, why_harmless
+from acdc.models.ignored import warn_of_ignored
 from acdc.models.leftovers import why_refused
 from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.source import Source, from_hugging_face
 from acdc.models.tokenizers import check_tokenizer_files, has_tokenizer, load_tokenizer
-from acdc.wording import first_line
+from acdc.wording import first_line, some
 
 
 def open_folder(
@@ -97,7 +98,9 @@ def _load(name: str, folder: Path, config: Mapping[str, Any], checkpoint: Checkp
                 ignore_mismatched_sizes=True,  # so that the report names them
                 output_loading_info=True,
             )
+            differing = _differing_buffers(checkpoint, watched, model)
         model.config.name_or_path = str(folder)
+    warn_of_ignored(name, config, asked)
     for what, problem in (("missing_keys", "lack"), ("mismatched_keys", "have the wrong shape for")):
         if report.get(what):
             keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report[what])
@@ -111,9 +114,44 @@ def _load(name: str, folder: Path, config: Mapping[str, Any], checkpoint: Checkp
     ]
     if unused:
         raise ModelError(f"{name}: {why_refused(sorted(unused), model.config)}")
+    if differing:
+        raise ModelError(
+            f"{name}: {some(differing)} of the weights {'differs' if len(differing) == 1 else 'differ'} from what "
+            "config.json makes of it, so they are of another model than it says; check the config."
+        )
     _check_ties(name, planned, model)
     _check_amount(name, checkpoint, watched, model)
     return model
+
+
+def _differing_buffers(checkpoint: Checkpoint, watched: Mapping[str, _Watched], model: Any) -> list[str]:
+    """Masks and rotations that older versions saved, and that are made anew otherwise than they were.
+
+    To be called while the files are open.
+    """
+    own = dict(model.named_buffers())
+    frequencies = [buffer for key, buffer in own.items() if key.endswith("rotary_emb.inv_freq")]
+    differing = []
+    for key, tensor in watched.items():
+        kind, shape = key.rpartition(".")[2], checkpoint.tensors[key].shape
+        if tensor.used or kind not in ("bias", "causal_mask", "inv_freq"):
+            continue
+        if kind == "inv_freq":
+            # Scaled ones were saved before they were scaled.
+            rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+            made = frequencies if rope.get("rope_type", "default") == "default" else []
+        else:
+            made = [own[key]] if key in own else [torch.ones(shape[-2:]).tril()] if len(shape) == 4 else []
+        if made and not any(_same(tensor.stored[...], buffer) for buffer in made):
+            differing.append(key)
+    return differing
+
+
+def _same(stored: Tensor, made: Tensor) -> bool:
+    """Whether two buffers hold the same, as far as half precision could say it."""
+    return stored.numel() == made.numel() and torch.allclose(
+        stored.float().flatten(), made.float().flatten(), rtol=1e-2, atol=1e-5
+    )
 
 
 @contextlib.contextmanager

@@ -57,7 +57,6 @@ _FOLLOWED: dict[str, Callable[[Any], bool]] = {
     "attn_scores_soft_cap": _is_number,
     "output_logits_soft_cap": _is_number,
     "rotary_base": lambda value: _is_number(value) and value > 0 and value == int(value),  # it is cut to an int
-    "rope_scaling": lambda value: isinstance(value, dict),
     "architecture": _one_of("TransformerLensNative"),
 }
 #: How it is placed and begun, which opening a model decides itself.

@@ -8,6 +8,7 @@ import torch
 from families import random_model
 from tiny import gpt2, save_toy, tokenizer, write_pairs
 from torch import nn
+from torch.nn.utils import prune
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from acdc import discover, load_model
@@ -109,7 +110,9 @@ def test_hooks_on_a_model_are_not_part_of_it(hook):
     held.lm_head.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
     hooked = said(held)
     assert not torch.allclose(hooked, expected)
-    with pytest.warns(AcdcWarning, match=r"has hooks on it \(2\); what they do is not part of the model"):
+    with pytest.warns(
+        AcdcWarning, match=r"has hooks or patched methods on it \(2\); what they do is not part of the model"
+    ):
         opened = load_model(held)
     torch.testing.assert_close(logits(opened), expected)
     assert torch.equal(said(held), hooked)
@@ -121,7 +124,7 @@ def test_hooks_on_a_bridge_are_not_part_of_it(permanent):
     held.add_hook("blocks.1.hook_in", lambda tensor, hook: 2 * tensor, is_permanent=permanent)
     hooked = said(held)
     assert not torch.allclose(hooked, expected)
-    with pytest.warns(AcdcWarning, match=r"a bridge in memory has hooks on it \(1\)"):
+    with pytest.warns(AcdcWarning, match=r"a bridge in memory has hooks or patched methods on it \(1\)"):
         opened = load_model(held)
     torch.testing.assert_close(logits(opened), expected)
     assert torch.equal(said(held), hooked)
@@ -130,7 +133,7 @@ def test_hooks_on_a_bridge_are_not_part_of_it(permanent):
 def test_torch_s_hooks_on_a_bridge_are_not_part_of_it():
     held, expected = bridge(), said(gpt2())
     held.blocks[0].register_forward_hook(raised)
-    with pytest.warns(AcdcWarning, match="has hooks on it"):
+    with pytest.warns(AcdcWarning, match="has hooks or patched methods on it"):
         opened = load_model(held)
     torch.testing.assert_close(logits(opened), expected)
 
@@ -140,6 +143,27 @@ def test_the_libraries_own_hooks_are_no_reason_to_warn(family):
     own = random_model(family)
     load_model(own)
     load_model(build_bridge_from_module(own, type(own).__name__, hf_config=own.config))
+
+
+@pytest.mark.parametrize("where", ["the model", "an MLP"])
+def test_methods_put_in_place_of_a_model_s_own_are_not_part_of_it(where):
+    held, expected = gpt2(), said(gpt2())
+    patched = held if where == "the model" else held.transformer.h[0].mlp
+    own = patched.forward
+
+    @functools.wraps(own)
+    def forward(*args, **options):
+        out = own(*args, **options)
+        if where == "the model":
+            out.logits = 2 * out.logits
+            return out
+        return 2 * out
+
+    patched.forward = forward
+    with pytest.warns(AcdcWarning, match=r"patched methods on it \(1\)"):
+        opened = load_model(held, dtype="float64")
+    torch.testing.assert_close(logits(opened).float(), expected)
+    assert patched.forward is forward
 
 
 # Models that aren't plain.
@@ -196,6 +220,15 @@ def test_a_model_without_values_is_refused():
     for held in (gpt2().to("meta"), bridge().to("meta", print_details=False)):
         with pytest.raises(ModelError, match=r"has weights without values .*on the meta device"):
             load_model(held)
+
+
+def test_a_pruned_model_is_refused_with_the_way_out():
+    held = gpt2()
+    prune.l1_unstructured(held.transformer.h[0].mlp.c_fc, "weight", 0.5)
+    with pytest.raises(ModelError, match=r"can't be copied .*prune\.remove"):
+        load_model(held)
+    prune.remove(held.transformer.h[0].mlp.c_fc, "weight")
+    torch.testing.assert_close(logits(load_model(held)), said(held))
 
 
 def test_a_model_of_two_precisions_needs_to_be_told():

@@ -52,7 +52,6 @@ def test_a_field_that_such_models_do_not_follow_is_refused(tmp_path, fields):
         {"eps": -1},
         {"eps": float("nan")},
         {"rotary_base": 10000.5},
-        {"rope_scaling": "linear"},
         {"architecture": "GPT2LMHeadModel"},
         {"attn_scale": True},
     ],
@@ -71,7 +70,7 @@ def test_an_unknown_field_is_refused(tmp_path):
 def test_fields_that_change_nothing_are_no_harm(tmp_path):
     fields = {
         "model_name": "mine",
-        "seed": 7,
+        "init_weights": True,
         "device": "cuda",
         "n_devices": 4,
         "dtype": "float16",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -12,9 +13,9 @@ from torch import nn
 
 from acdc.errors import AcdcWarning, ModelError
 from acdc.models.leftovers import ADAPTER
-from acdc.models.libraries import quiet
+from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.source import Source, from_bridge, from_hugging_face
-from acdc.wording import some
+from acdc.wording import first_line, some
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 #: Libraries whose own hooks are part of what their models compute.
@@ -53,8 +54,7 @@ def open_in_memory(model: Any, device: torch.device, dtype: torch.dtype | None, 
         )
     _check_plain(name, model)
     _check_precision(name, model, dtype)
-    with quiet():
-        own = copy.deepcopy(model)
+    own = _copied(name, model)
     _drop_hooks(name, own)
     if isinstance(model, TransformerBridge):
         return from_bridge(name, own, tokenizer or model.tokenizer, device, dtype)
@@ -96,6 +96,19 @@ def _check_plain(name: str, model: nn.Module) -> None:
         )
 
 
+def _copied(name: str, model: nn.Module) -> Any:
+    try:
+        with quiet():
+            return copy.deepcopy(model)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"{name} can't be copied ({first_line(error).rstrip('.')}); make its weights plain parameters first, "
+            "e.g. by prune.remove where it was pruned."
+        ) from error
+
+
 def _check_precision(name: str, model: nn.Module, dtype: torch.dtype | None) -> None:
     """Refuse to choose one of several precisions in silence."""
     found = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in model.parameters()})
@@ -104,7 +117,10 @@ def _check_precision(name: str, model: nn.Module, dtype: torch.dtype | None) -> 
 
 
 def _drop_hooks(name: str, model: nn.Module) -> None:
-    """Take a caller's hooks off a copy, and say so."""
+    """Take a caller's hooks off a copy, and methods that were put in place of its own, and say so.
+
+    They would be left out of the nodes, and what they refer to is the caller's model, not the copy.
+    """
     dropped = 0
     if hasattr(model, "hook_dict"):
         bridge: Any = model
@@ -116,12 +132,13 @@ def _drop_hooks(name: str, model: nn.Module) -> None:
             if _home(hook) not in _OWN:
                 del hooks[key]
                 dropped += 1
+    for module in model.modules():
+        if "forward" in vars(module) and _home(vars(module)["forward"]) not in _OWN:
+            del module.forward
+            dropped += 1
     if dropped:
-        warnings.warn(
-            f"{name} has hooks on it ({dropped}); what they do is not part of the model that is opened.",
-            AcdcWarning,
-            stacklevel=2,
-        )
+        what = f"{name} has hooks or patched methods on it ({dropped})"
+        warnings.warn(f"{what}; what they do is not part of the model that is opened.", AcdcWarning, stacklevel=2)
 
 
 def _hooks_of(model: nn.Module) -> Iterator[MutableMapping[int, Any]]:
@@ -131,6 +148,9 @@ def _hooks_of(model: nn.Module) -> Iterator[MutableMapping[int, Any]]:
 
 
 def _home(hook: Any) -> str:
-    """The library that a hook comes from."""
-    function = getattr(hook, "func", hook)  # functools.partial
-    return str(getattr(function, "__module__", None) or type(function).__module__).partition(".")[0]
+    """The library that a hook or a method comes from, whatever it says of itself (``functools.wraps`` copies names)."""
+    while isinstance(hook, functools.partial):
+        hook = hook.func
+    function = getattr(hook, "__func__", hook)
+    where = getattr(function, "__globals__", {}).get("__name__") or type(function).__module__
+    return str(where).partition(".")[0]

@@ -34,11 +34,13 @@ from acdc.runs.run import Run
 from acdc.runs.seal import seal
 from acdc.splitting import refuse_overlap
 from acdc.task import Split, Task, find_task
+from acdc.torchstate import own_torch_state
 from acdc.verdict import verdict
 from acdc.waiting import bars
 from acdc.wording import counted
 
 
+@own_torch_state()
 def discover(
     model: Model | str | Path | Any,
     task: Task | type[Task] | Sequence[PromptPair] | str | Path,

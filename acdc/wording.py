@@ -7,6 +7,7 @@ from typing import Any
 
 #: Characters of a whole message, and of one value in it.
 _LONGEST, _LONGEST_VALUE = 2000, 200
+_LONGEST_SAID = 300  # of what a library says; some repeat the file
 _CUT = " [...] "
 #: Drawn as nothing or as a blank, though Unicode calls them printable: fillers and selectors of variants.
 _INVISIBLE = frozenset(
@@ -78,3 +79,15 @@ def _escape(character: str) -> str:
         return repr(character)[1:-1]
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def first_line(error: BaseException) -> str:
+    """What a library says of an error, as the end of a sentence of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shortened(lines[0] if lines else type(error).__name__, _LONGEST_SAID).rstrip(".") + "."
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few of many names: ``a, b and 5 more``."""
+    shown = [shortened(name, _LONGEST_VALUE) for name in names[:most]]
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

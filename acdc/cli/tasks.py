@@ -90,7 +90,7 @@ def check(
     tokenizer: Any | None = None
     limits: dict[str, Any] = {"bos": bos, "allow_misaligned": allow_misaligned}
     if tokenizer_name is not None:
-        from acdc.models.opening import load_tokenizer
+        from acdc.models.tokenizers import load_tokenizer
 
         tokenizer = load_tokenizer(tokenizer_name)
         limits["vocab_size"] = len(tokenizer)

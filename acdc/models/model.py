@@ -19,6 +19,7 @@ from acdc.models.attention import Attention, PositionTable
 from acdc.models.bridge import BridgeReader
 from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
+from acdc.models.positions import is_part, side_by_side
 from acdc.models.tokens import Tokens
 
 
@@ -119,7 +120,7 @@ class Model:
             ``[head, batch, pos, d_model]``; and ``[batch, pos, d_model]``, broadcastable to
             it, or ``None``.
         """
-        attention, table, filled = self.attention[layer], self.table(layer, tokens.ids.shape[1]), tokens.filled
+        attention, table, filled = self.attention[layer], self.table(layer, tokens), tokens.filled
         outputs = [attention.head(i, q[i], k[i], v[i], table, filled) for i in range(attention.n_heads)]
         return attention.contributions(torch.stack(outputs))
 
@@ -152,8 +153,33 @@ class Model:
         """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``."""
         return self._reader.unembed(self.final_norm(x))
 
-    def table(self, layer: int, length: int) -> PositionTable:
-        """Masks and rotations of a layer for prompts of that length."""
+    @cached_property
+    def looks_back(self) -> bool:
+        """Whether a position sees itself and those before it only."""
+        length = min(2, self.n_ctx or 2)
+        return not bool(self._tables_of(length)[0].visible[0, -1]) or length == 1
+
+    def table(self, layer: int, tokens: Tokens) -> PositionTable:
+        """Masks and rotations of a layer for some prompts.
+
+        Each prompt has the table that the model makes for its own length, as if it ran alone
+        (LongRoPE's frequencies depend on it); where these are all part of the longest one's, that
+        is the table of all.
+        """
+        width = tokens.ids.shape[1]
+        tables = {length: self._tables_of(length)[layer] for length in sorted({*tokens.lengths, width}, reverse=True)}
+        longest = tables[width]
+        if all(table is longest or is_part(table, longest) for table in tables.values()):
+            return longest
+        return side_by_side([tables[length] for length in tokens.lengths], longest)
+
+    def _tables_of(self, length: int) -> list[PositionTable]:
+        """Those of all layers for prompts of one length; what is part of a longer prompt's table is that."""
         if length not in self._tables:
-            self._tables[length] = self._reader.position_tables(length)
-        return self._tables[length][layer]
+            found = self._reader.position_tables(length)
+            longer = [tables for known, tables in self._tables.items() if known > length]
+            self._tables[length] = [
+                next((known[layer] for known in longer if is_part(table, known[layer])), table)
+                for layer, table in enumerate(found)
+            ]
+        return self._tables[length]

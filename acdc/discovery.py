@@ -12,8 +12,9 @@ from acdc.circuit import Circuit, Provenance
 from acdc.decision import Decision
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
+from acdc.engine.selfcheck import Comparison, check_prompts
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import MemoryLimitError, NumericsError, PromptError, SettingsError
+from acdc.errors import MemoryLimitError, ModelError, NumericsError, PromptError, SettingsError
 from acdc.evaluation import Evaluation, ablated_behaviour, evaluate
 from acdc.loading import load_model, memory_errors
 from acdc.methods.acdc import Acdc, AcdcSettings
@@ -102,15 +103,16 @@ def discover(
             measure.check(prompts)
             return prompts
 
-        def setting_for(prompts: PromptSet) -> Setting:
-            return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+        def setting_for(prompts: PromptSet) -> tuple[Setting, Comparison]:
+            made = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+            return made, check_prompts(made)
 
         prompts = prompts_for("train", n)
         together, memory = plan_memory(
             opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
         )
         announce("running the prompts, and two circuits for the noise floor")
-        setting = setting_for(prompts)
+        setting, checked = setting_for(prompts)
         request = {
             "task": found_task.name,
             "model": opened.name,
@@ -135,6 +137,7 @@ def discover(
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together)
+        record["self_check"] = asdict(checked)
         introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
@@ -160,8 +163,10 @@ def discover(
         del setting, runner, pruner.engine  # they need as much memory again
     try:
         with memory_errors():
-            held_out = evaluate(setting_for(prompts_for("test", used.n_prompts)), in_graph)
-    except (PromptError, NumericsError, MemoryLimitError) as error:
+            unseen, unseen_checked = setting_for(prompts_for("test", used.n_prompts))
+            held_out = evaluate(unseen, in_graph)
+        record["self_check"] = asdict(checked | unseen_checked)
+    except (PromptError, NumericsError, MemoryLimitError, ModelError) as error:
         announce(f"no result on held-out prompts: {error}")
         held_out = None
     last = decisions[-1]

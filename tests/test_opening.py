@@ -298,7 +298,7 @@ def test_a_model_that_can_not_be_run_is_refused():
 
 
 def test_a_model_whose_components_are_others_is_refused():
-    config = {"hidden_size": 16, "n_layer": 2, "n_head": 2, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 0}
-    model = tf.BloomForCausalLM(tf.BloomConfig(**config)).eval()
-    with pytest.raises(ModelError, match=r"a BloomForCausalLM in memory can't be split into nodes: .*: TypeError: "):
+    config = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 50, "head_dim": 8}
+    model = tf.AutoModelForCausalLM.from_config(tf.Gemma4TextConfig(**config)).eval()
+    with pytest.raises(ModelError, match=r"a Gemma4ForCausalLM in memory can't be split into nodes: .*: PerLayer"):
         load_model(model)

@@ -196,16 +196,15 @@ class LayerHeads:
             whole_bias = None if bias is None else bias.reshape(-1)
             everything = (weight.transpose(0, 1).reshape(d_model, n * width).contiguous(), whole_bias)
         elif qk_norm.weight is not None and qk_norm.weight.dim() == 2:
-            qk_norm = _of_heads(qk_norm, groups)
-            bias_of_heads = None if qk_norm.bias is None else qk_norm.bias[:, None]
-            qk_norm = replace(qk_norm, weight=qk_norm.weight[:, None], bias=bias_of_heads)
+            bias_of_heads = None if qk_norm.bias is None else qk_norm.bias[groups][:, None]
+            qk_norm = replace(qk_norm, weight=qk_norm.weight[groups][:, None], bias=bias_of_heads)
         own = weight if groups == list(range(n)) else weight[groups]
         own_bias = None if bias is None else bias[groups][:, None]
         rotary, scale = (None if letter == "v" else table.rotary), (table.q_scale if letter == "q" else None)
         return _Projection(own, own_bias, qk_norm, everything, latent, rotary, scale)
 
 
-def _of_heads(norm: Norm, heads: Tensor | list[int]) -> Norm:
+def _of_heads(norm: Norm, heads: Tensor) -> Norm:
     """A norm of whose weights each head has its own, for some heads; any other as it is."""
     if norm.weight is None or norm.weight.dim() == 1:
         return norm

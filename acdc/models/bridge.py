@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from acdc.errors import ModelError
 from acdc.models.attention import Attention, PositionTable
+from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table
 from acdc.models.tokens import Tokens
+from acdc.models.unknown import check_parts
 
 #: Settings that say where or by what a model was loaded, not what it computes.
 _NOT_IDENTITY = {
@@ -54,7 +56,13 @@ class BridgeReader:
     """
 
     def __init__(self, bridge: Any) -> None:
+        """Look at a bridge.
+
+        Raises:
+            ModelError: the model has a part that acdc doesn't know.
+        """
         self.bridge = bridge.eval()
+        check_parts(bridge)
         cfg = bridge.cfg
         self.blocks = list(bridge.blocks)
         self.n_layers, self.n_heads, self.d_model = int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_model)
@@ -92,8 +100,11 @@ class BridgeReader:
     def _read_attention(self, layer: int) -> Attention:
         block = self.blocks[layer]
         bridge, own = block.attn, _raw(block.attn)
-        weights = {name: getattr(bridge, name) for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
-        weights = {name: None if value is None else value.detach() for name, value in weights.items()}
+        if is_latent(own):
+            weights = read_latent(own, self.n_heads, f"blocks.{layer}.attn")
+        else:
+            weights = {name: getattr(bridge, name) for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
+            weights = {name: None if value is None else value.detach() for name, value in weights.items()}
         d_head = weights["W_Q"].shape[-1]
 
         def qk_norm(name: str) -> Norm:
@@ -130,18 +141,18 @@ class BridgeReader:
         return y if multiplier == 1.0 else multiplier * y
 
     @staticmethod
-    def _run_mlp(module: Any, x: Tensor) -> Any:
+    def _run_mlp(module: Any, x: Tensor) -> Tensor:
         """An MLP's own module on normed inputs, without the residual that some add themselves (Bloom, MPT)."""
         if "residual" in inspect.signature(_raw(module).forward).parameters:
-            return module(x, torch.zeros_like(x))
-        return module(x)
+            return _first(module(x, torch.zeros_like(x)))
+        return _first(module(x)).view(x.shape)  # Llama 4's experts give [batch * pos, d_model]
 
     def plain_mlp(self, layer: int) -> NormedMlp | None:
         """The MLP with its norms, where it's no more than weights and an activation."""
         block = self.blocks[layer]
         if block.mlp.name is None:
             return None
-        plain = read_mlp(block.mlp, lambda x: _first(self._run_mlp(block.mlp, x)), self.d_model)
+        plain = read_mlp(block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
         if plain is None:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
@@ -155,6 +166,14 @@ class BridgeReader:
         with torch.no_grad():
             is_plain = torch.allclose(self.unembed(probe), plain, rtol=1e-4, atol=1e-4)
         return weight if is_plain else None
+
+    def dead_tokens(self) -> Tensor | None:
+        """Tokens whose logit is minus infinity whatever is unembedded, ``[n_outputs]`` bool, if there are any."""
+        weight = _raw(self.bridge.unembed).weight
+        probe = torch.randn(4, self.d_model, generator=torch.Generator().manual_seed(0)).to(weight)
+        with torch.no_grad():
+            dead = (self.unembed(probe) == -torch.inf).all(0)
+        return dead if bool(dead.any()) else None
 
     def final_norm(self) -> Norm:
         """The norm in front of the unembedding."""
@@ -238,6 +257,32 @@ class BridgeReader:
 
     def _multiplier(self, layer: int) -> float:
         return float(getattr(self.blocks[layer], "residual_contribution_scale", 1.0))
+
+    def layer_by_layer(self, ids: Tensor) -> list[dict[str, Tensor]]:
+        """What goes in and out of each layer of the model on prompts of one length, ``[batch, pos, d_model]`` each.
+
+        Returns:
+            For each layer ``block in``, ``attention in``, ``attention out`` and ``block out``.
+        """
+        seen: list[dict[str, Tensor]] = [{} for _ in self.blocks]
+
+        def note(layer: int, part: str) -> Any:
+            def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+                seen[layer][f"{part} in"] = args[0] if args else kwargs["hidden_states"]
+                seen[layer][f"{part} out"] = _first(output)
+
+            return hook
+
+        hooks = []
+        for layer, block in enumerate(self.blocks):
+            for part, module in (("block", block), ("attention", block.attn)):
+                hooks.append(module.register_forward_hook(note(layer, part), with_kwargs=True))
+        try:
+            self._run_with_cache(ids, [])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen
 
     @property
     def _device(self) -> torch.device:

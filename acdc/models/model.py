@@ -35,6 +35,7 @@ class Model:
         graph_config: shape of its graph (with ``input`` unsplit).
         n_ctx: longest prompt, or ``None`` where there is no limit.
         vocab_size: token ids lie below it. n_outputs: logits a position.
+        dead: ``[n_outputs]`` bool, tokens whose logit is minus infinity whatever the prompt, if there are any.
         tied_heads: heads of a layer share a norm behind their sum, so that one head's
             contribution depends on the others' (Gemma 2 and 3, OLMo-2).
     """
@@ -50,6 +51,7 @@ class Model:
         self.n_ctx = reader.n_ctx
         self.vocab_size = reader.vocab_size
         self.n_outputs = reader.n_outputs
+        self.dead = reader.dead_tokens()
         self.tied_heads = any(attention.post_norm.kind != "none" for attention in self.attention)
         self.graph_config = GraphConfig(
             n_layers=reader.n_layers,
@@ -124,6 +126,32 @@ class Model:
         outputs = [attention.head(i, q[i], k[i], v[i], table, filled) for i in range(attention.n_heads)]
         return attention.contributions(torch.stack(outputs))
 
+    def where_it_differs(self, tokens: Tokens) -> str:
+        """Where the first part stands that isn't what the model makes of the same input; for messages.
+
+        Args:
+            tokens: prompts of one length.
+        """
+        for layer, seen in enumerate(self._reader.layer_by_layer(tokens.ids)):
+            x, attention = seen["block in"], self.attention[layer]
+            same = x.expand(attention.n_heads, *x.shape)
+            if not _near(attention.norm(x), seen["attention in"]):
+                return f"layer {layer}'s attention doesn't read what its norm makes (a post-norm residual stream?)"
+            table = self.table(layer, tokens)
+            outputs = [attention.head(i, x, x, x, table, tokens.filled) for i in range(attention.n_heads)]
+            heads = (
+                torch.stack(outputs).sum(0) if attention.b_O is None else torch.stack(outputs).sum(0) + attention.b_O
+            )
+            if not (_near(heads, seen["attention out"]) or _near(x + heads, seen["attention out"])):  # Bloom adds it
+                return f"layer {layer}'s attention is none that acdc knows"
+            written, rest = self.heads(layer, same, same, same, tokens)
+            y = x + written.sum(0) if rest is None else x + written.sum(0) + rest
+            if not self.graph_config.attn_only:
+                y = y + self.mlp(layer, x if self.graph_config.parallel_attn_mlp else y)
+            if not _near(y, seen["block out"]):
+                return f"layer {layer}'s MLP, or how it is added to the residual stream, is none that acdc knows"
+        return "the way from the last layer to the logits is none that acdc knows"
+
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
         return self._reader.mlp(layer, x)
@@ -150,8 +178,13 @@ class Model:
         return self._reader.unembedding()
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``."""
-        return self._reader.unembed(self.final_norm(x))
+        """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``.
+
+        Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
+        probability is 0 all the same, and a difference of two such logits is a number.
+        """
+        logits = self._reader.unembed(self.final_norm(x))
+        return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
 
     @cached_property
     def looks_back(self) -> bool:
@@ -183,3 +216,18 @@ class Model:
                 for layer, table in enumerate(found)
             ]
         return self._tables[length]
+
+
+def _lowest(dtype: torch.dtype) -> float:
+    """A logit of no probability with room for differences below it."""
+    return torch.finfo(dtype).min / 2
+
+
+def is_dead(logits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Which logits of :meth:`Model.logits`, of a model in that precision, stand for minus infinity."""
+    return logits <= _lowest(dtype)
+
+
+def _near(a: Tensor, b: Tensor) -> bool:
+    """Whether two parts are the same but for rounding, roughly."""
+    return bool((a - b).abs().max() <= 1e-3 * b.abs().max())

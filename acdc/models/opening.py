@@ -20,6 +20,7 @@ from torch import Tensor
 
 from acdc.bundled import bundled_models
 from acdc.errors import ModelError, SettingsError, UnknownNameError
+from acdc.models.positions import forget_lengths
 from acdc.models.toy import first_line, is_toy_folder, open_toy_folder
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -113,6 +114,7 @@ def _in_memory(model: Any, device: torch.device, dtype: torch.dtype | None, toke
         own = copy.deepcopy(model)  # bridging rewires the modules; the caller's model stays as it is
         if hasattr(own, "set_attn_implementation"):
             own.set_attn_implementation("eager")
+        own.set_experts_implementation("eager")  # the others don't run in float64
         own = own.to(device=device, dtype=dtype or own.dtype).eval()
         return _bridgeable(f"a {type(model).__name__} in memory", own, tokenizer)
     raise ModelError(
@@ -131,6 +133,7 @@ def _moved(bridge: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
 
 def _bridged(name: str, bridge: Any, tokenizer: Any | None) -> Source:
     def oracle(ids: Tensor) -> Tensor:
+        forget_lengths(bridge)
         return bridge(ids)
 
     embedding = bridge.embed.original_component.weight
@@ -160,6 +163,7 @@ def _hugging_face(
             location,
             dtype=dtype or torch.float32,
             attn_implementation="eager",
+            experts_implementation="eager",  # the others don't run in float64
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # so that the report names them
             trust_remote_code=False,
@@ -207,6 +211,7 @@ def _bridgeable(name: str, model: Any, tokenizer: Any | None) -> Source:
     """A Hugging Face model that is acdc's own to rewire."""
 
     def oracle(ids: Tensor) -> Tensor:
+        forget_lengths(model)
         return model(ids, use_cache=False).logits
 
     def bridge() -> Any:

@@ -107,17 +107,18 @@ def read_table(
         return PositionTable(ways[0], visible, bias)
     expected = _products(*heard)  # [pos_q, pos_k]
     limit = _FITS[attention.W_Q.dtype] * float(expected.abs().max())
-    tables = [PositionTable(rotary, visible, bias) for rotary in ways]
-    scores = [_products(attention.query(0, x, table)[0], attention.key(0, x, table)[0]) for table in tables]
-    for table, found in zip(tables, scores, strict=True):
+    near: list[tuple[PositionTable, Tensor]] = []
+    for table in (PositionTable(rotary, visible, bias) for rotary in ways):
+        found = _products(attention.query(0, x, table)[0], attention.key(0, x, table)[0])
         if float((found - expected).abs().max()) <= limit:
             return table
-    for table, found in zip(tables, scores, strict=True):
+        near.append((table, found))
+    for table, found in near:
         q_scale = (found * expected).sum(-1) / found.square().sum(-1)  # [pos]
         q_scale = torch.where((q_scale - 1).abs() <= _FITS[attention.W_Q.dtype], 1.0, q_scale)
         if float((found * q_scale[:, None] - expected).abs().max()) <= limit and q_scale[0] == 1:
             return replace(table, q_scale=q_scale.to(attention.W_Q.dtype))
-    return tables[0]
+    return near[0][0]
 
 
 def _products(q: Tensor, k: Tensor) -> Tensor:
@@ -163,7 +164,8 @@ def _rotations(attention: Attention, call: dict[str, Any], own: nn.Module, lengt
         return [_own_rotary(own, length)]
     if isinstance(given, Tensor):  # Llama 4: complex numbers, one for each pair of neighbours
         turns = given.reshape(-1, given.shape[-1])[:length]
-        ways = [Rotary(*(part.repeat_interleave(2, -1) for part in (turns.real, turns.imag)), interleaved=True)]
+        cos, sin = (part.repeat_interleave(2, -1) for part in (turns.real, turns.imag))
+        ways = [Rotary(cos, sin, interleaved=True)]
     else:
         cos, sin = (table.reshape(-1, table.shape[-1])[:length] for table in given)
         half = cos.shape[-1] // 2
@@ -176,6 +178,7 @@ def _rotations(attention: Attention, call: dict[str, Any], own: nn.Module, lengt
             ways.append(Rotary(cos, sin, interleaved=True))
         else:
             ways.append(Rotary(torch.cat((cos, cos), -1), torch.cat((sin, sin), -1), interleaved=False))
+    ways += [replace(way, sin=-way.sin) for way in ways]  # the other way round (nanochat)
     ways = [way for way in ways if way.cos.shape[-1] <= attention.W_Q.shape[-1]]
     if attention.q_norm.kind != "none":
         ways += [replace(way, before_norm=True) for way in ways]

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 import transformers as tf
+from families import random_model
 from safetensors.torch import load_file, save_file
 from tiny import gpt2, save_gpt2, save_toy, tokenizer
 from transformer_lens.model_bridge.sources import build_bridge_from_module
@@ -298,7 +299,5 @@ def test_a_model_that_can_not_be_run_is_refused():
 
 
 def test_a_model_whose_components_are_others_is_refused():
-    config = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 50, "head_dim": 8}
-    model = tf.AutoModelForCausalLM.from_config(tf.Gemma4TextConfig(**config)).eval()
     with pytest.raises(ModelError, match=r"a Gemma4ForCausalLM in memory can't be split into nodes: .*: PerLayer"):
-        load_model(model)
+        load_model(random_model("gemma4"))

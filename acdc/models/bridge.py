@@ -21,7 +21,7 @@ from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.norms import Norm, read_norm
-from acdc.models.positions import forget_lengths, read_table
+from acdc.models.positions import forget_lengths, read_table, share
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
 
@@ -239,10 +239,11 @@ class BridgeReader:
         finally:
             for hook in hooks:
                 hook.remove()
-        return [
+        tables = [
             read_table(self.attention(layer), _raw(block.attn), *calls[layer], length, causal=self.causal)
             for layer, block in enumerate(self.blocks)
         ]
+        return share(tables)
 
     def _norm(self, layer: int, name: str) -> Norm:
         key = (layer, name)

@@ -31,6 +31,20 @@ def is_part(table: PositionTable, longer: PositionTable) -> bool:
     )
 
 
+def share(tables: list[PositionTable]) -> list[PositionTable]:
+    """Tables of all layers, where those that are alike are one: a bias of every head takes memory."""
+    found: list[PositionTable] = []
+    for table in tables:
+        found.append(next((known for known in found if _turns_alike(table, known) and is_part(table, known)), table))
+    return found
+
+
+def _turns_alike(a: PositionTable, b: PositionTable) -> bool:
+    if a.rotary is None or b.rotary is None:
+        return a.rotary is b.rotary
+    return (a.rotary.interleaved, a.rotary.before_norm) == (b.rotary.interleaved, b.rotary.before_norm)
+
+
 def side_by_side(tables: list[PositionTable], longest: PositionTable) -> PositionTable:
     """One table for prompts of different lengths, each with its own rows.
 

@@ -14,6 +14,7 @@ from acdc.asked import flag, path, real, text, whole
 from acdc.circuit import Circuit
 from acdc.engine.base import Engine
 from acdc.engine.choice import check_engine, engine_for, make_engine
+from acdc.engine.selfcheck import Comparison, check_prompts
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
 from acdc.evaluation import ablated_behaviour, evaluate
@@ -148,9 +149,11 @@ def discover(
             measure.check(prompts)
             return prompts
 
-        def setting_for(prompts: PromptSet) -> Setting:
-            found = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
-            return replace(found, own_metric=measure) if is_own(measure) else found
+        def setting_for(prompts: PromptSet) -> tuple[Setting, Comparison]:
+            made = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+            if is_own(measure):
+                made = replace(made, own_metric=measure)
+            return made, check_prompts(made)
 
         options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
         checks_all = skip_bad_pairs and isinstance(found_task, GivenPairs)  # even for a few of them
@@ -162,7 +165,7 @@ def discover(
         prompts = prompts_for("train", n)
         together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
-        setting = setting_for(prompts)
+        setting, checked = setting_for(prompts)
         own = check_own_metric(measure, setting)
         request = {
             "task": found_task.name,
@@ -194,6 +197,7 @@ def discover(
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together)
         record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
+        record["self_check"] = asdict(checked)
         if own is not None:
             record["hashes"]["metric"] = own
         introduce(setting, record, announce)
@@ -228,7 +232,9 @@ def discover(
             with memory_errors(), bars(progress):
                 others = prompts_for("test", n)
                 refuse_overlap(prompts, others)
-                held_out = evaluate(setting_for(others), in_graph, metrics=metrics)
+                unseen, unseen_checked = setting_for(others)
+                held_out = evaluate(unseen, in_graph, metrics=metrics)
+            record["self_check"] = asdict(checked | unseen_checked)
         except AcdcError as error:  # the circuit is found all the same
             why = f"no result on held-out prompts: {error}"
             if isinstance(error, OverlapError):

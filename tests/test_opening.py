@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 import transformers as tf
+from families import random_model
 from safetensors.torch import load_file, save_file
 from tiny import gpt2, save_gpt2, save_toy, tokenizer
 from transformer_lens.model_bridge.sources import build_bridge_from_module
@@ -342,7 +343,5 @@ def test_a_model_that_can_not_be_run_is_refused():
 
 
 def test_a_model_whose_components_are_others_is_refused():
-    config = {"hidden_size": 16, "n_layer": 2, "n_head": 2, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 0}
-    model = tf.BloomForCausalLM(tf.BloomConfig(**config)).eval()
-    with pytest.raises(ModelError, match=r"a BloomForCausalLM in memory can't be split into nodes: .*: TypeError: "):
-        load_model(model)
+    with pytest.raises(ModelError, match=r"a Gemma4ForCausalLM in memory can't be split into nodes: .*: PerLayer"):
+        load_model(random_model("gemma4"))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from acdc.errors import ModelError
 from acdc.models.libraries import is_out_of_memory, quiet
+from acdc.models.positions import forget_lengths
 from acdc.wording import first_line
 
 #: Gives the model's own logits, ``[1, pos]`` ids to ``[1, pos, n_outputs]``.
@@ -49,6 +50,7 @@ def from_bridge(
     _freeze(bridge)
 
     def oracle(ids: Tensor) -> Tensor:
+        forget_lengths(bridge)
         return bridge(ids)
 
     embedding = bridge.embed.original_component.weight
@@ -57,8 +59,10 @@ def from_bridge(
 
 def from_hugging_face(name: str, model: Any, tokenizer: Any | None) -> Source:
     """A Hugging Face model that is acdc's own to rewire, in place and in evaluation mode."""
+    model.set_experts_implementation("eager")  # the others don't run in float64
 
     def oracle(ids: Tensor) -> Tensor:
+        forget_lengths(model)
         return model(ids, use_cache=False).logits
 
     def bridge() -> Any:

@@ -295,6 +295,13 @@ def test_a_pdf_page_is_the_picture_and_no_more(tmp_path):
     assert float(page[0]) < right - left + 80  # a label of a layer, and nothing else
 
 
+def test_a_pdf_does_not_say_when_it_was_drawn(tmp_path):
+    content = exported(grown(SHAPES["4x4"], 30), "pdf", tmp_path)
+    assert b"Date" not in content
+    table = int(re.search(rb"startxref\s+(\d+)\s+%%EOF", content)[1])
+    assert content[table:].startswith(b"xref")
+
+
 def test_a_picture_of_five_thousand_edges_takes_seconds(tmp_path):
     circuit = grown(Graph.from_config(24, 16), 5_000)
     started = time.monotonic()

@@ -27,7 +27,7 @@ FORMATS = {
     "html-table": ".html",
 }
 _WHOLE = ("graphml", "json")  # for programs: without a heading, a part would pass for the circuit
-_MAX_DRAWN = 50_000  # edges; a minute's work, and long since a black patch
+_MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
 
 def export_circuit(
@@ -89,7 +89,11 @@ def _content(excerpt: Excerpt, format: str) -> bytes:
             "draw its strongest by `top`, choose the format graphml, json or html-table, or a higher threshold."
         )
     from acdc.export.diagram import to_dot
+    from acdc.export.pdf import undated
     from acdc.export.render import render
 
     dot = to_dot(excerpt)
-    return dot.encode() if format == "dot" else render(dot, format)
+    if format == "dot":
+        return dot.encode()
+    picture = render(dot, format)
+    return undated(picture) if format == "pdf" else picture

@@ -28,9 +28,11 @@ from acdc.runs.progress import run_pruner
 from acdc.runs.record import peak_memory_bytes, versions
 from acdc.runs.run import Run
 from acdc.task import Split, Task, find_task
+from acdc.threads import fit_threads, own_threads, set_threads
 from acdc.wording import counted
 
 
+@own_threads()
 def discover(
     model: Model | str | Path | Any,
     task: Task | str | Path,
@@ -48,6 +50,7 @@ def discover(
     batch_size: int | str = "auto",
     device: str | None = None,
     dtype: str | None = None,
+    threads: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -74,6 +77,8 @@ def discover(
             is computed anew when it is needed.
         device: see :func:`acdc.load_model`; not for a model that is open already.
         dtype: likewise.
+        threads: that torch computes with; by default as many as suit the model's size (see
+            :mod:`acdc.threads`). Its number is put back at the end.
         out: folder to write; by default nothing is written.
         resume: go on with the run in that folder, if there is one.
         progress: show a bar.
@@ -89,6 +94,7 @@ def discover(
     asked = asked_batch_size(batch_size)
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
+    set_threads(threads)
     announce = announce or _silent
     found_task = find_task(task)
     path = None if out is None else Path(out)
@@ -106,6 +112,7 @@ def discover(
             return prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
 
         prompts = prompts_for("train", n)
+        used_threads = fit_threads(opened, prompts) if threads is None else threads
         together, memory = plan_memory(
             opened, prompts, asked, announce, ablation=ablation, engine=engine_for(engine, opened), order=order
         )
@@ -134,7 +141,7 @@ def discover(
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
-        record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together)
+        record = _new_record(request, setting, runner, ablated.metrics[metric], memory, together, used_threads)
         introduce(setting, record, announce)
         folder = None if path is None else RunFolder(path, record, resume=resume)
         if folder is not None:
@@ -182,7 +189,13 @@ def discover(
 
 
 def _new_record(
-    request: dict[str, Any], setting: Setting, engine: Engine, metric_ablated: float, memory: int, batch_size: int
+    request: dict[str, Any],
+    setting: Setting,
+    engine: Engine,
+    metric_ablated: float,
+    memory: int,
+    batch_size: int,
+    threads: int,
 ) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
@@ -197,6 +210,7 @@ def _new_record(
         "noise_floor": engine.noise_floor(),
         "metric_ablated": metric_ablated,
         "batch_size": batch_size,
+        "threads": int(threads),
         "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,

@@ -15,6 +15,7 @@ from acdc.models.bridge import BridgeReader
 from acdc.models.model import Model
 from acdc.models.opening import find_source, is_out_of_memory
 from acdc.models.toy import first_line
+from acdc.threads import one_thread
 
 
 def load_model(
@@ -41,6 +42,7 @@ def load_model(
     return load_and_check(model, device=device, dtype=dtype, tokenizer=tokenizer)[0]
 
 
+@one_thread()
 def load_and_check(
     model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
 ) -> tuple[Model, SelfCheck]:

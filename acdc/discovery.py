@@ -35,12 +35,14 @@ from acdc.runs.run import Run
 from acdc.runs.seal import seal
 from acdc.splitting import refuse_overlap
 from acdc.task import Split, Task, find_task
+from acdc.threads import fit_threads, own_threads, set_threads
 from acdc.torchstate import own_torch_state
 from acdc.verdict import verdict
 from acdc.waiting import bars
 from acdc.wording import counted
 
 
+@own_threads()
 @own_torch_state()
 def discover(
     model: Model | str | Path | Any,
@@ -61,6 +63,7 @@ def discover(
     batch_size: int | str = "auto",
     device: str | None = None,
     dtype: str | None = None,
+    threads: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -94,6 +97,8 @@ def discover(
             is computed anew when it is needed.
         device: see :func:`acdc.load_model`; not for a model that is open already.
         dtype: likewise.
+        threads: that torch computes with; by default as many as suit the model's size (see
+            :mod:`acdc.threads`). Its number is put back at the end.
         out: folder to write; by default nothing is written.
         resume: go on with the run in that folder, if there is one.
         progress: show a bar.
@@ -122,6 +127,7 @@ def discover(
     asked = asked_batch_size(batch_size)
     if isinstance(model, Model) and (device or dtype):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
+    set_threads(threads)
     announce = announce or _silent
     with bars(progress):
         found_task = find_task(task, answers, wrong_answers)
@@ -163,6 +169,7 @@ def discover(
                 warnings.simplefilter("ignore", AcdcWarning)
                 refuse_too_many(opened, prompts_for("train", SAMPLE_PAIRS), wanted, **options)
         prompts = prompts_for("train", n)
+        used_threads = fit_threads(opened, prompts) if threads is None else threads
         together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
         setting, checked = setting_for(prompts)
@@ -195,7 +202,7 @@ def discover(
         attribution = edge_attribution(setting, measure) if order == "attribution" else None
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
-        record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together)
+        record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together, used_threads)
         record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
         record["self_check"] = asdict(checked)
         if own is not None:
@@ -271,7 +278,13 @@ def discover(
 
 
 def _new_record(
-    request: dict[str, Any], setting: Setting, engine: Engine, metric_ablated: float, memory: int, batch_size: int
+    request: dict[str, Any],
+    setting: Setting,
+    engine: Engine,
+    metric_ablated: float,
+    memory: int,
+    batch_size: int,
+    threads: int,
 ) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
@@ -288,6 +301,7 @@ def _new_record(
         "noise_floor": engine.noise_floor(),
         "metric_ablated": metric_ablated,
         "batch_size": batch_size,
+        "threads": int(threads),
         "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,

@@ -15,6 +15,7 @@ from acdc.models.bridge import BridgeReader
 from acdc.models.libraries import is_out_of_memory
 from acdc.models.model import Model
 from acdc.models.opening import find_source
+from acdc.threads import one_thread
 from acdc.torchstate import own_torch_state
 from acdc.wording import first_line
 
@@ -48,6 +49,7 @@ def load_model(
     return load_and_check(model, device=device, dtype=dtype, tokenizer=tokenizer)[0]
 
 
+@one_thread()
 def load_and_check(
     model: str | Path | Any,
     *,

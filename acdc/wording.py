@@ -79,6 +79,8 @@ def _escape(character: str) -> str:
         return repr(character)[1:-1]
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 def first_line(error: BaseException) -> str:
     """What a library says of an error, as the end of a sentence of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -51,6 +51,7 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 )
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
+@click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD...]"
 )
@@ -76,6 +77,7 @@ def discover(
     batch_size: str,
     device: str | None,
     dtype: str | None,
+    threads: int | None,
     out: Path | None,
     resume: bool,
 ) -> None:
@@ -112,6 +114,7 @@ def discover(
             batch_size=batch_size,
             device=device,
             dtype=dtype,
+            threads=threads,
             out=folder,
             resume=resume,
             announce=announce,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.printing import announce, say
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -20,9 +22,9 @@ def resume(context: click.Context, run: Path) -> None:
         from acdc.runs.run import Run
 
         finished = Run.load(run)
-        click.echo(f"the run in {run} is finished already", err=True)
+        announce(f"the run in {run} is finished already")
         print_summary(finished)
-        click.echo(run / "circuit.json")
+        say(run / "circuit.json")
         return
     known = {parameter.name for parameter in discover.params}
     options = {name: value for name, value in asked.items() if name in known}

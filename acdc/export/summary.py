@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from acdc.circuit import Circuit, Provenance
@@ -11,9 +12,9 @@ _MAX_NAME = 50  # characters of a task or model in the title
 
 
 def title(circuit: Circuit) -> str:
-    """``ioi on gpt2``, as far as both are known."""
+    """``ioi on gpt2``, as far as both are known; of a path, the name at its end."""
     found = circuit.found
-    task, model = (_short(printable(text)) for text in (found.task or "", found.model or ""))
+    task, model = (_short(_name(printable(text))) for text in (found.task or "", found.model or ""))
     if task and model:
         return f"{task} on {model}"
     return task or model or "Circuit"
@@ -65,6 +66,12 @@ def _share(found: Provenance, share: float | None) -> Iterator[str]:
 def printable(text: str) -> str:
     """`text` as one line that XML can hold: control characters replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _name(text: str) -> str:
+    """The last part of a path, here or on Windows, without the ending of a prompt file."""
+    parts = [part for part in re.split(r"[\\/]", text) if part.strip(".")]
+    return re.sub(r"(?<=.)\.(jsonl|json|csv)$", "", parts[-1], flags=re.IGNORECASE) if parts else text
 
 
 def _short(text: str) -> str:

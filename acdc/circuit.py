@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -20,41 +21,18 @@ import numpy as np
 from acdc.errors import AcdcError, CircuitFileError, SettingsError
 from acdc.files import atomic_write
 from acdc.graph import Edge, Graph, GraphConfig
-from acdc.jsondata import check, parse
+from acdc.jsondata import check, check_plain, distinct, parse
+from acdc.provenance import EDITED, FIGURES, KNOWN, UNPROVEN, Provenance, fingerprint
+from acdc.reading import opened
+
+__all__ = ["Circuit", "Provenance"]
+
+#: A file that leaves edges out may be of a graph of so many; a larger graph must be mostly in the file.
+_FREE_NODES, _FREE_EDGES = 2**13, 2**21
+_BYTES_A_NODE, _BYTES_AN_EDGE = 16, 16
 
 if TYPE_CHECKING:
     import networkx as nx
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How a circuit was found; every field may be unknown (a circuit of another tool).
-
-    Attributes:
-        task: name of the task, or its file.
-        model: name or path the model was opened by.
-        method: the discovery method (``acdc``).
-        metric: the metric that decided (``kl``).
-        ablation: what removed edges carry (``corrupted``, ``zero``, ``mean``).
-        threshold: the largest rise of the metric that a removal may cost.
-        order: the order in which a slot's parents were tried.
-        gates: whether whole q, k and v slots were tried first.
-        n_prompts: prompt pairs used.
-        metric_circuit: the metric of this circuit on those pairs.
-        metric_ablated: the metric with every edge ablated.
-    """
-
-    task: str | None = None
-    model: str | None = None
-    method: str | None = None
-    metric: str | None = None
-    ablation: str | None = None
-    threshold: float | None = None
-    order: str | None = None
-    gates: bool | None = None
-    n_prompts: int | None = None
-    metric_circuit: float | None = None
-    metric_ablated: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +58,38 @@ class Circuit:
             raise SettingsError(f"scores must have shape ({self.graph.n_edges},), got {self.scores.shape}.")
 
     def __repr__(self) -> str:
-        return f"Circuit({self.n_edges} of {self.graph.n_edges} edges)"
+        doubt = f", {self.doubt}" if self.doubt else ""
+        return f"Circuit({self.n_edges} of {self.graph.n_edges} edges{doubt})"
+
+    @property
+    def edited(self) -> bool:
+        """Whether it has figures that can't be vouched for: they carry no fingerprint, or another circuit's."""
+        return self.found.has_figures and self.found.fingerprint != self._fingerprint(self.found)
+
+    @property
+    def figures(self) -> Provenance | None:
+        """:attr:`found`, if it has figures and they are of exactly these edges; else ``None``."""
+        return self.found if self.found.has_figures and not self.edited else None
+
+    @property
+    def doubt(self) -> str | None:
+        """What to say in place of the figures, where they can't be vouched for."""
+        if not self.edited:
+            return None
+        return UNPROVEN if self.found.fingerprint is None else EDITED
+
+    def measured(self, **figures: Any) -> Circuit:
+        """The same circuit, vouching that figures (fields of :class:`Provenance`) were measured on it.
+
+        Only for whoever has just run it; to say that figures still hold after an edit makes them wrong.
+        """
+        found = replace(self.found, **figures)
+        return replace(self, found=replace(found, fingerprint=self._fingerprint(found)))
+
+    def _fingerprint(self, found: Provenance) -> str:
+        scores = np.where(np.isfinite(self.scores), self.scores, np.nan)  # as they come back from a file
+        names = (edge.name for edge in self.edges())
+        return fingerprint(asdict(self.graph.cfg), names, scores.astype("<f8").tobytes(), found)
 
     @property
     def n_edges(self) -> int:
@@ -98,11 +107,18 @@ class Circuit:
         return [self.graph.edge(number) for number in numbers[order[:n]]]
 
     def to_networkx(self) -> nx.MultiDiGraph:
-        """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``."""
+        """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``.
+
+        The graph carries how it was found, as far as that is known; figures that can't be vouched for are
+        left out, and ``doubt`` says why.
+        """
         out = self.graph.to_networkx(self.in_graph)
         for _, _, data in out.edges(data=True):
             data["score"] = float(self.scores[self.graph.edge(data["name"]).number])
-        out.graph.update({key: value for key, value in asdict(self.found).items() if value is not None})
+        doubt = self.doubt
+        hidden = () if doubt is None else (*FIGURES, "faithfulness_metric", "fingerprint")
+        found = {name: getattr(self.found, name) for name in KNOWN if name not in hidden} | {"doubt": doubt}
+        out.graph.update({name: value for name, value in found.items() if value is not None})
         return out
 
     def save(self, path: str | Path) -> None:
@@ -114,7 +130,7 @@ class Circuit:
         graph = self.graph
         with atomic_write(Path(path)) as file:
             file.write(f'{{"cfg": {json.dumps(asdict(graph.cfg))},\n')
-            file.write(f'"found": {json.dumps(asdict(self.found))},\n"nodes": {{\n')
+            file.write(f'"found": {json.dumps(self.found.to_json())},\n"nodes": {{\n')
             live = graph.live_nodes(self.in_graph)
             rows = (f'"{node.name}": {{"in_graph": {_json_bool(live[node.index])}}}' for node in graph.nodes)
             file.write(",\n".join(rows))
@@ -139,9 +155,13 @@ class Circuit:
             CircuitFileError: the file is missing, isn't JSON, or isn't a circuit; the
                 message says which edge or key is wrong.
         """
-        path = Path(path)
+        return cls._load(Path(path), follow=True)
+
+    @classmethod
+    def _load(cls, path: Path, *, follow: bool) -> Circuit:
         try:
-            with path.open(encoding="utf-8") as file, _no_garbage_collection():
+            with opened(path, follow=follow) as file, _no_garbage_collection():
+                size = os.fstat(file.fileno()).st_size
                 data = parse(lambda: json.load(file, object_pairs_hook=_light_object))
         except OSError as error:
             raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
@@ -151,8 +171,8 @@ class Circuit:
         if missing:
             raise CircuitFileError(f"{path} isn't a circuit: it lacks {', '.join(sorted(missing))}.")
         try:
-            graph = Graph(_config(data["cfg"]))
-            scores, in_graph = _read_edges(graph, data["edges"])
+            graph = Graph(_config(data["cfg"], size))
+            scores, in_graph = parse(lambda: _read_edges(graph, data["edges"]))
             found = _provenance(data.get("found"))
         except AcdcError as error:
             raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
@@ -161,19 +181,37 @@ class Circuit:
         return cls(graph, in_graph, scores, found)
 
 
-def _config(cfg: Any) -> GraphConfig:
+def load_own(path: Path) -> Circuit:
+    """The circuit in a run folder, where no link is followed. Raises like :meth:`Circuit.load`."""
+    return Circuit._load(path, follow=False)
+
+
+def _config(cfg: Any, size: int) -> GraphConfig:
+    """The graph's shape, from a file of `size` bytes, which bounds it."""
     check(cfg, {"n_layers": int, "n_heads": int}, "cfg")
-    return GraphConfig(**_known_fields(GraphConfig, cfg, "cfg"))
+    made = GraphConfig(**_known_fields(GraphConfig, cfg, "cfg"))
+    if made.n_nodes > max(_FREE_NODES, size // _BYTES_A_NODE) or made.n_edges > max(
+        _FREE_EDGES, size // _BYTES_AN_EDGE
+    ):
+        raise ValueError(
+            f"its cfg is of a graph of {made.n_nodes:,} nodes and {made.n_edges:,} edges, "
+            f"far more than a file of {size:,} bytes lists"
+        )
+    return made
 
 
 def _provenance(found: Any) -> Provenance:
-    return Provenance() if found is None else Provenance(**_known_fields(Provenance, found, "found"))
+    if found is None:
+        return Provenance()
+    parse(lambda: check_plain(found, "found"))
+    known = _known_fields(Provenance, found, "found", KNOWN)
+    return Provenance(**known, further={key: value for key, value in found.items() if key not in known})
 
 
-def _known_fields(kind: type, given: Any, name: str) -> dict[str, Any]:
+def _known_fields(kind: type, given: Any, name: str, known: tuple[str, ...] | None = None) -> dict[str, Any]:
     """What an object of the file says of a dataclass' fields, each of its type; other keys are passed over."""
     check(given, dict, name)
-    types = {key: type_ for key, type_ in get_type_hints(kind).items() if key in given}
+    types = {key: type_ for key, type_ in get_type_hints(kind).items() if key in given and key in (known or given)}
     check(given, types, name)
     return {key: given[key] for key in types}
 
@@ -183,11 +221,8 @@ def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
     check(edges, dict, "edges")
     scores = [0.0] * graph.n_edges  # lists: setting one entry of an array takes several times longer
     in_graph = [False] * graph.n_edges
-    names = (name for slot in graph.slots for name in graph.edge_names(slot))
-    number = {name: i for i, name in enumerate(names)}
+    number = _numbers(graph, edges)
     for name, value in edges.items():
-        if name not in number:
-            graph.edge(name)  # raises, and says what is wrong with it
         if not isinstance(value, tuple):
             check(value, dict, name)
             value = value.get("score"), value.get("in_graph")
@@ -197,6 +232,18 @@ def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
         i = number[name]
         scores[i], in_graph[i] = math.nan if score is None else score, kept
     return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
+
+
+def _numbers(graph: Graph, names: Mapping[str, Any]) -> dict[str, int]:
+    """The number of each edge named. Raises :class:`AcdcError` for a name that is no edge's."""
+    if 8 * len(names) < graph.n_edges:  # few: no table of all the graph's names
+        return {name: graph.edge(name).number for name in names}
+    every = (name for slot in graph.slots for name in graph.edge_names(slot))
+    number = {name: i for i, name in enumerate(every)}
+    for name in names:
+        if name not in number:
+            graph.edge(name)  # raises, and says what is wrong with it
+    return number
 
 
 @contextmanager
@@ -219,7 +266,7 @@ def _light_object(pairs: list[tuple[str, Any]]) -> Any:
             return a, b
         if (first, second) == ("in_graph", "score"):
             return b, a
-    return dict(pairs)
+    return distinct(pairs)
 
 
 def _json_bool(value: bool) -> str:

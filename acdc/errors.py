@@ -46,6 +46,10 @@ class PromptError(AcdcError):
     """A prompt pair that can't be used; names the file and line, or the pair."""
 
 
+class OverlapError(PromptError):
+    """Prompts that should be held out are among those that are used; says what share."""
+
+
 class NoTokenizerError(PromptError):
     """Prompts or answers are text, but there is no tokenizer."""
 

@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
+from acdc.results import Behaviour, Evaluation, faithfulness
 
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How well some logits do the task, over all predictions; ``None`` where answers aren't given.
-
-    Attributes:
-        accuracy: share of predictions with a right answer above every wrong one (or, where
-            no wrong answers are given, above every other token).
-        top1: share of predictions whose likeliest token is a right answer.
-        logit_difference: mean of the best right answer's logit minus the best wrong one's.
-        metrics: mean of each metric against the model on the clean prompts.
-    """
-
-    accuracy: float | None
-    top1: float | None
-    logit_difference: float | None
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A circuit beside the model it is of, on one set of prompts.
-
-    Attributes:
-        n_prompts: prompt pairs.
-        model: the model on the clean prompts.
-        corrupted: the model on the corrupted prompts.
-        circuit: the circuit on the clean prompts.
-        ablated: no edge left.
-    """
-
-    n_prompts: int
-    model: Behaviour
-    corrupted: Behaviour
-    circuit: Behaviour
-    ablated: Behaviour
+__all__ = ["Behaviour", "Evaluation", "ablated_behaviour", "behaviour", "circuit_behaviour", "evaluate"]
 
 
 def usable_metrics(setting: Setting) -> list[Metric]:
-    """The metrics for which the prompt pairs name the answers needed."""
+    """The metrics for which the prompt pairs name the answers needed, and the caller's own."""
     have = {"nothing"} | ({"answers"} if setting.prompts.has_answers else set())
     if setting.prompts.has_answers and setting.prompts.has_wrong_answers:
         have.add("wrong answers")
-    return [metric for metric in METRICS.values() if metric.needs in have]
+    own = [] if setting.own_metric is None else [setting.own_metric]
+    return [metric for metric in METRICS.values() if metric.needs in have] + own
 
 
 def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
@@ -95,18 +63,37 @@ def ablated_behaviour(setting: Setting) -> Behaviour:
     return circuit_behaviour(setting, np.zeros(setting.graph.n_edges, dtype=bool))
 
 
-def evaluate(setting: Setting, in_graph: np.ndarray, ablated: Behaviour | None = None) -> Evaluation:
+def evaluate(
+    setting: Setting, in_graph: np.ndarray, ablated: Behaviour | None = None, *, metrics: Sequence[str] = ("kl",)
+) -> Evaluation:
     """Run a circuit on a setting's prompts and compare it with the model.
 
     Args:
         setting: model and prompts.
         in_graph: ``[n_edges]`` bool, the circuit.
         ablated: :func:`ablated_behaviour`, if it is known already.
+        metrics: faithfulness is of the first of these that the prompt pairs allow.
     """
+    circuit = circuit_behaviour(setting, in_graph)
+    if ablated is None:
+        ablated = ablated_behaviour(setting)
+    metric = next((name for name in metrics if name in circuit.metrics), "kl")
     return Evaluation(
         n_prompts=len(setting.prompts),
         model=behaviour(setting, setting.model_logits),
         corrupted=behaviour(setting, setting.corrupted_logits),
-        circuit=circuit_behaviour(setting, in_graph),
-        ablated=ablated_behaviour(setting) if ablated is None else ablated,
+        circuit=circuit,
+        ablated=ablated,
+        faithfulness=faithfulness(circuit.metrics[metric], ablated.metrics[metric], _rounding(setting, metric)),
+        faithfulness_metric=metric,
     )
+
+
+def _rounding(setting: Setting, metric: str) -> float:
+    """A metric's values up to here may be rounding alone: the logits' own, in the model's precision, in their mean."""
+    logits = setting.model_logits
+    dtype = setting.contributions.clean_residual.dtype
+    moved = 4 * torch.finfo(dtype).eps * max(1.0, float(logits.amax(-1).abs().max()))  # of a logit that counts
+    if metric in ("kl", "l2"):  # grow with the square
+        return moved**2 * (logits.shape[-1] if metric == "l2" else 1)
+    return moved / len(logits) ** 0.5

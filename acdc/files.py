@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from acdc.errors import RunFolderError
+from acdc.reading import kind_at
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO]:
     Raises:
         RunFolderError: the folder can't be written, or something else than a file has that name.
     """
-    if (kind := kind_of(path)) not in (None, "a file"):
+    if (kind := kind_at(path)) not in (None, "a file"):
         raise RunFolderError(f"can't write {path}: it is {kind}; choose another name, or remove it.")
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -47,17 +47,3 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO]:
         raise RunFolderError(f"can't write {path}: {error.strerror}.") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def kind_of(path: Path) -> str | None:
-    """What stands at `path`, in words (``a file``, ``a link``, ``a folder`` ...); ``None`` for nothing.
-
-    A link is a link, wherever it leads. What can't be looked at counts as nothing: writing there fails
-    by itself.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except (OSError, ValueError):
-        return None
-    kinds = ((stat.S_ISREG, "a file"), (stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
-    return next((name for is_kind, name in kinds if is_kind(mode)), "a device")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
@@ -21,12 +22,62 @@ def parse(load: Callable[[], Any]) -> Any:
     """What `load` reads by the json module.
 
     Raises:
-        ValueError: it isn't JSON, isn't UTF-8, is nested too deeply, or has a number too long to read.
+        ValueError: it isn't JSON, isn't UTF-8, is nested too deeply, has a number too long to read, or
+            doesn't fit into memory.
     """
     try:
         return load()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except MemoryError:
+        raise ValueError("it doesn't fit into memory") from None
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of distinct keys, for ``object_pairs_hook``. Raises :class:`ValueError`."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return made
+
+
+def read_plain(text: bytes) -> Any:
+    """JSON in UTF-8 without anything odd.
+
+    Raises:
+        ValueError: as by :func:`parse`, :func:`distinct` or :func:`check_plain`.
+    """
+
+    def load() -> Any:
+        value = json.loads(text.decode(), object_pairs_hook=distinct)
+        check_plain(value)
+        return value
+
+    return parse(load)
+
+
+def check_plain(value: Any, name: str = "") -> None:
+    r"""Check that all numbers in parsed JSON are finite and all texts whole characters.
+
+    Raises:
+        ValueError: NaN, infinity (also a number like ``1e999``), or half of a character (``"\ud83d"``).
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            check_plain(key, f"a key of {name or 'it'}")
+            check_plain(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for part in value:
+            check_plain(part, name)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name or 'it'} must be a finite number, not {shown(value)}")
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{name or 'it'} holds half of a character, {shown(value)}") from None
 
 
 def check(value: Any, shape: Any, name: str) -> None:
@@ -34,7 +85,7 @@ def check(value: Any, shape: Any, name: str) -> None:
 
     Args:
         value: parsed JSON.
-        shape: ``str``, ``bool``, ``int``, ``float`` (any number that fits one), ``dict``, ``list``; a union
+        shape: ``str``, ``bool``, ``int``, ``float`` (any finite number that fits one), ``dict``, ``list``; a union
             such as ``float | None``; or an object's keys, each with its shape. Further keys may be there.
         name: of the value, for messages; keys are added as in ``results.used``.
 
@@ -52,16 +103,16 @@ def check(value: Any, shape: Any, name: str) -> None:
     kinds = get_args(shape) or (shape,)
     if not any(_is_a(kind, value) for kind in kinds):
         wanted = " or ".join(_NAMES.get(kind, "null") for kind in kinds)
-        raise ValueError(f"{name or 'it'} must be {wanted}, not {_show(value)}")
+        raise ValueError(f"{name or 'it'} must be {wanted}, not {shown(value)}")
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value for a message, shortened."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list | tuple):
         return "a list"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
@@ -73,7 +124,6 @@ def _is_a(kind: type, value: Any) -> bool:
     if not isinstance(value, int | float):
         return False
     try:
-        float(value)
+        return math.isfinite(value)
     except OverflowError:  # an int of hundreds of digits
         return False
-    return True

@@ -10,49 +10,67 @@ from typing import Any
 import torch
 
 from acdc.engine.selfcheck import Probe, SelfCheck, probe_prompts, self_check
-from acdc.errors import AcdcError, MemoryLimitError, ModelError
+from acdc.errors import AcdcError, AcdcWarning, MemoryLimitError, ModelError
 from acdc.models.bridge import BridgeReader
+from acdc.models.libraries import is_out_of_memory
 from acdc.models.model import Model
-from acdc.models.opening import find_source, is_out_of_memory
-from acdc.models.toy import first_line
+from acdc.models.opening import find_source
+from acdc.threads import one_thread
+from acdc.torchstate import own_torch_state
+from acdc.wording import first_line
 
 
 def load_model(
-    model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
+    model: str | Path | Any,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    tokenizer: Any | None = None,
 ) -> Model:
     """Open a model and check that its components add up to it.
 
     Args:
         model: a bundled model's name (``acdc models`` lists them), a hub name (``gpt2``,
             ``EleutherAI/pythia-70m``) or TransformerLens' alias of one, a Hugging Face
-            folder, a folder of TransformerLens-named weights, a Hugging Face model in
-            memory (it is copied), or a TransformerBridge.
+            folder, a folder of TransformerLens-named weights, or a Hugging Face model or a
+            TransformerBridge in memory (which is copied, without hooks, and left as it is).
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; by default a GPU if there is one.
         dtype: ``float32`` (default; in memory: as it is), ``float64``, ``bfloat16`` or ``float16``.
         tokenizer: a Hugging Face tokenizer, where the model comes without one.
 
     Raises:
         UnknownNameError: no such model; the message has the nearest names.
-        ModelError: files are missing or don't fit, TransformerLens can't open it, or it
-            failed its self-check.
+        ModelError: files are missing, don't fit or hold what the model would not use; weights are
+            quantised or an adapter isn't merged; TransformerLens can't open it, or it failed
+            its self-check.
         SettingsError: the device can't be used.
         MemoryLimitError: it doesn't fit into memory.
     """
     return load_and_check(model, device=device, dtype=dtype, tokenizer=tokenizer)[0]
 
 
+@one_thread()
 def load_and_check(
-    model: str | Path | Any, *, device: str | None = None, dtype: str | None = None, tokenizer: Any | None = None
+    model: str | Path | Any,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    tokenizer: Any | None = None,
 ) -> tuple[Model, SelfCheck]:
     """Like :func:`load_model`, with what the self-check measured."""
-    with memory_errors():
+    with memory_errors(), own_torch_state():
         return _load_and_check(model, device, dtype, tokenizer)
 
 
 def _load_and_check(
-    model: str | Path | Any, device: str | None, dtype: str | None, tokenizer: Any | None
+    model: str | Path | Any,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+    tokenizer: Any | None,
 ) -> tuple[Model, SelfCheck]:
-    source = find_source(model, device, dtype, tokenizer)
+    named = model if isinstance(model, str | Path) else f"a {type(model).__name__}"
+    with _refusal(f"{named} can't be opened"):
+        source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
     with _refusal(f"{source.name} can't be run (another `dtype` may help)"), torch.no_grad():
         # The oracle speaks before the bridge is built: bridging rewires the model.
@@ -70,8 +88,11 @@ def _refusal(saying: str) -> Iterator[None]:
     """Turn what goes wrong inside a model into a :class:`ModelError`; such errors have many types."""
     try:
         yield
-    except Exception as error:
-        if isinstance(error, AcdcError) or is_out_of_memory(error):
+    except BaseException as error:
+        # A panic of a library written in Rust is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        if isinstance(error, AcdcError | AcdcWarning) or is_out_of_memory(error):
             raise
         raise ModelError(f"{saying}: {type(error).__name__}: {first_line(error)}") from error
 

@@ -1,20 +1,25 @@
 """Tasks: behaviours to look for, as clean and corrupted prompt pairs.
 
 A task is found by name through the entry-point group ``acdc.tasks`` (another
-package adds one the same way), or is a file of the user's own (``.jsonl``, ``.csv``).
+package adds one the same way), or is a file of the user's own (``.jsonl``, ``.csv``), or a
+list of prompt pairs.
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from acdc.errors import AcdcError, PromptError, SettingsError, UnknownNameError
-from acdc.prompts import PromptPair, PromptSet, Tokenizer, TokenPair, tokenize_pair
+from acdc.asked import said, shown, whole
+from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.prompts import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
+from acdc.skipping import BAD_PAIRS, none_left, warn_of_bad
+from acdc.waiting import waiting
 
 Split = Literal["train", "test"]
 ENTRY_POINT_GROUP = "acdc.tasks"
@@ -42,11 +47,13 @@ class Task(ABC):
 
     name: str
     #: One line for ``acdc tasks``.
-    summary: ClassVar[str]
+    summary: ClassVar[str] = ""
     #: The metric that its paper uses; ``acdc discover`` reports it beside the chosen one.
-    metric: ClassVar[str]
+    metric: ClassVar[str] = "kl"
     #: Name and meaning of each way to corrupt a prompt; the first is the default.
     corruptions: ClassVar[Mapping[str, str]]
+    #: What is to be said of how its prompts are read, before they are used.
+    notes: Sequence[str] = ()
 
     @property
     def default_n(self) -> int:
@@ -64,6 +71,13 @@ class Task(ABC):
             PromptError: the words that fit the tokenizer don't allow `n` different pairs.
         """
 
+    def refuse_unreadable(self) -> None:  # noqa: B027 - most tasks read nothing
+        """Raise :class:`PromptError` for pairs that were read already and are none; by default nothing is."""
+
+    def fitting(self, tokenized: Callable[[PromptPair], TokenPair], tokenizer: Tokenizer | None) -> Task:
+        """The task without the pairs that `tokenized` refuses, where they are known before any are made."""
+        return self
+
     def prompts(
         self,
         tokenizer: Tokenizer | None,
@@ -75,66 +89,226 @@ class Task(ABC):
         vocab_size: int | None = None,
         n_outputs: int | None = None,
         max_length: int | None = None,
+        bos: str = "auto",
+        allow_misaligned: bool = False,
+        skip_bad_pairs: bool = False,
     ) -> PromptSet:
         """Generate, tokenize and check `n` pairs; see :func:`acdc.prompts.tokenize_pair`.
 
-        Without `n` it's :attr:`default_n`: 100, or all pairs of a file.
+        Without `n` it's :attr:`default_n`: 100, or all pairs of a file. What may make the
+        pairs mean something else than meant is warned of; see :mod:`acdc.prompts.lint`.
+
+        With `skip_bad_pairs`, pairs that fail their check are left out and counted, and warnings name the
+        first ten; of given pairs, `n` others are taken where there are as many.
 
         Raises:
-            PromptError: a pair fails its check.
-            UnknownNameError: no such corruption.
-            SettingsError: `n` below 1.
+            PromptError: a pair fails its check, or with `skip_bad_pairs` all do.
+            UnknownNameError: no such corruption, or `bos`.
+            SettingsError: `n` below 1, or ``bos="yes"`` without a BOS.
+            AcdcError: the task fails, or makes something else than pairs.
         """
-        if n is None:
-            n = self.default_n
+
+        def tokenized(pair: PromptPair) -> TokenPair:
+            return tokenize_pair(
+                pair,
+                tokenizer,
+                vocab_size=vocab_size,
+                n_outputs=n_outputs,
+                max_length=max_length,
+                bos=bos,
+                allow_misaligned=allow_misaligned,
+            )
+
+        checked = _guarded(tokenized)
+        task = self.fitting(checked, tokenizer) if skip_bad_pairs else self
+        n = task.default_n if n is None else whole("n", n)
         if n < 1:
             raise SettingsError(f"n must be at least 1, got {n}.")
         if corruption is None:
             corruption = next(iter(self.corruptions))
         elif corruption not in self.corruptions:
             raise UnknownNameError("corruption", corruption, self.corruptions)
-        made = self.generate(tokenizer, n, seed, split, corruption)
-        checked: list[TokenPair] = [
-            tokenize_pair(pair, tokenizer, vocab_size=vocab_size, n_outputs=n_outputs, max_length=max_length)
-            for pair in made.pairs
-        ]
-        return PromptSet(tuple(checked), self.name, {kind: len(words) for kind, words in made.left_out.items()})
+        made = _generated(task, tokenizer, n, whole("seed", seed), split, corruption)
+        found: list[tuple[PromptPair, TokenPair]] = []
+        bad: list[PromptError] = []
+        for pair in waiting(made.pairs, "tokenizing prompts"):
+            try:
+                found.append((pair, checked(pair)))
+            except PromptError as error:
+                if not skip_bad_pairs:
+                    raise
+                bad.append(error)
+        left_out = {kind: len(words) for kind, words in made.left_out.items()}
+        if bad:
+            if not found:
+                raise none_left(self.name, bad)
+            warn_of_bad(self.name, bad, len(made.pairs))
+            left_out[BAD_PAIRS] = left_out.get(BAD_PAIRS, 0) + len(bad)
+        prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out)
+        about = self.name if split == "train" else f"{self.name}, held out"
+        for doubt in doubts(found, tokenizer):
+            warnings.warn(f"{about}: {doubt}", AcdcWarning, stacklevel=2)
+        return prompts
+
+
+def made_of(kind: Any, what: str) -> Task:
+    """An instance of a task's class. Raises :class:`AcdcError` if it can't be made without arguments."""
+    try:
+        made = kind()
+    except Exception as error:
+        raise AcdcError(f"{what} can't be made without arguments: {said(error)}") from error
+    if not isinstance(made, Task):
+        raise AcdcError(f"{what} is not an acdc.Task, but of the type {type(made).__name__}.")
+    return made
+
+
+def checked_task(task: Task, what: str | None = None) -> Task:
+    """Hand a task through. Raises :class:`AcdcError` if it lacks an attribute that every task has."""
+    what = what or f"the task {type(task).__name__}"
+    for attribute, kind, meaning in (
+        ("name", str, "text"),
+        ("summary", str, "text"),
+        ("metric", str, "a metric's name"),
+        ("corruptions", Mapping, "a mapping of names to meanings"),
+    ):
+        try:
+            value = getattr(task, attribute)
+        except Exception as error:
+            raise AcdcError(f"{what} lacks `{attribute}`: {said(error)}") from error
+        if not isinstance(value, kind) or not (value or attribute == "summary"):
+            raise AcdcError(f"{what}: its `{attribute}` must be {meaning}, not {shown(value)}.")
+    return task
+
+
+def _guarded(tokenized: Callable[[PromptPair], TokenPair]) -> Callable[[PromptPair], TokenPair]:
+    """`tokenized`, whose tokenizer's own errors become a :class:`PromptError` that names the pair."""
+
+    def guarded(pair: PromptPair) -> TokenPair:
+        try:
+            return tokenized(pair)
+        except (AcdcError, MemoryError):
+            raise
+        except Exception as error:
+            raise PromptError(f"{pair.where}: it can't be tokenized: {said(error)}") from error
+
+    return guarded
+
+
+def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
+    """What a task makes. Raises :class:`AcdcError` if it fails or makes something else than pairs."""
+    try:
+        made = task.generate(tokenizer, n, seed, split, corruption)
+        if isinstance(made, Generated):
+            left_out = {kind: list(words) for kind, words in made.left_out.items()}
+            made = Generated(list(made.pairs), left_out)
+    except (AcdcError, MemoryError):
+        raise
+    except Exception as error:
+        raise AcdcError(f"task {task.name}: making prompts failed: {said(error)}") from error
+    if not isinstance(made, Generated):
+        raise AcdcError(f"task {task.name}: `generate` must give acdc.task.Generated, not {shown(made)}.")
+    for pair in made.pairs:
+        if not isinstance(pair, PromptPair):
+            raise AcdcError(f"task {task.name}: `generate` must give pairs of acdc.PromptPair, not {shown(pair)}.")
+    return made
 
 
 def task_names() -> list[str]:
-    """Names of all registered tasks, sorted."""
-    return sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))
+    """Names of all registered tasks, sorted; whether each loads, :func:`find_task` says."""
+    return sorted(_registered())
 
 
-def find_task(name: str | Path | Task) -> Task:
-    """The task of that name, or the task in that file; a task is handed through.
+def find_task(
+    name: str | Path | Task | type[Task] | Sequence[PromptPair],
+    answers: str | None = None,
+    wrong_answers: str | None = None,
+) -> Task:
+    """A task by its name, by its file, by its class, or of a list of prompt pairs; a task is handed through.
+
+    Args:
+        name: which.
+        answers: of a file, the field or column that holds the right answers; see :mod:`acdc.promptfile`.
+        wrong_answers: likewise the wrong ones.
 
     Raises:
         UnknownNameError: no task has that name and no such file exists.
-        PromptError: the file isn't a task; the message names the line.
+        PromptError: the file holds no prompt pairs, or lacks a column.
+        SettingsError: `name` is none of these, or columns are named without a file.
         AcdcError: another package registered a task that doesn't load.
     """
-    if isinstance(name, Task):
-        return name
+    from acdc.given import GivenPairs
     from acdc.promptfile import SUFFIXES, FileTask
 
-    path = Path(name)
-    if path.suffix in SUFFIXES or _is_file(path):
-        if path.suffix not in SUFFIXES:
-            raise PromptError(f"{path}: a task file ends in {' or '.join(SUFFIXES)}.")
-        return FileTask(path)
+    for keyword, column in (("answers", answers), ("wrong_answers", wrong_answers)):
+        if column is not None and not isinstance(column, str):
+            raise SettingsError(f"`{keyword}` must be the name of a column, not {shown(column)}.")
+    if isinstance(name, str | Path):
+        if not str(name).strip():
+            raise SettingsError("the task's name is empty; give a task's name or a prompt file.")
+        path = Path(name)
+        if path.suffix.lower() in SUFFIXES:
+            return FileTask(path, answers, wrong_answers)
+    if answers is not None or wrong_answers is not None:
+        raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; this task isn't one.")
+    if isinstance(name, Task):
+        return checked_task(name)
+    if isinstance(name, type) and issubclass(name, Task):
+        return checked_task(made_of(name, f"the task {name.__name__}"))
+    if isinstance(name, list | tuple):
+        return GivenPairs.of_list(name)
+    if not isinstance(name, str | Path):
+        raise SettingsError(
+            f"the task must be a task's name, a prompt file, a list of acdc.PromptPair or an acdc.Task, "
+            f"not {shown(name)}."
+        )
+    points = _registered().get(str(name))
+    if points is None:
+        if _is_there(path):
+            raise PromptError(f"{path}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+        raise UnknownNameError("task", str(name), _registered())
+    own = [point for point in points if _is_own(point)]
+    if own and len(points) > 1:
+        others = ", ".join(point.value for point in points if point not in own)
+        warnings.warn(
+            f"another package registers a task {str(name)!r} too ({others}); acdc's own is used.",
+            AcdcWarning,
+            stacklevel=2,
+        )
+    if not own and len(points) > 1:
+        raise AcdcError(
+            f"several packages register a task {str(name)!r} ({', '.join(point.value for point in points)}); "
+            "uninstall all but one, or give the class."
+        )
+    return _loaded((own or points)[0])
+
+
+def _is_own(point: EntryPoint) -> bool:
+    """Whether a task is one of acdc's own."""
+    package = None if point.dist is None else point.dist.name
+    return point.value.startswith("acdc.tasks.") and package in (None, "acdc-circuits")
+
+
+def _registered() -> dict[str, list[EntryPoint]]:
+    """Entry points by name; what is registered twice alike counts once."""
+    found: dict[str, dict[str, EntryPoint]] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == str(name):
-            try:
-                return point.load()()
-            except Exception as error:
-                raise AcdcError(f"task {name!r} ({point.value}) doesn't load: {error}") from error
-    raise UnknownNameError("task", str(name), task_names())
+        found.setdefault(point.name, {})[point.value] = point
+    return {name: list(points.values()) for name, points in found.items()}
 
 
-def _is_file(path: Path) -> bool:
-    """Whether a file is there; no name is too long to ask."""
+def _loaded(point: EntryPoint) -> Task:
+    """The task of an entry point. Raises :class:`AcdcError` if it doesn't load, whatever the reason."""
+    what = f"task {point.name!r} ({point.value})"
     try:
-        return path.is_file()
-    except OSError:
+        kind = point.load()
+    except (Exception, SystemExit) as error:
+        raise AcdcError(f"{what} doesn't load: {said(error)}") from error
+    return checked_task(made_of(kind, what), what)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file or folder is there; no name is too long to ask."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
         return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 #: Characters of a whole message, and of one value in it.
 _LONGEST, _LONGEST_VALUE = 2000, 200
+_LONGEST_SAID = 300  # of what a library says; some repeat the file
 _CUT = " [...] "
 #: Drawn as nothing or as a blank, though Unicode calls them printable: fillers and selectors of variants.
 _INVISIBLE = frozenset(
@@ -58,9 +60,14 @@ def quoted(value: Any, most: int = _LONGEST_VALUE) -> str:
     if isinstance(value, str):
         return repr(shortened(value, most))
     try:
-        return shortened(repr(value), most)
-    except ValueError:  # an int of thousands of digits
+        return shortened(repr(value[:most] if isinstance(value, list | tuple) else value), most)
+    except (ValueError, RecursionError):  # an int of thousands of digits, a list that holds itself
         return f"a {type(value).__name__} too long to show"
+
+
+def in_pairs(examples: Sequence[str], of: int, says: str) -> str:
+    """``in 3 of 9 prompt pairs the prompt ends in a space (pairs.jsonl, line 4: ' to ')``: a count and the first."""
+    return f"in {len(examples)} of {counted(of, 'prompt pair')} {says} ({examples[0]})"
 
 
 def _is_visible(character: str) -> bool:
@@ -72,3 +79,17 @@ def _escape(character: str) -> str:
         return repr(character)[1:-1]
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says of an error, as the end of a sentence of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shortened(lines[0] if lines else type(error).__name__, _LONGEST_SAID).rstrip(".") + "."
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few of many names: ``a, b and 5 more``."""
+    shown = [shortened(name, _LONGEST_VALUE) for name in names[:most]]
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

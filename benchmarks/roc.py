@@ -9,6 +9,7 @@ from itertools import pairwise
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
 from acdc.graph import Graph
+from acdc.wanted import HasCircuit, circuit_of
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Agreement:
     false_positive_rate: float
 
 
-def check_reference(reference: Circuit, graph: Graph) -> None:
+def check_reference(reference: Circuit | HasCircuit, graph: Graph) -> None:
     """Raise :class:`SettingsError` unless `reference` can be compared with circuits of `graph`."""
+    reference = circuit_of(reference)
     # The width of the residual stream has no part in the edges, and files by hand may lack it.
     if replace(reference.graph.cfg, d_model=graph.cfg.d_model) != graph.cfg:
         raise SettingsError(
@@ -46,8 +48,9 @@ def _in_words(graph: Graph) -> str:
     return f"{graph.n_edges} edges ({cfg.n_layers} layers of {cfg.n_heads} heads, {blocks}, {inputs} input)"
 
 
-def agreement(found: Circuit, reference: Circuit) -> Agreement:
-    """Compare two circuits of one graph; see :func:`check_reference`."""
+def agreement(found: Circuit | HasCircuit, reference: Circuit | HasCircuit) -> Agreement:
+    """Compare two circuits (or those of two runs) of one graph; see :func:`check_reference`."""
+    found, reference = circuit_of(found), circuit_of(reference)
     both = int((found.in_graph & reference.in_graph).sum())
     outside = found.graph.n_edges - reference.n_edges
     return Agreement(

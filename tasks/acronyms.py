@@ -15,6 +15,8 @@ from typing import ClassVar
 
 from acdc.errors import PromptError
 from acdc.prompts import Prompt, PromptPair, Tokenizer
+from acdc.prompts.context import tokens_inside
+from acdc.prompts.encoding import is_unknown
 from acdc.task import Generated, Split, Task
 
 from .fitting import capital_and_rest_words, require_tokenizer
@@ -78,8 +80,8 @@ class Acronyms(Task):
 
 
 def _capital_token(tokenizer: Tokenizer, capital: str) -> int:
-    tokens = tokenizer.encode(capital, add_special_tokens=False)
-    if len(tokens) != 1:
+    tokens = tokens_inside(tokenizer, capital)
+    if len(tokens) != 1 or is_unknown(tokens, capital, tokenizer):
         raise PromptError(
             f"task acronyms needs capitals of one token, but this tokenizer makes {len(tokens)} of {capital!r}; "
             "write a file of prompt pairs instead."

@@ -1,4 +1,4 @@
-"""Which words a tokenizer spells as a task needs them."""
+"""Which words a tokenizer spells as a task needs them, inside a text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from acdc.errors import NoTokenizerError
 from acdc.prompts import Tokenizer
+from acdc.prompts.context import tokens_inside
+from acdc.prompts.encoding import is_unknown
 
 
 def require_tokenizer(tokenizer: Tokenizer | None, task: str) -> Tokenizer:
@@ -19,22 +21,13 @@ def require_tokenizer(tokenizer: Tokenizer | None, task: str) -> Tokenizer:
     return tokenizer
 
 
-def tokens_in_text(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The tokens that `text` adds to a sentence that it continues.
-
-    Taken in context, because some tokenizers (SentencePiece) put a space before the
-    start of every text.
-    """
-    before = tokenizer.encode("The", add_special_tokens=False)
-    return tokenizer.encode("The" + text, add_special_tokens=False)[len(before) :]
-
-
 def one_token_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[list[str], list[str]]:
     """Part `words` into those that are one token with their leading space, and the rest."""
     fit: list[str] = []
     left_out: list[str] = []
     for word in words:
-        (fit if len(tokens_in_text(tokenizer, f" {word}")) == 1 else left_out).append(word)
+        tokens = tokens_inside(tokenizer, f" {word}")
+        (fit if len(tokens) == 1 and not is_unknown(tokens, word, tokenizer) else left_out).append(word)
     return fit, left_out
 
 
@@ -43,7 +36,8 @@ def capital_and_rest_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[
     fit: list[str] = []
     left_out: list[str] = []
     for word in words:
-        tokens = tokens_in_text(tokenizer, f" {word}")
-        capital = tokens_in_text(tokenizer, f" {word[0]}")
-        (fit if len(tokens) == 2 and tokens[:1] == capital else left_out).append(word)
+        tokens = tokens_inside(tokenizer, f" {word}")
+        capital = tokens_inside(tokenizer, f" {word[0]}")
+        fits = len(tokens) == 2 and tokens[:1] == capital and not is_unknown(tokens, word, tokenizer)
+        (fit if fits else left_out).append(word)
     return fit, left_out

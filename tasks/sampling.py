@@ -11,6 +11,7 @@ from typing import Any
 
 from acdc.errors import PromptError
 from acdc.task import Split
+from acdc.waiting import waiting
 from acdc.wording import counted
 
 #: One combination in so many belongs to the test split.
@@ -55,7 +56,7 @@ def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[An
         )
     # A Fisher-Yates shuffle that stops after n swaps and stores only the cards it moved.
     moved: dict[int, int] = {}
-    for i in range(n):
+    for i in waiting(range(n), f"making prompts of {task}"):
         j = rng.randrange(i, total)
         number = moved.get(j, j)
         moved[j] = moved.get(i, i)

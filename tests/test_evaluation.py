@@ -105,3 +105,35 @@ def test_evaluation_sets_model_circuit_and_ablated_side_by_side(gpt2_model, tmp_
         assert found.ablated.metrics[name] == pytest.approx(found.corrupted.metrics[name], abs=1e-4)
     nothing = evaluate(made, ~every)
     assert nothing.circuit == nothing.ablated
+
+
+def test_faithfulness_is_of_the_first_metric_that_the_answers_allow(gpt2_model, tmp_path):
+    prompts = find_task(write_pairs(tmp_path / "pairs.jsonl", pairs(5))).prompts(None)
+    made = prepare(gpt2_model, prompts)
+    half = np.random.default_rng(0).random(made.graph.n_edges) < 0.5
+    found = evaluate(made, half, metrics=("logit-diff", "kl"))
+    shown = [state.logit_difference for state in (found.model, found.circuit, found.ablated)]
+    assert found.faithfulness_metric == "logit-diff"
+    assert found.faithfulness == pytest.approx((shown[1] - shown[2]) / (shown[0] - shown[2]))
+    found = evaluate(made, half, metrics=("unheard-of", "kl"))
+    assert found.faithfulness_metric == "kl"
+    assert found.faithfulness == pytest.approx(1 - found.circuit.metrics["kl"] / found.ablated.metrics["kl"])
+    bare = prepare(gpt2_model, PromptSet((TokenPair(CLEAN, CORRUPTED, (3,)),), "mine"))
+    assert evaluate(bare, half, metrics=("logit-diff", "l2")).faithfulness_metric == "l2"
+
+
+def test_the_model_itself_keeps_all_and_nothing_keeps_none(gpt2_model, tmp_path):
+    made = prepare(gpt2_model, find_task(write_pairs(tmp_path / "pairs.jsonl", pairs(5))).prompts(None))
+    every = np.ones(made.graph.n_edges, dtype=bool)
+    for metric in METRICS:
+        assert evaluate(made, every, metrics=(metric,)).faithfulness == pytest.approx(1, abs=1e-4)
+        assert evaluate(made, ~every, metrics=(metric,)).faithfulness == 0
+
+
+def test_faithfulness_is_not_defined_where_ablating_changes_nothing(gpt2_model):
+    """The corrupted prompt differs only where the prediction doesn't look: behind it."""
+    pair = TokenPair((1, 2, 3, 4), (1, 2, 3, 5), (2,), ((5,),), ((6,),))
+    made = prepare(gpt2_model, PromptSet((pair,), "mine"))
+    half = np.random.default_rng(0).random(made.graph.n_edges) < 0.5
+    for metric in METRICS:
+        assert evaluate(made, half, metrics=(metric,)).faithfulness is None

@@ -1,15 +1,20 @@
 """Every promised family: the nodes add up to the Hugging Face model's own logits."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-from families import CONFIGS, PARALLEL, random_model
+from families import CONFIGS, FLOAT32_ONLY, NOT_OPENED, OPENED, PARALLEL, REFUSED, random_model, table
 
 import acdc
+from acdc.engine.fast import FastEngine
 from acdc.engine.patched import run_patched
 from acdc.engine.reference import ReferenceEngine
+from acdc.engine.selfcheck import check_prompts
 from acdc.engine.setting import prepare
-from acdc.graph import Graph
 from acdc.metrics import METRICS
+from acdc.models.positions import forget_lengths
 from acdc.prompts import PromptSet, TokenPair
 
 
@@ -24,39 +29,81 @@ def prompts(n: int = 3) -> PromptSet:
     return PromptSet(tuple(TokenPair(ids(k), ids(k), tuple(range(k))) for k in lengths), "random")
 
 
-@pytest.mark.parametrize("family", CONFIGS)
-def test_whole_graph_gives_the_models_own_logits_and_no_edge_gives_the_corrupted_ones(family):
-    theirs = random_model(family)
-    pairs = prompts()
+def own_logits(theirs, prompts):
+    """Every prompt's logits alone, ``[all positions, vocab]``."""
+    rows = []
     with torch.no_grad():
-        clean, corrupted = (
-            torch.cat([theirs(torch.tensor([ids])).logits[0] for ids in which]).double()
-            for which in ([pair.clean for pair in pairs.pairs], [pair.corrupted for pair in pairs.pairs])
-        )
+        for ids in prompts:
+            forget_lengths(theirs)
+            rows.append(theirs(torch.tensor([ids])).logits[0].double())
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_graph_gives_the_models_own_logits_and_the_fast_engine_what_the_reference_gives(family):
+    dtype = torch.float32 if family in FLOAT32_ONLY else torch.float64
+    theirs = random_model(family, dtype)
+    pairs = prompts()
+    clean, corrupted = (
+        own_logits(theirs, which) for which in ([p.clean for p in pairs.pairs], [p.corrupted for p in pairs.pairs])
+    )
     model = acdc.load_model(theirs)
-    engine = ReferenceEngine(prepare(model, pairs), METRICS["kl"])
+    setting = prepare(model, pairs)
+    found = check_prompts(setting)
+    assert found.difference < 2e-5 < found.tolerance * (10 if dtype == torch.float64 else 1)
+    engine = ReferenceEngine(setting, METRICS["kl"])
     every = engine.kept.copy()
     assert (engine.logits(every) - clean).abs().max() < 2e-5
     assert (engine.logits(~every) - corrupted).abs().max() < 2e-5
     assert (clean - corrupted).abs().max() > 0.5
     assert model.graph_config.parallel_attn_mlp == (family in PARALLEL)
-    assert Graph(model.graph_config).n_edges == (102 if family in PARALLEL else 110)
-
-
-@pytest.mark.parametrize("family", CONFIGS)
-def test_a_run_with_every_edge_in_one_sum_is_the_patched_run(family):
-    model = acdc.load_model(random_model(family))
-    setting = prepare(model, prompts())
     graph, given = setting.graph, setting.contributions
-    every, none = torch.ones(graph.n_edges, dtype=torch.bool), given.clean(slice(0, 3)).new_zeros(())
-    written, residual = run_patched(
-        model, graph, setting.tokens, given.inputs, every, none.expand(graph.n_sources, *given.inputs.shape[1:])
-    )
+    assert graph.n_edges == (102 if family in PARALLEL else 110)
+    # In one sum, as an unpatched run makes it, or slot by slot.
+    none = given.clean(slice(0, 3)).new_zeros(()).expand(graph.n_sources, *given.inputs.shape[1:])
+    written, residual = run_patched(model, graph, setting.tokens, given.inputs, torch.from_numpy(every), none)
     assert torch.allclose(given.clean(slice(0, 3)), written, atol=2e-5)
     assert torch.allclose(given.clean_residual, residual, atol=2e-5)
+    agree(engine, prepare(model, pairs, batch_size=2), 1e-4 if dtype == torch.float32 else 1e-8)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "gemma2", "gpt-neox-parallel", "olmo2"])
+def agree(reference, setting, close):
+    """Both engines' metrics while edges are taken out from the top, some slots of each kind."""
+    assert FastEngine.serves(setting.model)
+    fast = FastEngine(setting, METRICS["kl"])
+    sizes = []
+    sources = np.array([edge.source.name for edge in reference.graph.edges()])
+    for slot in list(reversed(reference.graph.slots))[::3]:
+        if slot.name != "logits" and not reference.kept[sources == slot.node.name].any():
+            continue  # nothing reads it any more; such slots aren't tried
+        edges = np.arange(slot.edges.start, slot.edges.stop)
+        groups = [edges[::2], edges[1::2]] if len(edges) > 1 else [edges]
+        expected, got = (list(engine.removals(groups)) for engine in (reference, fast))
+        assert got == pytest.approx(expected, rel=close, abs=close), slot.name
+        sizes += expected
+        for engine in (reference, fast):
+            engine.remove(groups[0])
+    assert max(sizes) > 0.05
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_what_is_refused_is_named(family):
+    with pytest.raises(acdc.AcdcError, match=REFUSED[family][1]):
+        acdc.load_model(random_model(family))
+
+
+def test_the_readmes_table_is_of_these_families():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert table() in readme, "the README's tables of models differ from `python tests/families.py`"
+    for rows, known in ((OPENED, CONFIGS), (NOT_OPENED, REFUSED)):
+        listed = [name for _, _, names in rows for name in names]
+        assert sorted(listed) == sorted(known)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["gpt2", "gemma2", "gpt-neox-parallel", "olmo2", "phi3-longrope", "llama-dynamic", "llama4", "ministral3", "bloom"],
+)
 def test_a_prompt_gives_the_same_alone_and_beside_longer_ones(family):
     model = acdc.load_model(random_model(family))
     pairs = prompts()

@@ -116,15 +116,8 @@ def test_csv_as_eap_ig_writes_it(write):
     ]
 
 
-def test_train_is_the_first_n_and_test_what_follows(write):
-    lines = [{"clean": f"a {i}", "corrupted": "a b"} for i in range(5)]
-    task = find_task(write(*lines))
-
-    def numbers(n, split):
-        return [int(pair.clean.split()[1]) for pair in task.generate(None, n, 0, split, "file").pairs]
-
-    assert (numbers(2, "train"), numbers(2, "test")) == ([0, 1], [2, 3])
-    assert (numbers(4, "train"), numbers(4, "test")) == ([0, 1, 2, 3], [4])
+def test_more_pairs_than_there_are(write):
+    task = find_task(write(*[{"clean": f"a {i}", "corrupted": "a b"} for i in range(5)]))
     assert len(task.prompts(Words())) == 5
     assert "has 5 prompt pairs, not 6" in message(task.generate, None, 6, 0, "train", "file")
     assert "all are used" in message(task.generate, None, 5, 0, "test", "file")
@@ -134,14 +127,31 @@ def test_train_is_the_first_n_and_test_what_follows(write):
     ("line", "said"),
     [
         ('{"clean": "a b", corrupted: "a c"}', ", column 18: this is not JSON: "),
-        (r'{"clean": "a \ud83d", "corrupted": "a c"}', "this is not JSON that can be used: 'utf-8' codec can't encode"),
+        (r'{"clean": "a \ud83d", "corrupted": "a c"}', "this is not JSON that can be used: half of a character"),
         ('{"clean_tokens": [' + "9" * 5000 + "]}", "this is not JSON that can be used: "),
         ("[" * 100_000, "this is not JSON that can be used: "),
         ('["a b", "a c"]', 'a line must be an object like {"clean": ..., "corrupted": ...}, not ["a b", "a c"].'),
         ({"clean": "a b"}, "the field 'corrupted' (or 'corrupted_tokens') is missing."),
         ({"corrupted_tokens": [1]}, "the field 'clean' (or 'clean_tokens') is missing."),
         ({**PAIR, "anwser": " x"}, "unknown field 'anwser': did you mean 'answer'?"),
-        ({**PAIR, "zzz": 1}, "unknown field 'zzz': known: clean, corrupted, "),
+        ({**PAIR, "Clean": "a"}, "unknown field 'Clean': did you mean 'clean'?"),
+        ({**PAIR, "wrong answers": "a"}, "unknown field 'wrong answers': did you mean 'wrong_answers'?"),
+        ({**PAIR, "gruop": 1}, "unknown field 'gruop': did you mean 'group'?"),
+        ({**PAIR, "corrupt": "a b"}, "both 'corrupted' and 'corrupt' are given; give one of them."),
+        ({**PAIR, "answers": [" Ann"]}, "both 'answer' and 'answers' are given; give one of them."),
+        ('{"clean": "a b", "corrupted": "a c", "clean": "a d"}', "the field 'clean' is given twice."),
+        ('{"clean": "a b", "corrupted": "a c", "x": NaN}', "this is not JSON that can be used: NaN is no JSON number."),
+        ('{"clean": "a b", "corrupted": "a c",}', "this is not JSON: "),
+        (
+            '{"clean_tokens": [1, 2e3], "corrupted_tokens": [1]}',
+            "'clean_tokens' must be a list of token ids, not [1, 2000.0].",
+        ),
+        ({"clean": ["a", "b"], "corrupted": "a"}, '\'clean\' must be text, not ["a", "b"].'),
+        (
+            {"clean": "a", "corrupted": "b", "answers": [0.5]},
+            "an entry of 'answers' must be text or a token id or a list",
+        ),
+        ({"clean": "a", "corrupted": "b", "answers": [1, " a"]}, "an entry of 'answers' must be text or a token id"),
         ({**PAIR, "clean": 3}, "'clean' must be text, not 3."),
         ({**PAIR, "corrupted": None}, "'corrupted' must be text, not null."),
         ({**PAIR, "clean_tokens": [1]}, "both 'clean' and 'clean_tokens' are given; give one of them."),
@@ -185,10 +195,16 @@ def test_a_line_that_is_no_pair(write, line, said):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (
-            ["clean,corrupted,correct_idx", "a,b,1"],
-            "pairs.csv, line 1: the column 'incorrect_idx' is missing; the first line must ",
-        ),
+        (["clean,correct_idx,incorrect_idx", "a,1,1"], "pairs.csv, line 1: the column 'corrupted' is missing; the "),
+        (["Clean,corrupted", "a,b"], "pairs.csv, line 1: the column 'clean' is missing (there is 'Clean'); "),
+        (["clean;corrupted", "a;b"], "pairs.csv, line 1: the columns are separated by ';'; save it with ','."),
+        (["clean,corrupted,answr", "a,b, x"], "pairs.csv, line 2: unknown field 'answr': did you mean 'answer'?"),
+        (["clean,corrupted,clean", "a,b,c"], "pairs.csv, line 1: the column 'clean' is there twice; keep one."),
+        (["clean,corrupted", "Ann, who met Bob,Ann"], "pairs.csv, line 2: 3 values for 2 columns; put quotes around "),
+        (["clean,corrupted", 'a,"b', "c,d"], "pairs.csv, line 3: this is not CSV: "),
+        (["clean,corrupted,answer", "a,b,"], "pairs.csv, line 2: there is no value for column 'answer'."),
+        (["clean,corrupted,correct_idx,incorrect_idx", f"a,b,{'9' * 5000},1"], "must be a token id or a list like"),
+        (["clean,corrupted,correct_idx,incorrect_idx", f"a,b,{'[' * 100_000},1"], "must be a token id or a list like"),
         (
             ["clean,corrupted,correct_idx,incorrect_idx", "a,b,1"],
             "pairs.csv, line 2: there is no value for column 'incorrect_idx'.",

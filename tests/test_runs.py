@@ -6,15 +6,16 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import asdict
 
 import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.discovery
-from acdc import discover
+from acdc import Circuit, discover
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.errors import CircuitFileError, RunFolderError
+from acdc.errors import RunFolderError
 from acdc.metrics import METRICS
 from acdc.runs.folder import RunFolder
 from acdc.runs.run import Run
@@ -225,6 +226,56 @@ def test_a_finished_run_is_handed_back_as_it_is(settings, whole):
     assert {path.name: path.read_bytes() for path in whole.folder.iterdir()} == before
 
 
+def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeypatch):
+    """Also while the circuit is judged on held-out prompts; readers are fine."""
+    judge, tried = acdc.discovery.evaluate, []
+
+    def judging(setting, *args, **options):
+        with pytest.raises(RunFolderError, match="another process is writing"):
+            TraceWriter(tmp_path / "run" / "trace.jsonl")
+        tried.append(len(read_trace(tmp_path / "run" / "trace.jsonl")))
+        return judge(setting, *args, **options)
+
+    monkeypatch.setattr(acdc.discovery, "evaluate", judging)
+    run = discover(**settings, out=tmp_path / "run")
+    assert tried == [len(run.decisions)] * 2
+    TraceWriter(tmp_path / "run" / "trace.jsonl").close()
+
+
+def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(acdc.discovery, "evaluate", lambda *args, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            discover(**settings, out=tmp_path / "run")
+    assert same(discover(**settings, out=tmp_path / "run", resume=True), whole)
+
+
+def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figures_in_the_end(
+    settings, whole, tmp_path, monkeypatch
+):
+    judge, calls = acdc.discovery.evaluate, []
+
+    def dying(*args, **options):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(acdc.discovery, "evaluate", dying)
+        with pytest.raises(KeyboardInterrupt):
+            discover(**settings, out=tmp_path / "run")
+    figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
+    assert (figures.metric_circuit, figures.n_held_out) == (whole.circuit.found.metric_circuit, None)
+    discover(**settings, out=tmp_path / "run", resume=True)
+    figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
+    held_out = whole.record["results"]["held_out"]
+    assert figures.n_held_out == held_out["n_prompts"] == 4
+    assert figures.metric_held_out == pytest.approx(held_out["circuit"]["metrics"]["kl"])
+    assert figures.faithfulness_held_out == pytest.approx(held_out["faithfulness"])
+    assert figures.faithfulness == pytest.approx(whole.record["results"]["used"]["faithfulness"])
+
+
 # The folder and the record.
 
 
@@ -250,9 +301,14 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
         "n": 4,
         "seed": 0,
         "corruption": "file",
+        "bos": "auto",
+        "allow_misaligned": False,
         "split_input": False,
         "device": "cpu",
         "dtype": "float32",
+        "skip_bad_pairs": False,
+        "answers": None,
+        "wrong_answers": None,
     }
     assert record["hashes"].keys() == {"model", "data"}
     assert record["hashes"]["model"] == settings["model"].sha256
@@ -266,8 +322,14 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
     assert record["tried"] == len(whole.decisions)
     assert record["kept"] == sum(decision.kept for decision in whole.decisions)
     assert record["in_circuit"] == whole.circuit.n_edges
+    assert record["cfg"] == asdict(whole.circuit.graph.cfg)
+    assert record["verdict"] == whole.verdict
+    assert record["circuit"] == whole.circuit.found.fingerprint
     for prompts in ("used", "held_out"):
-        assert record["results"][prompts].keys() == {"n_prompts", "model", "corrupted", "circuit", "ablated"}
+        results = record["results"][prompts]
+        assert results.keys() == {
+            *("n_prompts", "model", "corrupted", "circuit", "ablated", "faithfulness", "faithfulness_metric")
+        }
         assert record["results"][prompts]["n_prompts"] == 4
     used = record["results"]["used"]
     assert used["circuit"]["metrics"]["kl"] == pytest.approx(whole.circuit.found.metric_circuit)
@@ -353,12 +415,12 @@ def test_a_record_that_can_not_be_read_is_refused(settings, killed, content):
         Run.load(folder)
 
 
-def test_a_run_that_is_not_finished_or_lacks_its_circuit_is_not_loaded(whole, killed):
+def test_a_run_that_is_not_finished_is_not_loaded(whole, killed):
     folder = killed(300)
     with pytest.raises(RunFolderError, match="isn't finished"):
         Run.load(folder)
     (folder / "run.json").write_bytes((whole.folder / "run.json").read_bytes())
-    with pytest.raises(CircuitFileError, match=r"circuit\.json"):
+    with pytest.raises(RunFolderError, match=r"trace\.jsonl doesn't fit .*run\.json: it ends where .* should follow"):
         Run.load(folder)
     with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
         Run.load(folder / "nowhere")

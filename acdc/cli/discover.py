@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.folders import default_folder
 from acdc.cli.printing import announce, say
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 
@@ -28,6 +29,16 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
+@click.option(
+    "--bos",
+    default="auto",
+    show_default=True,
+    help="Prompts begin with: auto, what the tokenizer puts there; yes, one BOS; no, none added.",
+)
+@click.option("--allow-misaligned", is_flag=True, help="Take pairs whose words stand at other tokens.")
+@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
+@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
+@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
@@ -40,7 +51,10 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 )
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD]")
+@click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD...]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 def discover(
     task: str,
@@ -53,19 +67,27 @@ def discover(
     n: int | None,
     seed: int,
     corruption: str | None,
+    bos: str,
+    allow_misaligned: bool,
+    answers: str | None,
+    wrong_answers: str | None,
+    skip_bad_pairs: bool,
     split_input: bool,
     engine: str,
     batch_size: str,
     device: str | None,
     dtype: str | None,
+    threads: int | None,
     out: Path | None,
     resume: bool,
 ) -> None:
-    """Find the circuit for TASK: a task's name (see: acdc tasks) or a .jsonl or .csv of prompt pairs.
+    """Find the circuit for TASK: a task's name (see: acdc tasks) or a file of prompt pairs.
+
+    A file is .jsonl, .json, .csv or .tsv.
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
-    folder = out or Path("runs") / f"{Path(task).stem}-{Path(model).name}-{threshold:g}"
+    folder = out or default_folder(click.get_current_context())
 
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
@@ -82,11 +104,17 @@ def discover(
             n=n,
             seed=seed,
             corruption=corruption,
+            bos=bos,
+            allow_misaligned=allow_misaligned,
+            answers=answers,
+            wrong_answers=wrong_answers,
+            skip_bad_pairs=skip_bad_pairs,
             split_input=split_input,
             engine=engine,
             batch_size=batch_size,
             device=device,
             dtype=dtype,
+            threads=threads,
             out=folder,
             resume=resume,
             announce=announce,

@@ -15,12 +15,14 @@ from acdc.cli.printing import say
     "--format", help="svg, png, pdf, dot, graphml, json or html-table.  [default: as the ending of --out says]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
-def export(run: Path, format: str | None, out: Path | None) -> None:
+@click.option("--title", help="Above a picture or table.  [default: names of task and model]")
+@click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
+def export(run: Path, format: str | None, out: Path | None, title: str | None, top: int | None) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
-    from acdc.export import FORMATS, export_circuit
-    from acdc.files import kind_of
+    from acdc.export import FORMATS, check_shown, export_circuit
+    from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_own_picture
 
     if format is not None and format not in FORMATS:
@@ -28,17 +30,18 @@ def export(run: Path, format: str | None, out: Path | None) -> None:
     source = run if run.is_file() else run / CIRCUIT
     if not source.is_file():
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
-    if out is not None and kind_of(out) is not None:
+    if out is not None and kind_at(out) is not None:
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
     format = _format(format, out)
+    check_shown(format, title, top)
     target = out or source.with_suffix(FORMATS[format])
     if target == source:
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
-    if kind_of(target) is not None and not is_own_picture(target):
+    if kind_at(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    say(export_circuit(Circuit.load(source), format, target))
+    say(export_circuit(Circuit.load(source), format, target, title=title, top=top))
 
 
 def _format(format: str | None, out: Path | None) -> str:

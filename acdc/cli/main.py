@@ -27,6 +27,7 @@ from acdc.wording import message, quoted, shortened
 #: Command and the module that holds it.
 _COMMANDS = {
     "discover": "acdc.cli.discover",
+    "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
     "export": "acdc.cli.export",
     "tasks": "acdc.cli.tasks",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from acdc.cli.terminal import Terminal
+from acdc.results import Behaviour, Evaluation, faithfulness
 from acdc.wording import counted
 
 if TYPE_CHECKING:
@@ -32,37 +33,57 @@ def print_summary(run: Run) -> None:
         f"{request['metric']}, {request['ablation']} ablation, {record['tried']} tried in {record['seconds']:.0f} s"
     )
     out.print(Text.assemble((request["task"], "bold"), " on ", (request["model"], "bold"), ": ", found))
+    if circuit.doubt:
+        out.print(f"the circuit was {circuit.doubt}: its figures aren't shown")
+        return
     dead_ends = record["kept"] - circuit.n_edges
     if dead_ends:
         what = counted(dead_ends, "more kept edge")
         out.print(f"left out: {what} on no path from the input to the logits")
     if record["within_noise"]:
         out.print(f"{record['within_noise']} decisions lie within the noise floor of {record['noise_floor']:.2g}.")
-    for prompts, title in (("used", "on the {} used"), ("held_out", "on {}, held out")):
-        if (results := record["results"][prompts]) is not None:
-            title = title.format(counted(results["n_prompts"], "prompt"))
-            out.print(_results_table(title, results, [request["metric"], "kl", record["usual_metric"]]))
+    for evaluation, title in ((run.used, "on the {} used"), (run.held_out, "on {}, held out")):
+        if evaluation is not None:
+            title = title.format(counted(evaluation.n_prompts, "prompt"))
+            out.print(_results_table(title, evaluation, [request["metric"], "kl", record["usual_metric"]]))
+    for sentence in run.verdict:
+        out.print(str(sentence))
 
 
-def _results_table(title: str, results: dict[str, Any], metrics: list[str]) -> Table:
+def _results_table(title: str, evaluation: Evaluation, metrics: list[str]) -> Table:
     """Model, circuit, ablated and corrupted side by side; metrics say how much worse than the model each is."""
-    shown = [name for name in dict.fromkeys(metrics) if name in results["model"]["metrics"]]
+    shown = [name for name in dict.fromkeys(metrics) if name in evaluation.model.metrics]
+    share = evaluation.faithfulness_metric
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in shown:
         table.add_column(f"worse by {name}", justify="right")
-    has_answers = results["model"]["accuracy"] is not None
+    if share is not None:
+        table.add_column(f"faithfulness ({share})", justify="right")
+    has_answers = evaluation.model.accuracy is not None
     if has_answers:
         table.add_column("answers right", justify="right")
+        table.add_column("likeliest right", justify="right")
         table.add_column("logit difference", justify="right")
     for state, label in _STATES.items():
-        found = results[state]
-        cells = [f"{found['metrics'][name]:.4g}" for name in shown]
+        found: Behaviour = getattr(evaluation, state)
+        cells = [f"{found.metrics[name]:.4g}" for name in shown]
+        if share is not None:
+            cells.append(_share(evaluation, found.metrics[share]))
         if has_answers:
-            difference = found["logit_difference"]
-            cells += [f"{found['accuracy']:.1%}", "" if difference is None else f"{difference:.3g}"]
+            shares = (found.accuracy, found.top1)
+            cells += ["" if share_right is None else f"{share_right:.1%}" for share_right in shares]
+            cells.append("" if found.logit_difference is None else f"{found.logit_difference:.3g}")
         table.add_row(label, *cells)
     return table
+
+
+def _share(evaluation: Evaluation, value: float) -> str:
+    """The share of the model's behaviour, by a value of the metric of faithfulness."""
+    if evaluation.faithfulness is None or evaluation.faithfulness_metric is None:
+        return "not defined"
+    share = faithfulness(value, evaluation.ablated.metrics[evaluation.faithfulness_metric])
+    return "not defined" if share is None else f"{share:.1%}"
 
 
 def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
@@ -70,7 +91,8 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
     out, graph = Terminal(), circuit.graph
     live = graph.live_nodes(circuit.in_graph)
     others = [node.name for node in graph.nodes if live[node.index] and node.kind not in ("head", "mlp")]
-    table = Table(title=f"{int(live.sum())} of {len(graph.nodes)} nodes", title_justify="left")
+    doubt = f" ({circuit.doubt})" if circuit.doubt else ""
+    table = Table(title=f"{int(live.sum())} of {len(graph.nodes)} nodes{doubt}", title_justify="left")
     table.add_column("layer", justify="right")
     table.add_column("heads")
     table.add_column("MLP")
@@ -82,7 +104,7 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
     table.caption = f"and {', '.join(others)}" if others else None
     out.print(table)
     edges = circuit.strongest(strongest)
-    table = Table(title=f"the strongest {len(edges)} of {circuit.n_edges} edges", title_justify="left")
+    table = Table(title=f"the strongest {len(edges)} of {circuit.n_edges} edges{doubt}", title_justify="left")
     table.add_column("edge")
     table.add_column("score", justify="right")
     for edge in edges:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -16,14 +17,19 @@ def tasks() -> None:
     from rich.table import Table
 
     from acdc.cli.terminal import Terminal
+    from acdc.errors import AcdcError, AcdcWarning
     from acdc.task import find_task, task_names
 
     table = Table()
     for column in ("task", "what", "corruptions (the first is the default)", "usual metric"):
         table.add_column(column)
     for name in task_names():
-        found = find_task(name)
-        corruptions = "\n".join(f"{name}: {meaning}" for name, meaning in found.corruptions.items())
+        try:
+            found = find_task(name)
+        except AcdcError as error:  # another package's
+            warnings.warn(str(error), AcdcWarning, stacklevel=1)
+            continue
+        corruptions = "\n".join(f"{corruption}: {meaning}" for corruption, meaning in found.corruptions.items())
         table.add_row(name, found.summary, corruptions, found.metric)
     Terminal().print(table)
 
@@ -44,20 +50,47 @@ def task() -> None:
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--corruption", help="One of the task's.  [default: its first]")
+@click.option(
+    "--bos",
+    default="auto",
+    show_default=True,
+    help="Prompts begin with: auto, what the tokenizer puts there; yes, one BOS; no, none added.",
+)
+@click.option("--allow-misaligned", is_flag=True, help="Take pairs whose words stand at other tokens.")
+@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
+@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
+@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
 def check(
-    task: str, model: str | None, tokenizer_name: str | None, n: int | None, seed: int, corruption: str | None
+    task: str,
+    model: str | None,
+    tokenizer_name: str | None,
+    n: int | None,
+    seed: int,
+    corruption: str | None,
+    bos: str,
+    allow_misaligned: bool,
+    answers: str | None,
+    wrong_answers: str | None,
+    skip_bad_pairs: bool,
 ) -> None:
     """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
     from acdc.errors import NoTokenizerError, PromptError
     from acdc.prompts import show_tokens
+    from acdc.prompts.bos import beginnings_in_words
     from acdc.task import find_task
+    from acdc.waiting import bars
     from acdc.wording import counted
 
-    found = find_task(task)
+    with bars(True):
+        found = find_task(task, answers, wrong_answers)
+    if not skip_bad_pairs:
+        found.refuse_unreadable()
+    for note in found.notes:
+        say(note)
     tokenizer: Any | None = None
-    limits: dict[str, int | None] = {}
+    limits: dict[str, Any] = {"bos": bos, "allow_misaligned": allow_misaligned}
     if tokenizer_name is not None:
-        from acdc.models.opening import load_tokenizer
+        from acdc.models.tokenizers import load_tokenizer
 
         tokenizer = load_tokenizer(tokenizer_name)
         limits["vocab_size"] = len(tokenizer)
@@ -66,22 +99,22 @@ def check(
 
         opened = load_model(model, tokenizer=tokenizer)
         tokenizer = opened.tokenizer
-        limits = {"vocab_size": opened.vocab_size, "n_outputs": opened.n_outputs, "max_length": opened.n_ctx}
+        limits |= {"vocab_size": opened.vocab_size, "n_outputs": opened.n_outputs, "max_length": opened.n_ctx}
     try:
-        prompts = found.prompts(tokenizer, n, seed, "train", corruption, **limits)
+        with bars(True):
+            prompts = found.prompts(tokenizer, n, seed, "train", corruption, skip_bad_pairs=skip_bad_pairs, **limits)
     except NoTokenizerError as error:
         give = "--model or --tokenizer" if model is None else "--tokenizer"
         raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
     lengths = sorted({len(pair.clean) for pair in prompts.pairs})
-    same = sum(pair.clean == pair.corrupted for pair in prompts.pairs)
     longest = counted(lengths[-1], "token")
     said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
-    say(f"{found.name}: {said}, lined up token by token")
+    say(f"{found.name}: {said}, {prompts.alignment_in_words}")
+    if tokenizer is not None:
+        say(beginnings_in_words(prompts.pairs, tokenizer))
     for kind, count in prompts.left_out.items():
         if count:
-            say(f"left out for the tokenizer: {count} {kind}")
-    if same:
-        say(f"clean and corrupted are equal in {counted(same, 'pair')}")
+            say(f"left out: {count} {kind}")
     first = prompts.pairs[0]
     say(f"clean:     {show_tokens(first.clean, tokenizer)}")
     say(f"corrupted: {show_tokens(first.corrupted, tokenizer)}")

@@ -23,6 +23,7 @@ from acdc.engine.tactics import Tactics
 from acdc.errors import NumericsError
 from acdc.graph import Graph, Node, Slot
 from acdc.metrics import Metric
+from acdc.models.attention import spans_heads
 from acdc.models.model import Model
 
 _EVERYTHING = Tactics()
@@ -70,9 +71,9 @@ class FastEngine:
         for attention in model.attention:
             if attention.post_norm.kind != "none" and attention.b_O is not None:
                 return False
-            width = attention.W_Q.shape[-1]
-            for norm in (attention.q_norm, attention.k_norm):
-                if norm.kind == "layer" and norm.weight is not None and norm.weight.shape[0] != width:
+            for letter in "qk":
+                weight, _, norm, _ = attention.parts(letter)
+                if norm.kind == "layer" and spans_heads(norm, weight):
                     return False
         return True
 

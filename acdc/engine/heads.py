@@ -7,7 +7,7 @@ needed, with the norm's weights folded into contiguous projections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,25 +15,30 @@ from torch.nn import functional as F
 
 from acdc.engine.indices import index
 from acdc.engine.places import Places
-from acdc.models.attention import Attention, PositionTable
+from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
 from acdc.models.norms import Norm
 
 
 @dataclass(frozen=True)
 class _Projection:
-    """``normalized(x) @ weight + bias`` for every query head, with what follows it.
+    """``normalized(x) @ weight + bias`` for every query head, with what stands before and behind it.
 
     Attributes:
         weight: ``[head, d_model, d_head]``. bias: ``[head, 1, d_head]`` or ``None``.
-        norm: norm of the result, over ``d_head`` or over all heads together.
+        norm: norm of the result, over ``d_head`` (with one weight for all, or each query head's own,
+            ``[head, 1, d_head]``) or over all heads together.
         everything: for a norm over all heads, the whole projection ``[d_model, heads * d_head]``.
+        latent: what is projected, where it isn't the normed input; in place of ``d_model`` its width.
+        rotary: the rotation of the result, if there is one. scale: ``[..., pos]`` a factor of it, likewise.
     """
 
     weight: Tensor
     bias: Tensor | None
     norm: Norm
     everything: tuple[Tensor, Tensor | None] | None
-    rotated: bool
+    latent: Latent | None
+    rotary: Rotary | None
+    scale: Tensor | None
 
 
 def normalized(norm: Norm, x: Tensor) -> Tensor:
@@ -76,48 +81,52 @@ class LayerHeads:
         """
         self.attention = attention
         self._table = table
-        groups = [attention.group(head) for head in range(attention.n_heads)]
-        self._projections = {
-            "q": self._projection(attention.W_Q, attention.b_Q, attention.q_norm, list(range(attention.n_heads)), True),
-            "k": self._projection(attention.W_K, attention.b_K, attention.k_norm, groups, True),
-            "v": self._projection(attention.W_V, attention.b_V, Norm("none"), groups, False),
-        }
+        self._projections = {letter: self._projection(letter) for letter in "qkv"}
         self.W_O = attention.W_O.contiguous()
         batch, length = filled.shape
-        visible = table.visible[:length, :length] & filled[:, None, :]
+        visible = table.visible[..., :length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=x.device)
         self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
-        heads = list(range(attention.n_heads))
-        every = torch.arange(length, device=x.device).repeat(batch)
+        self._bias: Tensor | None = None  # [head, 1 or batch, pos_q, pos_k]
+        if table.bias is not None:
+            bias = table.bias if table.bias.dim() == 4 else table.bias[None]
+            self._bias = bias[..., :length, :length].transpose(0, 1)
+        every = Places.of([range(length)] * batch, x.device)
         k, v = (self._same_for_all(letter, x.flatten(0, 1), every) for letter in "kv")
-        self.k, self.v = (found.view(len(heads), batch, length, -1) for found in (k, v))
-        self.q = self._same_for_all("q", live.pick(x), live.position)
-        self.z = self.mix(self.q[:, None], self.k[:, None], self.v[:, None], live)[:, 0]
+        self.k, self.v = (found.view(attention.n_heads, batch, length, -1) for found in (k, v))
+        self.q = self._same_for_all("q", live.pick(x), live)
+        heads = list(range(attention.n_heads))
+        self.z = self.mix(heads, self.q[:, None], self.k[:, None], self.v[:, None], live)[:, 0]
 
-    def _same_for_all(self, letter: str, x: Tensor, positions: Tensor) -> Tensor:
+    def _same_for_all(self, letter: str, x: Tensor, places: Places) -> Tensor:
         """Projections of all heads that read the same, ``[place, d_model]`` to ``[head, place, d_head]``."""
         heads = list(range(self.attention.n_heads))
-        return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), positions)[:, 0]
+        return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), places)[:, 0]
 
-    def project(self, letter: str, heads: list[int], x: Tensor, positions: Tensor) -> Tensor:
+    def project(self, letter: str, heads: list[int], x: Tensor, places: Places) -> Tensor:
         """Queries, keys or values of some heads.
 
         Args:
             letter: which of them.
             heads: query heads.
             x: their inputs, ``[head, run, place, d_model]``.
-            positions: ``[place]`` where in their prompts the inputs stand.
+            places: where the inputs stand.
 
         Returns:
             ``[head, run, place, d_head]``
         """
         projection = self._projections[letter]
         x = normalized(self.attention.norm, x)
+        if projection.latent is not None:
+            x = projection.latent(x)
         shape, chosen = x.shape, index(heads, x.device)
         weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[chosen]
         y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
         if projection.bias is not None:
             y += projection.bias[chosen]
+        rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
+        if rotary is not None and rotary.before_norm:
+            y = rotary(y.view(*shape[:-1], y.shape[-1])).flatten(1, 2)
         if projection.everything is not None:
             weight, bias = projection.everything
             square = _affine(x.reshape(-1, shape[-1]), weight, bias).pow(2).mean(-1)
@@ -129,17 +138,24 @@ class LayerHeads:
                 gain = gain * own[:, None]
             y = y * gain
         elif projection.norm.kind != "none":
-            y = projection.norm(y)
+            y = _of_heads(projection.norm, chosen)(y)
         y = y.view(*shape[:-1], y.shape[-1])
-        rotary = self._table.rotary
-        return y if rotary is None or not projection.rotated else rotary.at(positions)(y)
+        if self.attention.clip is not None:
+            y = y.clamp(-self.attention.clip, self.attention.clip)
+        if rotary is not None and not rotary.before_norm:
+            y = rotary(y)
+        if projection.scale is None:
+            return y
+        at = (places.position,) if projection.scale.dim() == 1 else (places.prompt, places.position)
+        return y * projection.scale[at][:, None]
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
+    def mix(self, heads: list[int], q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
         """What attention makes of queries, keys and values.
 
         The number of runs may be 1 where something is the same in all of them.
 
         Args:
+            heads: query heads.
             q: queries, ``[head, run, place, d_head]``.
             k: keys, ``[head, run, batch, pos, d_head]``.
             v: values, likewise.
@@ -152,23 +168,48 @@ class LayerHeads:
         if self.attention.soft_cap is not None:
             scores = self.attention.soft_cap * torch.tanh(scores / self.attention.soft_cap)
         rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
-        visible = self._visible[rows, places.position[places.grid]]  # [batch, width, pos]
-        scores = scores.masked_fill_(~visible, -torch.inf)
-        pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(v.dtype)
+        columns = places.position[places.grid]  # [batch, width]
+        chosen = index(heads, q.device)
+        if self._bias is not None:
+            own = self._bias[chosen].expand(-1, len(rows), -1, -1)  # [head, batch, pos_q, pos_k]
+            scores += own[:, rows, columns][:, None]
+        scores = scores.masked_fill_(~self._visible[rows, columns], -torch.inf)  # [head, run, batch, width, pos]
+        length = scores.shape[-1]
+        if self.attention.sinks is not None:
+            sinks = self.attention.sinks[chosen].to(scores)[:, None, None, None, None]
+            scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
+        pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))[..., :length].to(v.dtype)
         return places.flat(_per_run(pattern, v))
 
-    def _projection(
-        self, weight: Tensor, bias: Tensor | None, qk_norm: Norm, groups: list[int], rotated: bool
-    ) -> _Projection:
-        folded, folded_bias = fold(self.attention.norm, weight, bias)
-        n, d_model, width = folded.shape
+    def _projection(self, letter: str) -> _Projection:
+        attention, table = self.attention, self._table
+        weight, bias, qk_norm, latent = attention.parts(letter)
+        n, d_model, width = weight.shape
+        groups = list(range(n)) if letter == "q" else [attention.group(head) for head in range(attention.n_heads)]
         everything = None
-        if qk_norm.weight is not None and qk_norm.weight.shape[0] == n * width != width:
-            whole_bias = None if folded_bias is None else folded_bias.reshape(-1)
-            everything = (folded.transpose(0, 1).reshape(d_model, n * width).contiguous(), whole_bias)
-        own = folded if groups == list(range(n)) else folded[groups]
-        own_bias = None if folded_bias is None else folded_bias[groups][:, None]
-        return _Projection(own, own_bias, qk_norm, everything, rotated)
+        if latent is None:
+            weight, bias = fold(attention.norm, weight, bias)
+        else:
+            folded, folded_bias = fold(attention.norm, latent.weight, latent.bias)
+            latent = replace(latent, weight=folded, bias=folded_bias)
+        if spans_heads(qk_norm, weight):
+            whole_bias = None if bias is None else bias.reshape(-1)
+            everything = (weight.transpose(0, 1).reshape(d_model, n * width).contiguous(), whole_bias)
+        elif qk_norm.weight is not None and qk_norm.weight.dim() == 2:
+            bias_of_heads = None if qk_norm.bias is None else qk_norm.bias[groups][:, None]
+            qk_norm = replace(qk_norm, weight=qk_norm.weight[groups][:, None], bias=bias_of_heads)
+        own = weight if groups == list(range(n)) else weight[groups]
+        own_bias = None if bias is None else bias[groups][:, None]
+        rotary, scale = (None if letter == "v" else table.rotary), (table.q_scale if letter == "q" else None)
+        return _Projection(own, own_bias, qk_norm, everything, latent, rotary, scale)
+
+
+def _of_heads(norm: Norm, heads: Tensor) -> Norm:
+    """A norm of whose weights each head has its own, for some heads; any other as it is."""
+    if norm.weight is None or norm.weight.dim() == 1:
+        return norm
+    bias = None if norm.bias is None else norm.bias[heads]
+    return replace(norm, weight=norm.weight[heads], bias=bias)
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -80,10 +80,9 @@ class Places:
 def live_positions(model: Model, prompts: PromptSet, ablation: str, tactics: Tactics) -> list[list[int]]:
     """The positions of each prompt that a removal can change and that a scored one can see."""
     found = []
-    looks_back = not bool(model.table(0, 2).visible[0, 1])
     for pair in prompts.pairs:
         first, last = 0, len(pair.clean) - 1
-        if looks_back:
+        if model.looks_back:
             last = max(pair.answer_positions)
             if tactics.unchanged_skipped and ablation == "corrupted":
                 same = (a == b for a, b in zip(pair.clean, pair.corrupted, strict=True))

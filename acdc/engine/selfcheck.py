@@ -2,7 +2,9 @@
 
 TransformerLens hooks have silently done nothing before, and adapters have had bugs that
 changed logits. So the node functions are compared with what the model itself said
-*before* it was bridged, and every kind of slot must show an effect.
+*before* it was bridged, and every kind of slot must show an effect. The prompts of a run
+are then checked once more, each alone and at its own length: what depends on a prompt's
+length doesn't show on short ones.
 """
 
 from __future__ import annotations
@@ -14,14 +16,23 @@ import torch
 from torch import Tensor
 
 from acdc.engine.patched import Edit, run_patched
+from acdc.engine.setting import Setting
 from acdc.errors import ModelError
 from acdc.graph import Graph, Slot
-from acdc.models.model import Model
+from acdc.models.model import Model, is_dead
 from acdc.models.tokens import Tokens
 
-#: Largest difference allowed, relative to the largest logit. In a float64 model the
-#: families that cast to float32 inside are off by about 1e-6.
+#: Largest difference allowed, relative to how far logits that matter are from their middle. In a
+#: float64 model the families that cast to float32 inside are off by about 1e-6.
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+
+
+#: A logit that is lower than the row's largest by more is of no token that matters: its probability is below 1e-26.
+_LOWEST = 60.0
+#: Logits of the model itself that are held at a time, in bytes.
+_OWN_BYTES = 256 * 2**20
+#: Units in the last place that rounding may take of logits that are all large.
+_ROUNDINGS = 8
 
 
 @dataclass(frozen=True)
@@ -42,12 +53,66 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """How far logits are from a model's own.
+
+    A token that can't be predicted counts as it is: a logit that is far below the row's largest is
+    compared relative to itself, and minus infinity with minus infinity. What all logits of a row have in
+    common changes no prediction and widens no tolerance; a difference in it counts relative to its size.
+
+    Attributes:
+        difference: at most, in logits; infinite where something is NaN.
+        tolerance: what is allowed.
+    """
+
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether they are the same but for rounding."""
+        return self.difference <= self.tolerance
+
+    def __or__(self, other: Comparison) -> Comparison:
+        """Both taken together."""
+        return Comparison(max(self.difference, other.difference), max(self.tolerance, other.tolerance))
+
+
+def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> Comparison:
+    """Compare logits with a model's own.
+
+    Args:
+        found: ``[row, n_outputs]``.
+        own: the model's, likewise.
+        dtype: precision of the model.
+    """
+    found, own = found.double(), own.to(found.device).double()
+    largest = own.amax(-1, keepdim=True)  # [row, 1]
+    matters = own >= largest - _LOWEST  # [row, n_outputs]
+    reach = float((largest - own)[matters].max()) if bool(matters.any()) else 0.0
+    scale = max(1.0, reach / 2)  # how far logits that matter are from their middle
+    tolerance = TOLERANCES[dtype] * scale
+    both_dead = is_dead(found, dtype) & (own == -torch.inf)
+    gap = (found - own).masked_fill(both_dead, 0.0)
+    shift = gap.where(matters, 0.0).sum(-1, keepdim=True) / matters.sum(-1, keepdim=True)  # [row, 1]
+    size = own.abs().masked_fill(both_dead, 0.0)
+    common = (size.where(matters, 0.0).amax(-1, keepdim=True)).clamp(min=scale)
+    allowed = tolerance + _ROUNDINGS * torch.finfo(dtype).eps * size
+    allowed = torch.where(matters, allowed, torch.maximum(allowed, TOLERANCES[dtype] * size))
+    apart = torch.where(matters, gap - shift, gap).abs() / allowed
+    shifted = shift.abs() / (TOLERANCES[dtype] * common)
+    # NaN must not pass for small; amax over both gives it on.
+    worst = float(torch.cat((apart, shifted), -1).amax().nan_to_num(torch.inf, torch.inf))
+    return Comparison(worst * tolerance, tolerance)
+
+
+@dataclass(frozen=True)
 class SelfCheck:
     """What the check measured.
 
     Attributes:
         tolerance: largest difference allowed, in logits.
-        difference: of the nodes' sum from the model's own logits, at most.
+        difference: of the nodes' sum from the model's own logits, at most; see :class:`Comparison`.
         ablated_difference: of a run with every edge ablated from the model's own logits on
             the corrupted prompt, at most.
         effects: for each kind of slot, how far a change of its input moved a logit.
@@ -109,12 +174,13 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
         ablated, _ = run_patched(model, graph, corrupted, other_inputs, every, unused)
         _, ablated_residual = run_patched(model, graph, clean, inputs, none, ablated)
         logits = model.logits(residual)
-        difference = _largest(logits, [probe.clean_logits for probe in probes])
-        ablated_difference = _largest(model.logits(ablated_residual), [probe.corrupted_logits for probe in probes])
+        clean_side = _compare_probes(model, logits, [probe.clean_logits for probe in probes])
+        corrupted_side = _compare_probes(
+            model, model.logits(ablated_residual), [probe.corrupted_logits for probe in probes]
+        )
         noise = torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(1)).to(inputs)
         noise = noise * residual.pow(2).mean().sqrt()
-        scale = max(1.0, *(float(probe.clean_logits.abs().max()) for probe in probes))
-        tolerance = TOLERANCES[model.dtype] * scale
+        tolerance = max(clean_side.tolerance, corrupted_side.tolerance)
         effects: dict[str, float] = {}
         for kind in ("q", "k", "v") if graph.cfg.attn_only else ("q", "k", "v", "mlp"):
             # Compiled models saturate: there, only a large change changes anything, and not on every prompt.
@@ -125,10 +191,79 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
                 if effects[kind] > tolerance:
                     break
         effects["logits"] = _largest(logits, list(model.logits(residual + noise)), clean.lengths)
-    check = SelfCheck(tolerance, difference, ablated_difference, effects)
+    check = SelfCheck(tolerance, clean_side.difference, corrupted_side.difference, effects)
     if not check.passed:
-        raise ModelError(f"{model.name} failed its self-check and can't be used: {check}.")
+        where = "" if clean_side.passed else f"; {model.where_it_differs(clean[:1])}"
+        raise ModelError(f"{model.name} failed its self-check and can't be used: {check}{where}.")
     return check
+
+
+@torch.no_grad()
+def check_prompts(setting: Setting) -> Comparison:
+    """Compare what the nodes add up to on the very prompts of a run with the model's own logits.
+
+    The model runs each prompt at its own length and without padding; logits are compared where
+    answers are read, on clean and on corrupted prompts.
+
+    Args:
+        setting: model, prompts and their values.
+
+    Raises:
+        ModelError: they differ; names the prompt.
+    """
+    pairs, model = setting.prompts.pairs, setting.model
+    sides = (
+        ("clean", [pair.clean for pair in pairs], setting.model_logits),
+        ("corrupted", [pair.corrupted for pair in pairs], setting.corrupted_logits),
+    )
+    rows = setting.rows.tolist()
+    predictions: dict[int, list[int]] = {}  # of each prompt
+    for prediction, row in enumerate(rows):
+        predictions.setdefault(row, []).append(prediction)
+    whole = Comparison(0.0, 0.0)
+    for which, prompts, logits in sides:
+        for batch in _alike(prompts, model.n_outputs * logits.element_size()):
+            own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
+            chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]
+            at = [prediction for _, prediction in chosen]
+            theirs = own[[i for i, _ in chosen], setting.columns[at]]
+            found = compare_logits(logits[at], theirs, model.dtype)
+            if not found.passed:
+                _refuse(setting, which, at, theirs, logits)
+            whole = whole | found
+    return whole
+
+
+def _refuse(setting: Setting, which: str, predictions: list[int], own: Tensor, logits: Tensor) -> None:
+    """Raise :class:`ModelError` for the first of some predictions whose logits aren't the model's own."""
+    for prediction, theirs in zip(predictions, own, strict=True):
+        found = compare_logits(logits[prediction][None], theirs[None], setting.model.dtype)
+        if not found.passed:
+            length = len(setting.prompts.pairs[int(setting.rows[prediction])].clean)
+            if torch.finfo(setting.model.dtype).bits < 32:  # where experts are chosen, say, it decides near ties
+                advice = (
+                    f"rounding in {str(setting.model.dtype).removeprefix('torch.')} may do so; give `dtype='float32'`"
+                )
+            else:
+                advice = "leave out prompts of that length, and please report it"
+            raise ModelError(
+                f"{setting.prompt_of(prediction)}: on the {which} prompt ({length} tokens) the components of "
+                f"{setting.model.name} add up to other logits than its own, by {found.difference:.2g} "
+                f"(tolerance {found.tolerance:.2g}); {advice}."
+            )
+    raise ModelError(f"{setting.model.name} failed its self-check on the {which} prompts; please report it.")
+
+
+def _alike(prompts: Sequence[Sequence[int]], bytes_a_token: int) -> list[list[int]]:
+    """Numbers of prompts of one length, as many together as the model's logits leave room for."""
+    lengths: dict[int, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        lengths.setdefault(len(prompt), []).append(row)
+    batches = []
+    for length, rows in lengths.items():
+        together = max(1, _OWN_BYTES // (length * bytes_a_token))
+        batches += [rows[i : i + together] for i in range(0, len(rows), together)]
+    return batches
 
 
 def _nudge(kind: str, noise: Tensor) -> Edit:
@@ -139,6 +274,12 @@ def _nudge(kind: str, noise: Tensor) -> Edit:
         return total + chosen[:, None, None, None].to(noise) * noise
 
     return edit
+
+
+def _compare_probes(model: Model, logits: Tensor, own: list[Tensor]) -> Comparison:
+    """Logits of several prompts, ``[prompt, pos, n_outputs]``, with the model's own, each up to its prompt's end."""
+    found = torch.cat([logits[i, : len(theirs)] for i, theirs in enumerate(own)])
+    return compare_logits(found, torch.cat(own).to(found.device), model.dtype)
 
 
 def _largest(logits: Tensor, others: list[Tensor], lengths: Sequence[int] | None = None) -> float:

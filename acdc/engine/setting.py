@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from acdc.engine.contributions import Contributions
-from acdc.errors import NumericsError, UnknownNameError
+from acdc.errors import NumericsError, PromptError, UnknownNameError
 from acdc.graph import Graph
-from acdc.metrics import AnswerTokens
+from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.prompts import PromptSet
@@ -32,6 +32,7 @@ class Setting:
         answers: right and wrong answers of each prediction.
         model_logits, corrupted_logits: the model's own on the two prompts,
             ``[prediction, n_outputs]`` in float64.
+        own_metric: a metric of the caller's that is reported beside acdc's.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class Setting:
     answers: AnswerTokens
     model_logits: Tensor
     corrupted_logits: Tensor
+    own_metric: Metric | None = None
 
     def scored(self, rows: slice) -> slice:
         """Which predictions are those of some prompts."""
@@ -111,6 +113,7 @@ def prepare(
     corrupted = Tokens.of([pair.corrupted for pair in prompts.pairs], model.device)
     contributions = Contributions(model, graph, tokens, corrupted, ablation, batch_size or len(prompts))
     rows, columns, answers = _predictions(prompts, model.device)
+    _check_answers(model, prompts)
     setting = Setting(
         model=model,
         graph=graph,
@@ -133,6 +136,20 @@ def prepare(
                 'try `dtype="float32"`, or leave the prompt out.'
             )
     return setting
+
+
+def _check_answers(model: Model, prompts: PromptSet) -> None:
+    """Raise :class:`PromptError` for an answer that the model can't give."""
+    if model.dead is None:
+        return
+    dead = set(model.dead.nonzero().flatten().tolist())
+    for pair in prompts.pairs:
+        for token in (token for ids in (*(pair.answers or ()), *(pair.wrong_answers or ())) for token in ids):
+            if token in dead:
+                raise PromptError(
+                    f"{pair.where}: this model's logit of the answer token {token} is minus infinity whatever the "
+                    "prompt; give another answer."
+                )
 
 
 def _predictions(prompts: PromptSet, device: torch.device) -> tuple[Tensor, Tensor, AnswerTokens]:

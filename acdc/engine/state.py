@@ -82,7 +82,7 @@ class State:
         self._answer_difference = self._difference[:, self._answers]  # [n_sources, answer, d_model]
         tokens = setting.tokens
         self._layers = [
-            LayerHeads(attention, model.table(layer, tokens.ids.shape[1]), tokens.filled, x, self.live)
+            LayerHeads(attention, model.table(layer, tokens), tokens.filled, x, self.live)
             for layer, (attention, x) in enumerate(zip(model.attention, read_by_heads, strict=True))
         ]
         self._inputs: dict[int, Tensor] = {}  # of slots that have changed, likewise
@@ -298,12 +298,10 @@ class State:
             vectors["q"] = self._at_answers(vectors["q"])
         vectors = {letter: now[:, None] for letter, now in vectors.items()}  # one run for all
         for letter, (chosen, x) in given.items():
-            new = layer.project(
-                letter, [heads[i] for i in chosen], x, (places if letter == "q" else self.live).position
-            )
+            new = layer.project(letter, [heads[i] for i in chosen], x, places if letter == "q" else self.live)
             vectors[letter] = self._replaced(letter, vectors[letter], chosen, new)
             trial.effects.append(self._set_vectors(layer, letter, [heads[i] for i in chosen], new, step.whole))
-        z = layer.mix(vectors["q"], vectors["k"], vectors["v"], places)  # [head, run, place, d_head]
+        z = layer.mix(heads, vectors["q"], vectors["k"], vectors["v"], places)  # [head, run, place, d_head]
         before = layer.z if step.whole else self._at_answers(layer.z)  # of all heads
         change = z - before[own][:, None]
         trial.effects.append(self._set_vectors(layer, "z", heads, z, step.whole))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.export.excerpt import Excerpt
 from acdc.files import atomic_write
+from acdc.wanted import HasCircuit, circuit_of
 
 __all__ = ["FORMATS", "export_circuit"]
 
@@ -25,54 +27,80 @@ FORMATS = {
     "json": ".json",
     "html-table": ".html",
 }
-_MAX_DRAWN = 50_000  # edges; a minute's work, and long since a black patch
+_WHOLE = ("graphml", "json")  # for programs: without a heading, a part would pass for the circuit
+_MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
 
-def export_circuit(circuit: Circuit, format: str, path: str | Path) -> Path:
+def export_circuit(
+    circuit: Circuit | HasCircuit,
+    format: str,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    top: int | None = None,
+) -> Path:
     """Write a circuit to `path`, atomically.
 
     Args:
-        circuit: the circuit.
+        circuit: the circuit, or a run whose circuit it is.
         format: one of :data:`FORMATS`.
         path: the file to write; its folder must exist.
+        title: what stands above a picture or table; by default the names of task and model.
+        top: show only so many edges in a picture or table, the strongest; its heading says so.
 
     Returns:
         `path`.
 
     Raises:
         UnknownNameError: no such format.
-        SettingsError: the circuit has too many edges to draw.
+        SettingsError: `circuit` is neither, too many edges to draw, a title that isn't text, a
+            `top` that is no number of edges, or either where the format has no heading.
         RunFolderError: the file can't be written.
         RenderError: Graphviz is missing or failed.
     """
+    circuit = circuit_of(circuit)
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
+    check_shown(format, title, top)
+    excerpt = Excerpt(circuit, title, top)
     path = Path(path)
     if format == "json":
         circuit.save(path)
         return path
-    content = _content(circuit, format)
+    content = _content(excerpt, format)
     with atomic_write(path, "wb") as file:
         file.write(content)
     return path
 
 
-def _content(circuit: Circuit, format: str) -> bytes:
+def check_shown(format: str, title: str | None, top: int | None) -> None:
+    """Raise :class:`SettingsError` if a title or a number of edges is given for a format that has no heading."""
+    for name, value in (("title", title), ("top", top)):
+        if format in _WHOLE and value is not None:
+            known = ", ".join(other for other in FORMATS if other not in _WHOLE)
+            raise SettingsError(f"a {format} file holds the whole circuit; leave out `{name}`, which is for {known}.")
+
+
+def _content(excerpt: Excerpt, format: str) -> bytes:
     if format == "graphml":
         from acdc.export.graphml import to_graphml
 
-        return to_graphml(circuit)
+        return to_graphml(excerpt.circuit)
     if format == "html-table":
         from acdc.export.table import to_html_table
 
-        return to_html_table(circuit).encode()
-    if circuit.n_edges > _MAX_DRAWN:
+        return to_html_table(excerpt).encode()
+    if excerpt.n_edges > _MAX_DRAWN:
         raise SettingsError(
-            f"a circuit of {circuit.n_edges:,} edges is too large to draw (at most {_MAX_DRAWN:,}); "
-            "choose the format graphml, json or html-table, or a higher threshold."
+            f"a circuit of {excerpt.n_edges:,} edges is too large to draw (at most {_MAX_DRAWN:,}); "
+            "draw its strongest by `top`, choose the format graphml, json or html-table, or a higher threshold."
         )
     from acdc.export.diagram import to_dot
+    from acdc.export.pdf import undated
     from acdc.export.render import render
 
-    dot = to_dot(circuit)
-    return dot.encode() if format == "dot" else render(dot, format)
+    dot = to_dot(excerpt)
+    if format == "dot":
+        return dot.encode()
+    picture = render(dot, format)
+    return undated(picture) if format == "pdf" else picture

@@ -8,13 +8,14 @@ by place, letter and dash pattern, not by colour alone.
 from __future__ import annotations
 
 import html
+import itertools
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acdc.circuit import Circuit
+from acdc.export.excerpt import Excerpt
 from acdc.export.layout import ARROW, BOX, SLOT_OFFSETS, Layout, lay_out
-from acdc.export.summary import facts, title
 from acdc.graph import Letter, Node, NodeKind
 
 if TYPE_CHECKING:
@@ -32,16 +33,18 @@ _FILL: dict[NodeKind, str] = {
     "mlp": "#FADFC8",
     "logits": "#E0D6EA",
 }
-_THINNEST, _THICKEST = 0.6, 3.6  # points
-_DOT = " \N{MIDDLE DOT} "
-_MAX_LINE = 80  # characters in a line of the heading
+# In points. The strongest edge's line is the widest; the legend shows its half and quarter, which must be whole.
+_WIDEST, _THINNEST = 4, 0.6
+_TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+_DOT, _SPACE = " \N{MIDDLE DOT} ", "\N{NO-BREAK SPACE}"
+_MAX_TITLE, _MAX_LINE, _MAX_LINES = 60, 80, 10  # characters in a line of the title and the facts, and lines of each
 _CROWDED = 150  # from so many edges on, weak lines are drawn paler
 
 
-def to_dot(circuit: Circuit) -> str:
+def to_dot(excerpt: Excerpt) -> str:
     """The diagram in the DOT language, for Graphviz's ``nop2`` engine, which it names itself.
 
-    The same circuit gives the same text. A node is in it if a kept edge touches it;
+    The same circuit gives the same text. A node is in it if an edge shown touches it;
     a circuit without edges gives a picture that says so.
     """
     from graphviz import Digraph
@@ -52,9 +55,10 @@ def to_dot(circuit: Circuit) -> str:
             "outputorder": "edgesfirst",
             "fontname": _FONT,
             "fontsize": "12",
-            "label": _heading(circuit),
+            "label": _label(excerpt),
             "labelloc": "t",
-            "pad": "0.15",
+            "pad": "0.05",
+            "margin": "0",  # else a PDF has half an inch on every side
             "charset": "UTF-8",
         },
         node_attr={
@@ -69,47 +73,74 @@ def to_dot(circuit: Circuit) -> str:
         },
         edge_attr={"arrowsize": "0.5"},
     )
-    if not circuit.n_edges:
+    if not excerpt.n_edges:
         _text(dot, "empty", "No edge was kept.", 0, 0)
         return dot.source
-    layout = lay_out(circuit)
+    layout = lay_out(excerpt.circuit.graph, excerpt.edges())
     for y, row in layout.rows:
         if any(node.kind == "head" for node in row):
             _text(dot, f"layer {row[0].layer}", f"layer {row[0].layer}", layout.left - 32, y)
         for node in row:
             _node(dot, node, layout)
-    _edges(dot, circuit, layout)
+    _edges(dot, excerpt, layout)
     return dot.source
 
 
-def _heading(circuit: Circuit) -> str:
+def _label(excerpt: Excerpt) -> str:
     """Title, facts and legend as Graphviz's HTML-like label."""
-    rows = [f'<FONT POINT-SIZE="15"><B>{html.escape(title(circuit))}</B></FONT>']
-    line = ""
-    for fact in facts(circuit):
-        if line and len(line) + len(fact) > _MAX_LINE:
-            rows.append(html.escape(line))
-            line = ""
-        line += f"{_DOT}{fact}" if line else fact
-    rows.append(html.escape(line))
-    if circuit.n_edges:
-        rows.append(_legend(circuit))
+    rows = [
+        f'<FONT POINT-SIZE="15"><B>{_escaped(line)}</B></FONT>'
+        for line in _wrapped([excerpt.heading()], " ", _MAX_TITLE)
+    ]
+    rows += [_escaped(line) for line in _wrapped(excerpt.facts(), _DOT, _MAX_LINE)]
+    if excerpt.n_edges:
+        rows.append(_legend(excerpt))
     cells = "".join(f"<TR><TD>{row}</TD></TR>" for row in [*rows, " "])
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{cells}</TABLE>>'
+    return f"<{_TABLE}{cells}</TABLE>>"
 
 
-def _legend(circuit: Circuit) -> str:
-    """What the lines' colours, dashes and widths mean."""
-    letters = {edge.slot.letter for edge in circuit.edges()}
+def _escaped(text: str) -> str:
+    r"""Text for an HTML-like label; Graphviz would put the graph's name where ``\G`` stands."""
+    return html.escape(text).replace("\\", r"\\")
+
+
+def _wrapped(parts: list[str], between: str, width: int) -> list[str]:
+    """Parts one after the other in lines of a width; a part is broken only where it is longer than a line."""
+    lines: list[str] = []
+    for part in itertools.chain.from_iterable(textwrap.wrap(part, width) for part in parts):
+        if lines and len(lines[-1]) + len(between) + len(part) <= width:
+            lines[-1] += between + part
+        else:
+            lines.append(part)
+    return lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], "\N{HORIZONTAL ELLIPSIS}"]
+
+
+def _legend(excerpt: Excerpt) -> str:
+    """What the lines' colours, dashes and widths mean, with lines of some widths and their scores."""
+    letters = {edge.slot.letter for edge in excerpt.edges()}
     parts = [
         f'<FONT COLOR="{_LINE[letter]}"><B>{letter}</B> {_DASH[letter]}</FONT>'
         for letter in SLOT_OFFSETS
         if letter and letter in letters
     ]
-    sizes = np.abs(circuit.scores[circuit.in_graph])
-    if np.isfinite(sizes).all() and sizes.max() > 0:
-        parts.append(f"width: |score|, {sizes.min():.2g} to {sizes.max():.2g}")
-    return f'<FONT POINT-SIZE="11">{_DOT.join(parts)}</FONT>' if parts else " "
+    cells = [_DOT.join(parts)] if parts else []
+    sizes = excerpt.sizes()
+    if sizes.any():
+        cells.append(f"{_DOT if parts else ''}width: \N{SQUARE ROOT}|score|{_SPACE}")
+        for width in (_WIDEST, _WIDEST // 2, _WIDEST // 4):
+            cells += [_bar(width), f"{_SPACE}{sizes.max() * (width / _WIDEST) ** 2:.2g}{_SPACE}"]
+    row = "".join(f"<TD>{cell if cell.startswith('<TABLE') else _small(cell)}</TD>" for cell in cells)
+    return f"{_TABLE}<TR>{row}</TR></TABLE>" if row else " "
+
+
+def _small(text: str) -> str:
+    return f'<FONT POINT-SIZE="11">{text}</FONT>'
+
+
+def _bar(width: int) -> str:
+    """A line of a width in points."""
+    size = f'FIXEDSIZE="TRUE" WIDTH="22" HEIGHT="{width}"'
+    return f'{_TABLE}<TR><TD {size} BGCOLOR="{_LINE[None]}"></TD></TR></TABLE>'
 
 
 def _node(dot: Digraph, node: Node, layout: Layout) -> None:
@@ -125,37 +156,33 @@ def _head_label(name: str) -> str:
         for letter in SLOT_OFFSETS
         if letter
     )
-    return (
-        '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
-        f'<TR><TD COLSPAN="3">{name}</TD></TR><TR>{cells}</TR></TABLE>>'
-    )
+    return f'<{_TABLE}<TR><TD COLSPAN="3">{name}</TD></TR><TR>{cells}</TR></TABLE>>'
 
 
-def _edges(dot: Digraph, circuit: Circuit, layout: Layout) -> None:
+def _edges(dot: Digraph, excerpt: Excerpt, layout: Layout) -> None:
     """Lines in order of strength, the strongest drawn last and so on top."""
-    edges = list(circuit.edges())
-    strength = _strengths(circuit)
-    for i in np.argsort(strength, kind="stable"):
-        edge = edges[int(i)]
-        opacity = 255 if len(edges) < _CROWDED else round(255 * (0.45 + 0.55 * strength[i]))
+    lines = list(zip(excerpt.edges(), _widths(excerpt.sizes()), strict=True))
+    for edge, width in reversed(lines):
+        opacity = 255 if len(lines) < _CROWDED else round(255 * (0.45 + 0.55 * width / _WIDEST))
         dot.edge(
             edge.source.name,
             edge.slot.node.name,
             pos=_spline(layout.curves[edge.number]),
             color=f"{_LINE[edge.slot.letter]}{opacity:02X}",
             style=_DASH[edge.slot.letter],
-            penwidth=f"{_THINNEST + (_THICKEST - _THINNEST) * strength[i]:.2f}",
-            tooltip=f"{edge.name}, score {circuit.scores[edge.number]:.4g}",
+            penwidth=f"{width:.2f}",
+            tooltip=f"{edge.name}, score {excerpt.circuit.scores[edge.number]:.4g}",
         )
 
 
-def _strengths(circuit: Circuit) -> np.ndarray:
-    """How strong each kept edge's line is, ``[n kept]`` in 0..1: the root of its share of the largest |score|."""
-    sizes = np.nan_to_num(np.abs(circuit.scores[circuit.in_graph]), posinf=0.0)
+def _widths(sizes: np.ndarray) -> np.ndarray:
+    """Width of lines of such |scores| in points, ``[n]``: their root, the widest `_WIDEST`, none too thin to see.
+
+    Scores spread over orders of magnitude: without the root all but a few lines look alike.
+    """
     if not sizes.any():
-        return np.full_like(sizes, 0.5)  # no scores: all lines alike
-    # Scores spread over orders of magnitude: without the root all but a few lines look alike.
-    return np.sqrt(sizes / sizes.max())
+        return np.full_like(sizes, _WIDEST / 4)  # no scores: all lines alike
+    return np.maximum(_WIDEST * np.sqrt(sizes / sizes.max()), _THINNEST)
 
 
 def _text(dot: Digraph, name: str, text: str, x: float, y: float) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from acdc.circuit import Circuit
+import re
+from collections.abc import Iterator
+
+from acdc.circuit import Circuit, Provenance
+from acdc.wording import counted
 
 _MAX_NAME = 50  # characters of a task or model in the title
 
 
 def title(circuit: Circuit) -> str:
-    """``ioi on gpt2``, as far as both are known."""
+    """``ioi on gpt2``, as far as both are known; of a path, the name at its end."""
     found = circuit.found
-    task, model = (_short(printable(text)) for text in (found.task or "", found.model or ""))
+    task, model = (_short(_name(printable(text))) for text in (found.task or "", found.model or ""))
     if task and model:
         return f"{task} on {model}"
     return task or model or "Circuit"
@@ -26,6 +30,15 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(f"threshold {found.threshold:g}")
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
+    return [*out, *_figures(circuit)]
+
+
+def _figures(circuit: Circuit) -> Iterator[str]:
+    """What was measured on the circuit, or why that isn't told."""
+    if circuit.doubt is not None:
+        yield circuit.doubt
+    if (found := circuit.figures) is None:
+        return
     metric = printable(found.metric or "metric")
     values = []
     if found.metric_circuit is not None:
@@ -33,13 +46,32 @@ def facts(circuit: Circuit) -> list[str]:
     if found.metric_ablated is not None:
         values.append(f"{found.metric_ablated:.4g} with every edge ablated")
     if values:
-        out.append(f"{metric} {', '.join(values)}")
-    return out
+        yield f"{metric} {', '.join(values)}"
+    yield from _share(found, found.faithfulness)
+    if found.n_prompts is not None:
+        yield counted(found.n_prompts, "prompt")
+    if found.n_held_out is None:
+        return
+    values = [] if found.metric_held_out is None else [f"{metric} {found.metric_held_out:.4g}"]
+    values += _share(found, found.faithfulness_held_out)
+    yield f"held out: {', '.join([*values, counted(found.n_held_out, 'prompt')])}"
+
+
+def _share(found: Provenance, share: float | None) -> Iterator[str]:
+    if found.faithfulness_metric is not None:
+        value = "not defined" if share is None else f"{share:.0%}"
+        yield f"faithfulness {value} ({printable(found.faithfulness_metric)})"
 
 
 def printable(text: str) -> str:
     """`text` as one line that XML can hold: control characters replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _name(text: str) -> str:
+    """The last part of a path, here or on Windows, without the ending of a prompt file."""
+    parts = [part for part in re.split(r"[\\/]", text) if part.strip(".")]
+    return re.sub(r"(?<=.)\.(jsonl|json|csv)$", "", parts[-1], flags=re.IGNORECASE) if parts else text
 
 
 def _short(text: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 
-from acdc.circuit import Circuit
-from acdc.export.summary import facts, title
+from acdc.export.excerpt import Excerpt
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -33,15 +32,15 @@ td:last-child, th:last-child {{ text-align: right; font-variant-numeric: tabular
 """
 
 
-def to_html_table(circuit: Circuit) -> str:
-    """The kept edges, strongest first; "Slot" is q, k or v where the target is a head."""
+def to_html_table(excerpt: Excerpt) -> str:
+    """The edges shown, strongest first; "Slot" is q, k or v where the target is a head."""
     rows = "\n".join(
         f"<tr><td>{edge.source.name}</td><td>{edge.slot.node.name}</td><td>{edge.slot.letter or ''}</td>"
-        f"<td>{circuit.scores[edge.number]:.6g}</td></tr>"
-        for edge in circuit.strongest()
+        f"<td>{excerpt.circuit.scores[edge.number]:.6g}</td></tr>"
+        for edge in excerpt.edges()
     )
     return _PAGE.format(
-        title=html.escape(title(circuit)),
-        facts=html.escape(" \N{MIDDLE DOT} ".join(facts(circuit))),
+        title=html.escape(excerpt.heading()),
+        facts=html.escape(" \N{MIDDLE DOT} ".join(excerpt.facts())),
         rows=rows or '<tr><td colspan="4">No edge was kept.</td></tr>',
     )

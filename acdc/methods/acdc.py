@@ -109,7 +109,7 @@ class Acdc:
         """Run to the end, yielding each new decision; replayed ones are not yielded.
 
         Raises:
-            RunFolderError: a past decision isn't the one that this run makes.
+            RunFolderError: a past decision isn't the one that this run makes; names its line in the trace.
         """
         for slots in visiting_order(self.engine.graph):
             gated = self.settings.gates and slots[0].letter is not None
@@ -125,7 +125,8 @@ class Acdc:
                 self._edges_out[: slot.n_parents] += self.kept[slot.edges]
         if self._past:
             raise RunFolderError(
-                f"the trace goes on after the run's end, with {self._past[0].edge}; it is not of this run."
+                f"line {self.n_tried + 1}: the trace goes on after the run's end, with {self._past[0].edge}; "
+                "it is not of this run."
             )
 
     def _is_read(self, slot: Slot) -> bool:
@@ -162,7 +163,7 @@ class Acdc:
                 self._metric = self.engine.metric()
             accepted = []
             for after in self.engine.removals(groups[at:]):
-                kept = not after - self._metric < self.settings.threshold
+                kept = self._stays(self._metric, after)
                 decision = Decision(names[at], self._metric, after, kept)
                 self._settle(decision, groups[at], commit=False)
                 if not kept:
@@ -193,7 +194,25 @@ class Acdc:
         self.engine.remove(edges)
 
     def _replayed(self, name: str) -> Decision:
-        decision = self._past.popleft()
+        """The next past decision. Raises :class:`RunFolderError` unless this run would have made it."""
+        decision, line = self._past.popleft(), self.n_tried + 1
         if decision.edge != name:
-            raise RunFolderError(f"the trace has {decision.edge} where this run tries {name}; it is not of this run.")
+            raise RunFolderError(
+                f"line {line}: the trace has {decision.edge} where this run tries {name}; it is not of this run."
+            )
+        if self._metric is not None and decision.before != self._metric:
+            raise RunFolderError(
+                f"line {line}: the trace has {name} begin at {decision.before!r}, where the line above left "
+                f"{self._metric!r}; it was changed."
+            )
+        if decision.kept != self._stays(decision.before, decision.after):
+            raise RunFolderError(
+                f"line {line}: the trace has {name} {'stay' if decision.kept else 'go'}, but from "
+                f"{decision.before!r} to {decision.after!r} it {'goes' if decision.kept else 'stays'} at a threshold "
+                f"of {self.settings.threshold:g}; it was changed, or is not of this run."
+            )
         return decision
+
+    def _stays(self, before: float, after: float) -> bool:
+        """The decision rule."""
+        return not after - before < self.settings.threshold

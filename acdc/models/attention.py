@@ -8,7 +8,7 @@ the model's when all heads read the same residual stream.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,16 +21,18 @@ class Rotary:
     """Rotary position embedding (Su et al. 2021, arXiv 2104.09864) of the first ``r`` dimensions.
 
     Attributes:
-        cos, sin: ``[pos, r]``.
+        cos, sin: ``[pos, r]``, or ``[prompt, pos, r]`` where they depend on a prompt's length.
         interleaved: pairs are neighbours (GPT-J) instead of halves (GPT-NeoX, Llama).
+        before_norm: queries and keys are turned before they are normed (HunYuan), not after.
     """
 
     cos: Tensor
     sin: Tensor
     interleaved: bool
+    before_norm: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rotate ``[..., pos, d_head]``."""
+        """Rotate ``[..., pos, d_head]``; ``[prompt, pos, d_head]`` where the rotation depends on the prompt."""
         r = self.cos.shape[-1]
         turned, rest = x[..., :r], x[..., r:]
         if self.interleaved:
@@ -40,22 +42,52 @@ class Rotary:
         length = x.shape[-2]
         return torch.cat((turned * self.cos[..., :length, :] + quarter * self.sin[..., :length, :], rest), -1)
 
-    def at(self, positions: Tensor) -> Rotary:
-        """The rotation of some positions, ``[place]``."""
-        return Rotary(self.cos[positions], self.sin[positions], self.interleaved)
+    def at(self, prompt: Tensor, position: Tensor) -> Rotary:
+        """The rotation of some positions of some prompts, ``[place]`` both."""
+        at = (position,) if self.cos.dim() == 2 else (prompt, position)
+        return replace(self, cos=self.cos[at], sin=self.sin[at])
 
 
 @dataclass(frozen=True)
 class PositionTable:
-    """What attention knows of positions, for one length of prompt.
+    """What attention knows of positions, for one length of prompt or for prompts side by side.
 
     Attributes:
         rotary: the rotation of queries and keys, if the model has one.
-        visible: ``[pos_q, pos_k]`` bool, which keys a query may see.
+        visible: ``[..., pos_q, pos_k]`` bool, which keys a query may see.
+        bias: ``[..., head, pos_q, pos_k]``, what is added to the scores (ALiBi), if anything is.
+        q_scale: ``[..., pos]``, what queries are multiplied by (Llama 4's temperature), if by anything.
+
+    The dots stand for nothing, or for ``prompt`` where the table depends on a prompt's length.
     """
 
     rotary: Rotary | None
     visible: Tensor
+    bias: Tensor | None = None
+    q_scale: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What stands between the residual stream and the heads' projections where they share one (DeepSeek-V2 and V3).
+
+    Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434): a projection to a few
+    dimensions, the first of which are normed.
+
+    Attributes:
+        weight: ``[d_model, latent]``. bias: ``[latent]`` or ``None``.
+        norm: of the first `normed` dimensions; the others (keys that are rotated) pass as they are.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    norm: Norm
+    normed: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[..., d_model]`` to ``[..., latent]``."""
+        y = x @ self.weight if self.bias is None else x @ self.weight + self.bias
+        return torch.cat((self.norm(y[..., : self.normed]), y[..., self.normed :]), -1)
 
 
 @dataclass(frozen=True)
@@ -64,14 +96,19 @@ class Attention:
 
     Attributes:
         norm: the norm in front of it.
-        W_Q: ``[head, d_model, d_head]``. W_K, W_V: ``[kv_head, d_model, d_head]``.
+        W_Q: ``[head, d_model, d_head]``. W_K, W_V: ``[kv_head, d_model, d_head]``. Behind a latent they read
+            that instead of the residual stream, and values may be of another width.
         W_O: ``[head, d_head, d_model]``.
         b_Q: ``[head, d_head]``. b_K, b_V: ``[kv_head, d_head]``. b_O: ``[d_model]``.
-        q_norm, k_norm: norms of queries and keys; over one head's ``d_head`` or over all.
+        q_norm, k_norm: norms of queries and keys; over one head's ``d_head`` (with weights that may be each
+            head's own, ``[head, d_head]``) or over all heads together.
         scale: multiplies the scores.
         soft_cap: scores become ``cap * tanh(score / cap)``, if given.
         post_norm: the norm behind the sum of the heads (Gemma 2 and 3, OLMo-2).
         multiplier: what the block's output is multiplied by (Granite), else 1.
+        q_latent: what queries are projected from, if it isn't the normed residual stream. kv_latent: likewise.
+        clip: queries, keys and values are cut off at plus and minus this (OLMo-1), if given.
+        sinks: ``[head]``, scores of a key that every query sees and that has no value (gpt-oss), if given.
     """
 
     norm: Norm
@@ -89,11 +126,20 @@ class Attention:
     soft_cap: float | None
     post_norm: Norm
     multiplier: float = 1.0
+    q_latent: Latent | None = None
+    kv_latent: Latent | None = None
+    clip: float | None = None
+    sinks: Tensor | None = None
 
     @property
     def n_heads(self) -> int:
         """Query heads."""
         return self.W_Q.shape[0]
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.W_O.shape[-1]
 
     def group(self, head: int) -> int:
         """The key and value head that a query head reads."""
@@ -113,24 +159,33 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        group = self.group(head)
-        q = self._project(q_in, self.W_Q, self.b_Q, head, self.q_norm)  # [batch, pos, d_head]
-        k = self._project(k_in, self.W_K, self.b_K, group, self.k_norm)
-        v = self._project(v_in, self.W_V, self.b_V, group, Norm("none"))
-        if table.rotary is not None:
-            q, k = table.rotary(q), table.rotary(k)
+        q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)  # [batch, pos, d_head]
+        v = self._project("v", v_in, self.group(head), None)
         scores = self.scale * (q @ k.transpose(-1, -2))  # [batch, pos_q, pos_k]
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
         length = q_in.shape[1]
-        visible = table.visible[:length, :length] & keys[:, None, :]
+        if table.bias is not None:
+            scores = scores + table.bias[..., head, :length, :length]
+        visible = table.visible[..., :length, :length] & keys[:, None, :]
         # A query past its prompt's end may see no key at all; it then sees itself, so that
         # nothing becomes NaN. No position that counts reads it.
         visible = visible | torch.eye(length, dtype=torch.bool, device=keys.device) & ~keys[:, :, None]
         scores = scores.masked_fill(~visible, -torch.inf)
+        if self.sinks is not None:
+            scores = torch.cat((scores, self.sinks[head].expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
-        pattern = scores.softmax(-1, dtype=accurate).to(v.dtype)
+        pattern = scores.softmax(-1, dtype=accurate)[..., :length].to(v.dtype)
         return (pattern @ v) @ self.W_O[head]
+
+    def query(self, head: int, x: Tensor, table: PositionTable) -> Tensor:
+        """A head's queries as they meet the keys, ``[batch, pos, d_model]`` to ``[batch, pos, d_head]``."""
+        q = self._project("q", x, head, table.rotary)
+        return q if table.q_scale is None else q * table.q_scale[..., : x.shape[1], None]
+
+    def key(self, group: int, x: Tensor, table: PositionTable) -> Tensor:
+        """The same of the keys that a group of heads has."""
+        return self._project("k", x, group, table.rotary)
 
     def contributions(self, heads: Tensor) -> tuple[Tensor, Tensor | None]:
         """What each head adds to the residual stream, and what no head adds.
@@ -160,17 +215,33 @@ class Attention:
             rest = bias if rest is None else rest + bias
         return norm.center(heads) * gain, rest
 
-    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None, head: int, qk_norm: Norm) -> Tensor:
+    def parts(self, letter: str) -> tuple[Tensor, Tensor | None, Norm, Latent | None]:
+        """What makes queries, keys or values: weight, bias, norm behind them and latent in front of them."""
+        if letter == "q":
+            return self.W_Q, self.b_Q, self.q_norm, self.q_latent
+        if letter == "k":
+            return self.W_K, self.b_K, self.k_norm, self.kv_latent
+        return self.W_V, self.b_V, Norm("none"), self.kv_latent
+
+    def _project(self, letter: str, x: Tensor, head: int, rotary: Rotary | None) -> Tensor:
         """One head's queries, keys or values, ``[batch, pos, d_head]``."""
-        x = self.norm(x)
-        over_all_heads = (
-            qk_norm.kind != "none"
-            and qk_norm.weight is not None
-            and (qk_norm.weight.shape[0] == weight.shape[0] * weight.shape[2] != weight.shape[2])
-        )
-        if not over_all_heads:
-            y = x @ weight[head]
-            return qk_norm(y if bias is None else y + bias[head])
-        y = torch.einsum("bpd,hde->bphe", x, weight)  # [batch, pos, head, d_head]
-        y = qk_norm((y if bias is None else y + bias).flatten(-2))
-        return y.unflatten(-1, (weight.shape[0], weight.shape[2]))[:, :, head]
+        weight, bias, qk_norm, latent = self.parts(letter)
+        x = self.norm(x) if latent is None else latent(self.norm(x))
+        if spans_heads(qk_norm, weight):
+            y = torch.einsum("bpd,hde->bphe", x, weight)  # [batch, pos, head, d_head]
+            y = qk_norm((y if bias is None else y + bias).flatten(-2))
+            y = y.unflatten(-1, (weight.shape[0], weight.shape[2]))[:, :, head]
+        else:
+            y = x @ weight[head] if bias is None else x @ weight[head] + bias[head]
+            if rotary is not None and rotary.before_norm:
+                return qk_norm.of_head(head)(rotary(y))
+            y = qk_norm.of_head(head)(y)
+        if self.clip is not None:
+            y = y.clamp(-self.clip, self.clip)
+        return y if rotary is None else rotary(y)
+
+
+def spans_heads(qk_norm: Norm, weight: Tensor) -> bool:
+    """Whether a norm of queries or keys is over all heads together (OLMo-2), given ``[head, d_model, d_head]``."""
+    n, _, width = weight.shape
+    return qk_norm.weight is not None and qk_norm.weight.shape == (n * width,) != (width,)

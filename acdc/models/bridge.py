@@ -8,6 +8,7 @@ is read is proved by the self-check when a model is opened.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from acdc.errors import ModelError
-from acdc.models.attention import Attention, PositionTable, Rotary
+from acdc.models.attention import Attention, PositionTable
+from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.norms import Norm, read_norm
+from acdc.models.positions import forget_lengths, read_table, share
 from acdc.models.tokens import Tokens
+from acdc.models.unknown import check_parts
 
 #: Settings that say where or by what a model was loaded, not what it computes.
 _NOT_IDENTITY = {
@@ -52,7 +56,13 @@ class BridgeReader:
     """
 
     def __init__(self, bridge: Any) -> None:
+        """Look at a bridge.
+
+        Raises:
+            ModelError: the model has a part that acdc doesn't know.
+        """
         self.bridge = bridge.eval()
+        check_parts(bridge)
         cfg = bridge.cfg
         self.blocks = list(bridge.blocks)
         self.n_layers, self.n_heads, self.d_model = int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_model)
@@ -63,6 +73,7 @@ class BridgeReader:
         self.vocab_size = int(_raw(bridge.embed).weight.shape[0])
         self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
         self._norms: dict[tuple[int, str], Norm] = {}
+        self._attentions: dict[int, Attention] = {}
         self.is_hugging_face = hasattr(bridge.original_model, "config")
 
     @property
@@ -82,16 +93,26 @@ class BridgeReader:
 
     def attention(self, layer: int) -> Attention:
         """One layer's attention weights; see :class:`Attention` for shapes."""
+        if layer not in self._attentions:
+            self._attentions[layer] = self._read_attention(layer)
+        return self._attentions[layer]
+
+    def _read_attention(self, layer: int) -> Attention:
         block = self.blocks[layer]
         bridge, own = block.attn, _raw(block.attn)
-        weights = {name: getattr(bridge, name) for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
-        weights = {name: None if value is None else value.detach() for name, value in weights.items()}
+        if is_latent(own):
+            weights = read_latent(own, self.n_heads, f"blocks.{layer}.attn")
+        else:
+            weights = {name: getattr(bridge, name) for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")}
+            weights = {name: None if value is None else value.detach() for name, value in weights.items()}
         d_head = weights["W_Q"].shape[-1]
 
         def qk_norm(name: str) -> Norm:
             module = _raw(bridge._modules.get(name))
+            if module is None:  # Llama 4 has one for both, which no bridge gives
+                module = getattr(own, "qk_norm", None)
             weight = getattr(module, "weight", None)
-            return read_norm(module, d_head if weight is None else weight.shape[0], f"blocks.{layer}.attn.{name}")
+            return read_norm(module, d_head if weight is None else weight.shape[-1], f"blocks.{layer}.attn.{name}")
 
         return Attention(
             norm=self._norm(layer, "ln1"),
@@ -101,6 +122,8 @@ class BridgeReader:
             multiplier=self._multiplier(layer),
             q_norm=qk_norm("q_norm"),
             k_norm=qk_norm("k_norm"),
+            clip=_clip(own),
+            sinks=_sinks(own),
             **weights,
         )
 
@@ -112,17 +135,24 @@ class BridgeReader:
         if module.name is None:  # OPT: the MLP's parts lie in the block itself
             y = _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
         else:
-            y = module(x)
+            y = self._run_mlp(module, x)
         y = self._norm(layer, "ln2_post")(_first(y))
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
+
+    @staticmethod
+    def _run_mlp(module: Any, x: Tensor) -> Tensor:
+        """An MLP's own module on normed inputs, without the residual that some add themselves (Bloom, MPT)."""
+        if "residual" in inspect.signature(_raw(module).forward).parameters:
+            return _first(module(x, torch.zeros_like(x)))
+        return _first(module(x)).view(x.shape)  # Llama 4's experts give [batch * pos, d_model]
 
     def plain_mlp(self, layer: int) -> NormedMlp | None:
         """The MLP with its norms, where it's no more than weights and an activation."""
         block = self.blocks[layer]
         if block.mlp.name is None:
             return None
-        plain = read_mlp(block.mlp, lambda x: _first(block.mlp(x)), self.d_model)
+        plain = read_mlp(block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
         if plain is None:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
@@ -136,6 +166,14 @@ class BridgeReader:
         with torch.no_grad():
             is_plain = torch.allclose(self.unembed(probe), plain, rtol=1e-4, atol=1e-4)
         return weight if is_plain else None
+
+    def dead_tokens(self) -> Tensor | None:
+        """Tokens whose logit is minus infinity whatever is unembedded, ``[n_outputs]`` bool, if there are any."""
+        weight = _raw(self.bridge.unembed).weight
+        probe = torch.randn(4, self.d_model, generator=torch.Generator().manual_seed(0)).to(weight)
+        with torch.no_grad():
+            dead = (self.unembed(probe) == -torch.inf).all(0)
+        return dead if bool(dead.any()) else None
 
     def final_norm(self) -> Norm:
         """The norm in front of the unembedding."""
@@ -179,12 +217,16 @@ class BridgeReader:
         raise ModelError("the first block of the model never ran; please report it.")
 
     def position_tables(self, length: int) -> list[PositionTable]:
-        """Masks and rotations of every layer, as the model itself makes them for that length."""
-        calls: list[dict[str, Any]] = [{} for _ in self.blocks]
+        """What every layer does with positions, as the model itself does it on a prompt of that length.
+
+        Raises:
+            ModelError: what it does is known to be wrong.
+        """
+        calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}) for _ in self.blocks]
 
         def remember(layer: int) -> Any:
-            def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-                calls[layer] = kwargs
+            def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                calls[layer] = args, kwargs
 
             return hook
 
@@ -197,26 +239,11 @@ class BridgeReader:
         finally:
             for hook in hooks:
                 hook.remove()
-        return [
-            PositionTable(
-                _rotary(calls[layer], _raw(block.attn), length), self._visible(calls[layer], _raw(block.attn), length)
-            )
+        tables = [
+            read_table(self.attention(layer), _raw(block.attn), *calls[layer], length, causal=self.causal)
             for layer, block in enumerate(self.blocks)
         ]
-
-    def _visible(self, call: dict[str, Any], own: nn.Module, length: int) -> Tensor:
-        """Which keys a query sees, ``[pos_q, pos_k]``: the mask that the layer was called with and its own."""
-        visible = torch.ones(length, length, dtype=torch.bool, device=self._device)
-        if self.causal:
-            visible = visible.tril()
-        mask = call.get("attention_mask")
-        if isinstance(mask, Tensor) and mask.dim() == 4:
-            mask = mask[0, 0, :length, :length]
-            visible &= mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-        local = getattr(own, "bias", None)  # GPT-Neo keeps the window of a local layer here
-        if isinstance(local, Tensor) and local.dim() == 4 and local.dtype == torch.bool:
-            visible &= local[0, 0, :length, :length]
-        return visible
+        return share(tables)
 
     def _norm(self, layer: int, name: str) -> Norm:
         key = (layer, name)
@@ -232,6 +259,32 @@ class BridgeReader:
     def _multiplier(self, layer: int) -> float:
         return float(getattr(self.blocks[layer], "residual_contribution_scale", 1.0))
 
+    def layer_by_layer(self, ids: Tensor) -> list[dict[str, Tensor]]:
+        """What goes in and out of each layer of the model on prompts of one length, ``[batch, pos, d_model]`` each.
+
+        Returns:
+            For each layer ``block in``, ``attention in``, ``attention out`` and ``block out``.
+        """
+        seen: list[dict[str, Tensor]] = [{} for _ in self.blocks]
+
+        def note(layer: int, part: str) -> Any:
+            def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+                seen[layer][f"{part} in"] = args[0] if args else kwargs["hidden_states"]
+                seen[layer][f"{part} out"] = _first(output)
+
+            return hook
+
+        hooks = []
+        for layer, block in enumerate(self.blocks):
+            for part, module in (("block", block), ("attention", block.attn)):
+                hooks.append(module.register_forward_hook(note(layer, part), with_kwargs=True))
+        try:
+            self._run_with_cache(ids, [])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen
+
     @property
     def _device(self) -> torch.device:
         return _raw(self.bridge.embed).weight.device
@@ -239,6 +292,7 @@ class BridgeReader:
     def _run_with_cache(self, ids: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
         known = [name for name in names if name in self.bridge.hook_dict]
         options = {"use_cache": False} if self.is_hugging_face else {}
+        forget_lengths(self.bridge)
         with torch.no_grad():
             logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
         return logits, {name: cache[name] for name in known}
@@ -283,9 +337,23 @@ def _score_scale(own: nn.Module, d_head: int) -> float:
         return 1 / float(own.scale_attn)  # type: ignore[arg-type]
     if hasattr(own, "inv_norm_factor"):  # Falcon
         return float(own.inv_norm_factor)  # type: ignore[arg-type]
+    if hasattr(own, "softmax_scale"):  # MPT
+        return float(own.softmax_scale)  # type: ignore[arg-type]
     if hasattr(own, "scale"):  # TransformerLens' native models
         return 1 / float(own.scale)  # type: ignore[arg-type]
     return 1.0  # GPT-Neo
+
+
+def _clip(own: nn.Module) -> float | None:
+    """Where an attention module cuts off its queries, keys and values (OLMo-1, MPT)."""
+    clip = getattr(own, "clip_qkv", None) or getattr(getattr(own, "config", None), "clip_qkv", None)
+    return None if clip is None else float(clip)
+
+
+def _sinks(own: nn.Module) -> Tensor | None:
+    """Scores of the key that takes attention and gives nothing, ``[head]`` (gpt-oss)."""
+    sinks = getattr(own, "sinks", None)
+    return sinks.detach() if isinstance(sinks, Tensor) else None
 
 
 def _soft_cap(own: nn.Module) -> float | None:
@@ -294,24 +362,3 @@ def _soft_cap(own: nn.Module) -> float | None:
         if cap is not None and float(cap) > 0:
             return float(cap)
     return None
-
-
-def _rotary(call: dict[str, Any], own: nn.Module, length: int) -> Rotary | None:
-    """The rotation of one layer, from what it was called with or from its own table."""
-    given = call.get("position_embeddings")
-    if given is not None:
-        cos, sin = (table.reshape(-1, table.shape[-1])[:length] for table in given)
-        return Rotary(cos, sin, _is_interleaved(cos, sin))
-    if isinstance(table := getattr(own, "embed_positions", None), Tensor):  # GPT-J: [pos, sin then cos]
-        sin, cos = (half.repeat_interleave(2, -1) for half in table[:length].chunk(2, -1))
-        return Rotary(cos, sin, interleaved=True)
-    if (rotary := getattr(own, "rotary", None)) is not None:  # TransformerLens' native models
-        return Rotary(rotary.cos_cached[:length], rotary.sin_cached[:length], interleaved=True)
-    return None
-
-
-def _is_interleaved(cos: Tensor, sin: Tensor) -> bool:
-    """A table repeats its frequencies the way the dimensions are paired: in neighbours or in halves."""
-    half = cos.shape[-1] // 2
-    halves = torch.equal(cos[:, :half], cos[:, half:]) and torch.equal(sin[:, :half], sin[:, half:])
-    return not halves

@@ -19,6 +19,7 @@ from acdc.models.attention import Attention, PositionTable
 from acdc.models.bridge import BridgeReader
 from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
+from acdc.models.positions import is_part, side_by_side
 from acdc.models.tokens import Tokens
 
 
@@ -34,6 +35,7 @@ class Model:
         graph_config: shape of its graph (with ``input`` unsplit).
         n_ctx: longest prompt, or ``None`` where there is no limit.
         vocab_size: token ids lie below it. n_outputs: logits a position.
+        dead: ``[n_outputs]`` bool, tokens whose logit is minus infinity whatever the prompt, if there are any.
         tied_heads: heads of a layer share a norm behind their sum, so that one head's
             contribution depends on the others' (Gemma 2 and 3, OLMo-2).
     """
@@ -49,6 +51,7 @@ class Model:
         self.n_ctx = reader.n_ctx
         self.vocab_size = reader.vocab_size
         self.n_outputs = reader.n_outputs
+        self.dead = reader.dead_tokens()
         self.tied_heads = any(attention.post_norm.kind != "none" for attention in self.attention)
         self.graph_config = GraphConfig(
             n_layers=reader.n_layers,
@@ -119,9 +122,35 @@ class Model:
             ``[head, batch, pos, d_model]``; and ``[batch, pos, d_model]``, broadcastable to
             it, or ``None``.
         """
-        attention, table, filled = self.attention[layer], self.table(layer, tokens.ids.shape[1]), tokens.filled
+        attention, table, filled = self.attention[layer], self.table(layer, tokens), tokens.filled
         outputs = [attention.head(i, q[i], k[i], v[i], table, filled) for i in range(attention.n_heads)]
         return attention.contributions(torch.stack(outputs))
+
+    def where_it_differs(self, tokens: Tokens) -> str:
+        """Where the first part stands that isn't what the model makes of the same input; for messages.
+
+        Args:
+            tokens: prompts of one length.
+        """
+        for layer, seen in enumerate(self._reader.layer_by_layer(tokens.ids)):
+            x, attention = seen["block in"], self.attention[layer]
+            same = x.expand(attention.n_heads, *x.shape)
+            if not _near(attention.norm(x), seen["attention in"]):
+                return f"layer {layer}'s attention doesn't read what its norm makes (a post-norm residual stream?)"
+            table = self.table(layer, tokens)
+            outputs = [attention.head(i, x, x, x, table, tokens.filled) for i in range(attention.n_heads)]
+            heads = (
+                torch.stack(outputs).sum(0) if attention.b_O is None else torch.stack(outputs).sum(0) + attention.b_O
+            )
+            if not (_near(heads, seen["attention out"]) or _near(x + heads, seen["attention out"])):  # Bloom adds it
+                return f"layer {layer}'s attention is none that acdc knows"
+            written, rest = self.heads(layer, same, same, same, tokens)
+            y = x + written.sum(0) if rest is None else x + written.sum(0) + rest
+            if not self.graph_config.attn_only:
+                y = y + self.mlp(layer, x if self.graph_config.parallel_attn_mlp else y)
+            if not _near(y, seen["block out"]):
+                return f"layer {layer}'s MLP, or how it is added to the residual stream, is none that acdc knows"
+        return "the way from the last layer to the logits is none that acdc knows"
 
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
@@ -149,11 +178,56 @@ class Model:
         return self._reader.unembedding()
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``."""
-        return self._reader.unembed(self.final_norm(x))
+        """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``.
 
-    def table(self, layer: int, length: int) -> PositionTable:
-        """Masks and rotations of a layer for prompts of that length."""
+        Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
+        probability is 0 all the same, and a difference of two such logits is a number.
+        """
+        logits = self._reader.unembed(self.final_norm(x))
+        return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
+
+    @cached_property
+    def looks_back(self) -> bool:
+        """Whether a position sees itself and those before it only."""
+        length = min(2, self.n_ctx or 2)
+        return not bool(self._tables_of(length)[0].visible[0, -1]) or length == 1
+
+    def table(self, layer: int, tokens: Tokens) -> PositionTable:
+        """Masks and rotations of a layer for some prompts.
+
+        Each prompt has the table that the model makes for its own length, as if it ran alone
+        (LongRoPE's frequencies depend on it); where these are all part of the longest one's, that
+        is the table of all.
+        """
+        width = tokens.ids.shape[1]
+        tables = {length: self._tables_of(length)[layer] for length in sorted({*tokens.lengths, width}, reverse=True)}
+        longest = tables[width]
+        if all(table is longest or is_part(table, longest) for table in tables.values()):
+            return longest
+        return side_by_side([tables[length] for length in tokens.lengths], longest)
+
+    def _tables_of(self, length: int) -> list[PositionTable]:
+        """Those of all layers for prompts of one length; what is part of a longer prompt's table is that."""
         if length not in self._tables:
-            self._tables[length] = self._reader.position_tables(length)
-        return self._tables[length][layer]
+            found = self._reader.position_tables(length)
+            longer = [tables for known, tables in self._tables.items() if known > length]
+            self._tables[length] = [
+                next((known[layer] for known in longer if is_part(table, known[layer])), table)
+                for layer, table in enumerate(found)
+            ]
+        return self._tables[length]
+
+
+def _lowest(dtype: torch.dtype) -> float:
+    """A logit of no probability with room for differences below it."""
+    return torch.finfo(dtype).min / 2
+
+
+def is_dead(logits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Which logits of :meth:`Model.logits`, of a model in that precision, stand for minus infinity."""
+    return logits <= _lowest(dtype)
+
+
+def _near(a: Tensor, b: Tensor) -> bool:
+    """Whether two parts are the same but for rounding, roughly."""
+    return bool((a - b).abs().max() <= 1e-3 * b.abs().max())

@@ -23,7 +23,7 @@ class Norm:
 
     Attributes:
         kind: ``layer`` (scale: standard deviation), ``rms`` (root mean square) or ``none``.
-        weight, bias: ``[width]``.
+        weight, bias: ``[width]``, or ``[head, width]`` where each head has its own (StableLM, Cohere).
         eps: added to the mean square below the root.
     """
 
@@ -40,6 +40,12 @@ class Norm:
         if self.weight is not None:
             y = y * self.weight
         return y if self.bias is None else y + self.bias
+
+    def of_head(self, head: int) -> Norm:
+        """The norm of one head."""
+        if self.weight is None or self.weight.dim() == 1:
+            return self
+        return Norm(self.kind, self.weight[head], None if self.bias is None else self.bias[head], self.eps)
 
     def center(self, x: Tensor) -> Tensor:
         """``x`` minus its mean for ``layer``, else ``x``."""
@@ -63,36 +69,84 @@ def read_norm(module: nn.Module | None, width: int, where: str) -> Norm:
     """
     if module is None or isinstance(module, nn.Identity):
         return Norm("none")
-    eps = next(
-        (
-            float(value)
-            for name in ("eps", "variance_epsilon")
-            if isinstance(value := getattr(module, name, None), float)
-        ),
-        0.0,
-    )
+    if isinstance(each := getattr(module, "norms", None), nn.ModuleList):  # StableLM: a module for each head
+        return _stacked([read_norm(own, width, f"{where}.norms.{head}") for head, own in enumerate(each)], where)
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     weight = None if weight is None else weight.detach()
     bias = bias.detach() if isinstance(bias, Tensor) else None
     weights = [weight] if weight is None else [weight, 1 + weight]
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     dtype = torch.float32 if weight is None else weight.dtype
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(4, width, generator=generator).to(device=device, dtype=dtype) + 0.5
+    shape = (4, width) if weight is None or weight.dim() == 1 else (4, *weight.shape)
+    usual = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device=device, dtype=dtype) + 0.5
+    # What is added below the root hardly shows in vectors of usual size: a guess of 0 would pass for 1e-5.
+    small = _SMALL * usual
     with torch.no_grad():
-        try:
-            expected = module(probe[None])[0]
-        except RuntimeError:  # Some norms take [tokens, width] only.
-            expected = module(probe)
+        expected, expected_small = _run(module, usual), _run(module, small)
+        wide = torch.promote_types(dtype, torch.float32)  # squares of small numbers leave half precision
+        usual, small = usual.to(wide), small.to(wide)
+        found = [eps for name in _EPS if isinstance(eps := getattr(module, name, None), float)]
         for kind in ("layer", "rms"):
             for candidate in weights:
-                norm = Norm(kind, candidate, bias, eps)
-                if torch.allclose(norm(probe), expected, rtol=_TOLERANCE[dtype], atol=_TOLERANCE[dtype]):
-                    return norm
+                measured = _measured_eps(Norm(kind, candidate, bias), small, expected_small)
+                for eps in (*found, *measured):
+                    norm = Norm(kind, candidate, bias, eps)
+                    given = ((norm(usual), expected), (norm(small), expected_small))
+                    if all(
+                        torch.allclose(a, b.to(a), rtol=_TOLERANCE[dtype], atol=_TOLERANCE[dtype]) for a, b in given
+                    ):
+                        return norm
     raise ModelError(
         f"{where} is a {type(module).__name__}, which is neither a LayerNorm nor an RMSNorm; "
         "acdc can't open this model."
     )
+
+
+#: Where modules keep what is added below the root; where in none of these, it is measured.
+_EPS = ("eps", "variance_epsilon", "epsilon", "norm_eps")
+#: Size of vectors whose mean square is about what is added to it.
+_SMALL = 1e-3
+
+
+def _run(module: nn.Module, x: Tensor) -> Tensor:
+    try:
+        return module(x[None])[0]
+    except RuntimeError:  # Some norms take [tokens, width] only.
+        return module(x)
+
+
+def _measured_eps(bare: Norm, x: Tensor, normed: Tensor) -> tuple[float, ...]:
+    """What must be added below the root for a norm without it to give what its module gives.
+
+    Args:
+        bare: the norm, with nothing added.
+        x: vectors, ``[..., width]``.
+        normed: what the module makes of them.
+
+    Returns:
+        It, rounded as people write it (1e-5 and not 1.00013e-5), to one digit and to two; 0 if it is nothing.
+    """
+    centred = bare.center(x.double())
+    plain = normed.double() if bare.bias is None else normed.double() - bare.bias
+    full = centred if bare.weight is None else centred * bare.weight
+    gain = (plain * full).sum(-1) / full.square().sum(-1)
+    eps = float((gain.pow(-2) - centred.square().mean(-1)).mean())
+    if not 1e-9 < eps < 1:
+        return (0.0,)
+    return float(f"{eps:.1g}"), float(f"{eps:.2g}")
+
+
+def _stacked(norms: list[Norm], where: str) -> Norm:
+    """One norm of many heads, from each head's own."""
+    first = norms[0]
+    if any((norm.kind, norm.eps) != (first.kind, first.eps) for norm in norms):
+        raise ModelError(f"{where}: its heads have norms of different kinds; acdc can't open this model.")
+
+    def stack(tensors: list[Tensor | None]) -> Tensor | None:
+        given = [tensor for tensor in tensors if tensor is not None]
+        return torch.stack(given) if len(given) == len(tensors) else None
+
+    return Norm(first.kind, stack([norm.weight for norm in norms]), stack([norm.bias for norm in norms]), first.eps)
 
 
 _TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}

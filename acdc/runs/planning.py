@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
-from acdc.errors import AcdcWarning, SettingsError
+from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
 from acdc.wording import quoted
@@ -15,15 +15,48 @@ from acdc.wording import quoted
 
 def asked_batch_size(batch_size: int | str) -> int | None:
     """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
-    if batch_size == "auto":
+    if isinstance(batch_size, str) and batch_size == "auto":
         return None
-    size = batch_size
+    size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
     if isinstance(size, str) and size.isdecimal():
         with suppress(ValueError):  # of thousands of digits
             size = int(size)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
     return size
+
+
+#: Fewer prompt pairs are made in a moment; :func:`plan_memory` then knows what they need.
+MANY_PAIRS = 1000
+#: How many of many are made to see what the others will need.
+SAMPLE_PAIRS = 16
+#: Refused is what needs so many times the memory that is free; what needs less may be tried.
+_FAR_TOO_MUCH = 2
+
+
+def refuse_too_many(model: Model, sample: PromptSet, n: int, **options: str) -> None:
+    """Refuse a number of prompt pairs that memory can't serve, before so many are made.
+
+    Args:
+        model: the model.
+        sample: a few of the pairs.
+        n: how many are asked for.
+        options: of :func:`acdc.engine.memory.memory_estimate`.
+
+    Raises:
+        MemoryLimitError: a usual run takes over twice the memory that is free, one prompt at a time.
+    """
+    available = available_memory(model.device)
+    few, twice = (
+        memory_estimate(model, PromptSet(pairs, sample.task), batch_size=1, **options).usual
+        for pairs in (sample.pairs, 2 * sample.pairs)
+    )
+    needed = few + (twice - few) * (n - len(sample)) // len(sample)
+    if available is not None and needed > _FAR_TOO_MUCH * available:
+        raise MemoryLimitError(
+            f"a run on {n} prompt pairs needs about {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB are free; "
+            "lower `n`."
+        )
 
 
 def plan_memory(

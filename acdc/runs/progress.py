@@ -80,5 +80,4 @@ def run_pruner(
         record["seconds"] = earlier + time.monotonic() - started
         if folder is not None:
             folder.checkpoint(record["seconds"])
-            folder.trace.close()
     return decisions

@@ -10,11 +10,13 @@ from typing import Any
 from acdc.circuit import Circuit
 from acdc.decision import Decision
 from acdc.errors import RunFolderError
-from acdc.runs.folder import CIRCUIT, TRACE, check_record, read_record
+from acdc.results import STATES, Evaluation
+from acdc.runs.belonging import checked_circuit
+from acdc.runs.folder import TRACE, check_files, check_record, read_record, tidy
 from acdc.runs.trace import read_trace
+from acdc.verdict import verdict
 
 _BEHAVIOUR = {"metrics": dict, "accuracy": float | None, "logit_difference": float | None}
-_STATES = ("model", "corrupted", "circuit", "ablated")
 #: What the record of a finished run has, as far as acdc reads it.
 _FINISHED = {
     "request": {"task": str, "model": str, "threshold": float, "metric": str, "ablation": str},
@@ -25,6 +27,10 @@ _FINISHED = {
     "usual_metric": str,
     "results": {"used": dict, "held_out": dict | None},
 }
+#: What a request may have besides, where younger or older versions differ.
+_OPTIONS = {"method": str | None, "order": str | None, "gates": bool | None, "seed": int | None}
+#: What ties a record to its trace and circuit.
+_SEALED = {"fingerprint": str, "trace": str, "circuit": str | None, "cfg": dict, "verdict": list}
 
 
 @dataclass(frozen=True)
@@ -46,21 +52,64 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.circuit!r}, {len(self.decisions)} decisions, folder={str(self.folder)!r})"
 
+    @property
+    def used(self) -> Evaluation:
+        """The circuit as evaluated on the prompts that it was found on."""
+        return Evaluation.from_json(self.record["results"]["used"], self._metrics)
+
+    @property
+    def held_out(self) -> Evaluation | None:
+        """The circuit as evaluated on held-out prompts, if there were any."""
+        results = self.record["results"]["held_out"]
+        return None if results is None else Evaluation.from_json(results, self._metrics)
+
+    @property
+    def verdict(self) -> list[str]:
+        """What the figures amount to, in sentences; see :func:`acdc.verdict.verdict`."""
+        if "verdict" in self.record:
+            return list(self.record["verdict"])
+        request, graph = self.record["request"], self.circuit.graph  # of an older version
+        return verdict(
+            self.used,
+            self.held_out,
+            n_edges=self.circuit.n_edges,
+            n_graph=graph.n_edges,
+            metric=request["metric"],
+            threshold=request["threshold"],
+        )
+
+    @property
+    def _metrics(self) -> tuple[str, str]:
+        return self.record["usual_metric"], self.record["request"]["metric"]
+
     @classmethod
     def load(cls, folder: str | Path) -> Run:
-        """Read a finished run's folder.
+        """Read a finished run's folder, and check that its files belong together.
+
+        The trace is replayed: every decision must be the one that the rule makes, lead to the next, and all of
+        them to the record's numbers and to the circuit. A circuit that was edited since is handed back as it is
+        (:attr:`acdc.Circuit.edited`); one that is lost or torn is rebuilt from the trace, with a warning.
 
         Raises:
-            RunFolderError: it isn't a run folder, the run isn't finished, or a file of it is damaged.
-            CircuitFileError: its circuit can't be read.
+            RunFolderError: it isn't a run folder, the run isn't finished, a file of it is damaged, or they don't
+                belong together; names the file, and the line of the trace.
         """
         path = Path(folder)
+        check_files(path)
+        alone = tidy(path)
         record = read_record(path)
         if record["status"] != "finished":
-            raise RunFolderError(f"the run in {path} isn't finished; go on with it by acdc discover ... --resume.")
+            raise RunFolderError(
+                f"the run in {path} isn't finished; "
+                + (f"go on with it by acdc resume {path}." if alone else "another process is at work on it.")
+            )
         check_record(path, record, _FINISHED)
+        check_record(path, {"request": dict.fromkeys(_OPTIONS, None) | record["request"]}, {"request": _OPTIONS})
+        if "fingerprint" in record:
+            check_record(path, record, _SEALED)
         _check_results(path, record)
-        return cls(Circuit.load(path / CIRCUIT), read_trace(path / TRACE), record, path)
+        decisions = read_trace(path / TRACE)
+        return cls(checked_circuit(path, record, decisions), decisions, record, path)
 
 
 def _check_results(path: Path, record: dict[str, Any]) -> None:
@@ -76,4 +125,4 @@ def _check_results(path: Path, record: dict[str, Any]) -> None:
             "accuracy": float | None if model["accuracy"] is None else float,
             "logit_difference": float | None,
         }
-        check_record(path, record, {"results": {prompts: dict.fromkeys(_STATES, alike)}})
+        check_record(path, record, {"results": {prompts: dict.fromkeys(STATES, alike)}})

@@ -126,10 +126,29 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
 def test_out_of_memory_says_what_to_lower(discover, file, monkeypatch, run_out, where):
     monkeypatch.setattr(where, lambda *args, **kwargs: run_out())
     said = discover(file(*pairs()))
-    assert said.startswith("out of memory; lower --batch-size or --n")
-    assert "--dtype" in said
+    assert said.startswith("out of memory; lower ")
+    assert "batch" in said
+    assert "dtype" in said
 
 
 def test_out_of_memory_while_weights_are_read_is_no_fault_of_the_model(refused, gpt2_folder, monkeypatch):
-    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", lambda *args, **kw: torch.empty(1 << 60))
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", lambda *args, **kw: torch.empty(1 << 60))
     assert refused("model", "check", gpt2_folder).startswith("out of memory; lower")
+
+
+@pytest.mark.parametrize("device", ["hpu", "mps", "meta", "nowhere", ""])
+def test_a_device_that_can_not_be_used_is_refused(discover, file, device):
+    assert discover(file(*pairs()), "--device", device).startswith(f"device {device!r} can't be used (")
+
+
+@pytest.mark.parametrize("name", ["x\0y", "\ud800", "a" * 5000])
+def test_a_name_that_no_file_can_have_is_refused(refused, name):
+    assert refused("model", "check", name)
+
+
+def test_weights_that_the_model_would_not_use_are_refused(discover, file, tmp_path):
+    damaged(
+        save_gpt2(tmp_path / "more"), lambda weights: weights.update({"transformer.h.2.ln_1.weight": torch.ones(16)})
+    )
+    said = discover(file(*pairs()), model="more")
+    assert said.startswith("more: the weights have 3 layers, but config.json says 2, so transformer.h.2.ln_1.weight ")

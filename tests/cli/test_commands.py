@@ -20,7 +20,7 @@ def test_discover_writes_the_run_and_says_what_it_found(call, file, gpt2_folder,
         "discover", file(*pairs(8)), "--model", gpt2_folder, "--n", 4, "--threshold", 0.01, "--seed", 0
     )
     assert code == 0, err
-    folder = tmp_path / "runs" / f"pairs-{gpt2_folder.name}-0.01"
+    folder = tmp_path / "runs" / f"pairs-{gpt2_folder.name}-0.01-n4"
     assert {path.name for path in folder.iterdir()} == {
         *("run.json", "trace.jsonl", "circuit.json", "circuit.svg", "circuit.png")
     }
@@ -31,7 +31,9 @@ def test_discover_writes_the_run_and_says_what_it_found(call, file, gpt2_folder,
     ]
     assert "8 nodes, 46 edges (float32)" in err
     assert "4 prompt pairs" in err
-    assert re.search(r"the model on clean prompts: [\d.]+% right, logit difference .+; on corrupted ones: ", err)
+    assert re.search(
+        r"the model on clean prompts: [\d.]+% right, logit difference .+, likeliest token right on [\d.]+%; on", err
+    )
 
 
 def test_a_diagram_that_can_not_be_drawn_is_only_warned_of(call, file, gpt2_folder, monkeypatch):
@@ -133,6 +135,7 @@ def test_task_check_shows_how_a_pair_is_read(call, file, gpt2_folder):
     assert code == 0, err
     assert out.splitlines() == [
         "pairs.jsonl: 1 pair of 6 tokens, lined up token by token",
+        "prompts begin without a BOS; the tokenizer has none",
         "clean:     ['Mary', ' met', ' John', '.', ' John', ' saw']",
         "corrupted: ['Mary', ' met', ' John', '.', ' Ann', ' saw']",
         "after token 5: right [' Mary'], wrong [' John']",
@@ -156,7 +159,7 @@ def test_task_check_of_token_ids_needs_no_model(call, file):
     longer = {"clean_tokens": [1] * 9, "corrupted_tokens": [2] * 9}
     code, out, _ = call("task", "check", file(*pairs(3, length=5), longer))
     assert code == 0
-    assert "4 pairs of 5 to 9 tokens, lined up token by token" in out
+    assert "4 pairs of 5 to 9 tokens, equal length, not judged word by word" in out
 
 
 def test_task_check_refuses_what_discover_refuses(refused, file, gpt2_folder, tmp_path):

@@ -15,7 +15,7 @@ def test_an_existing_folder_is_refused_and_untouched(discover, file, tmp_path):
     task = file(*pairs())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
-    assert "out exists already; go on with it by --resume, or choose another folder" in discover(task)
+    assert "out exists already and is not a run folder (it has no run.json); choose another" in discover(task)
     assert "out is not a run folder (it has no run.json)" in discover(task, "--resume")
 
 
@@ -71,7 +71,7 @@ def test_ctrl_c_before_the_first_decision_leaves_nothing(call, file, gpt2_folder
 
 def test_an_unfinished_run_is_not_shown_or_exported(interrupted, refused):
     interrupted("--out", "out")
-    assert "isn't finished; go on with it by acdc discover ... --resume" in refused("show", "out")
+    assert "isn't finished; go on with it by acdc resume out." in refused("show", "out")
     assert "out has no circuit.json" in refused("export", "out", "--format", "svg")
 
 

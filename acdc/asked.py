@@ -1,0 +1,85 @@
+"""What callers ask for, checked: a number is a number, yes or no is yes or no, and numpy's are as good as Python's."""
+
+from __future__ import annotations
+
+import operator
+import os
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from acdc.errors import SettingsError
+
+_MOST_SHOWN = 40  # characters
+#: No number of anything is as large.
+_TOO_LARGE = 2**63
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number, as Python's. Raises :class:`SettingsError` for everything else, True and 5.0 too."""
+    if not _is_bool(value):
+        try:
+            found = operator.index(value)
+        except TypeError:
+            found = _TOO_LARGE
+        if abs(found) < _TOO_LARGE:
+            return found
+    raise SettingsError(f"`{name}` must be a whole number, not {shown(value)}.")
+
+
+def real(name: str, value: Any) -> float:
+    """A number, as Python's float. Raises :class:`SettingsError` for everything else."""
+    if isinstance(value, Real) and not _is_bool(value):
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            pass
+    raise SettingsError(f"`{name}` must be a number, not {shown(value)}.")
+
+
+def flag(name: str, value: Any) -> bool:
+    """Yes or no. Raises :class:`SettingsError` for everything else."""
+    if not _is_bool(value):
+        raise SettingsError(f"`{name}` must be True or False, not {shown(value)}.")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """A name. Raises :class:`SettingsError` for what isn't text."""
+    if not isinstance(value, str):
+        raise SettingsError(f"`{name}` must be a name (text), not {shown(value)}.")
+    return value
+
+
+def path(name: str, value: Any) -> Path:
+    """A path. Raises :class:`SettingsError` for what can't be one."""
+    if not isinstance(value, str | Path):
+        raise SettingsError(f"`{name}` must be a path, not {shown(value)}.")
+    try:
+        if b"\0" in os.fsencode(value):
+            raise ValueError
+    except ValueError:  # or half of a character
+        raise SettingsError(f"`{name}` can't be {shown(str(value))}: no path is written so.") from None
+    return Path(value)
+
+
+def shown(value: object) -> str:
+    """A value for a message: itself if it is short, else its type."""
+    try:
+        spelt = repr(value)
+    except Exception:  # a class of somebody else's
+        spelt = ""
+    if spelt and "\n" not in spelt and " at 0x" not in spelt and len(spelt) <= _MOST_SHOWN:
+        return spelt
+    return f"something of the type {type(value).__name__}"
+
+
+def said(error: BaseException) -> str:
+    """What somebody else's error says, as the end of a sentence."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    line = line if len(line) <= 200 else f"{line[:197]}..."
+    return f"{type(error).__name__}: {line}".rstrip(": ").rstrip(".") + "."
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # numpy's, which needn't be imported

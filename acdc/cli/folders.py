@@ -1,0 +1,44 @@
+"""The folder of a run whose user named none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: Options that don't change what is found, or have a place of their own in the name.
+_UNNAMED = ("model", "threshold", "out", "resume", "engine", "batch_size", "device", "threads")
+
+
+def default_folder(context: click.Context) -> Path:
+    """``runs/TASK-MODEL-THRESHOLD``, with the options that aren't at their default.
+
+    Where a run with other settings, or something else, has that name, it gets a number. A folder with a run of
+    the same settings is handed out: whether to go on with it is the user's word.
+    """
+    from acdc.errors import RunFolderError
+    from acdc.runs.folder import is_free, read_record
+    from acdc.runs.naming import numbered, run_name
+    from acdc.runs.request import known_differences
+
+    given = {
+        option.name: context.params[option.name]
+        for option in context.command.params
+        if option.name is not None and option.name not in _UNNAMED and context.params.get(option.name) is not None
+    }
+    task, model, threshold = given.pop("task"), context.params["model"], context.params["threshold"]
+    defaults = {option.name: option.get_default(context) for option in context.command.params}
+    changed = {name: value for name, value in given.items() if value != defaults[name]}
+    asked = {"dtype": "float32", "n": None, **given, "task": task, "threshold": threshold}
+    asked["model"] = model.rstrip("/") or model
+    for folder in numbered(Path("runs") / run_name(task, model, threshold, changed)):
+        try:
+            if not folder.is_symlink() and (not folder.exists() or (folder.is_dir() and is_free(folder))):
+                break
+            if not known_differences(read_record(folder), asked):
+                break
+        except RunFolderError:  # not a run's, or damaged
+            continue
+        except (OSError, ValueError):  # it can't be looked at, or have such a name; discover says so
+            break
+    return folder

@@ -1,0 +1,31 @@
+"""``acdc resume``: go on with a run, knowing nothing but its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from acdc.cli.printing import announce, say
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.pass_context
+def resume(context: click.Context, run: Path) -> None:
+    """Go on with RUN, the folder of a run that was interrupted, as it was asked for."""
+    from acdc.cli.discover import discover
+    from acdc.runs.resuming import arguments
+
+    if (asked := arguments(run)) is None:
+        from acdc.cli.tables import print_summary
+        from acdc.runs.run import Run
+
+        finished = Run.load(run)
+        announce(f"the run in {run} is finished already")
+        print_summary(finished)
+        say(run / "circuit.json")
+        return
+    known = {parameter.name for parameter in discover.params}
+    options = {name: value for name, value in asked.items() if name in known}
+    context.invoke(discover, **options, out=run, resume=True)

@@ -1,0 +1,60 @@
+"""Fields of a Hugging Face configuration that its kind of model doesn't follow.
+
+The library takes any field and keeps it, so that a Llama with a sliding window is one
+without. Configurations carry much that means nothing; here are the fields that would change
+what is computed. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from acdc.errors import AcdcWarning
+from acdc.wording import some
+
+_COMPUTING = (
+    "sliding_window",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "query_pre_attn_scalar",
+    "logit_scale",
+    "logits_scaling",
+    "residual_multiplier",
+    "embedding_multiplier",
+    "attention_multiplier",
+    "attention_bias",
+    "mlp_bias",
+    "use_qk_norm",
+    "qk_layernorm",
+    "alibi",
+    "use_parallel_residual",
+    "scale_attn_by_inverse_layer_idx",
+    "no_rope_layers",
+)
+
+
+def warn_of_ignored(name: str, config: Mapping[str, Any], read: Any) -> None:
+    """Warn of fields that are set and that the model's kind doesn't know.
+
+    Args:
+        name: of the model.
+        config: the JSON of ``config.json``.
+        read: what the library made of it.
+    """
+    try:
+        known = type(read)()
+    except Exception:  # some kinds can't be made without fields
+        return
+    on = [field for field in _COMPUTING if _is_on(config.get(field)) and not hasattr(known, field)]
+    if config.get("use_sliding_window") is False:
+        on = [field for field in on if field != "sliding_window"]
+    if on:
+        said = f"{name}: config.json sets {some(on)}, which a {read.model_type} model doesn't follow."
+        warnings.warn(said, AcdcWarning, stacklevel=2)
+
+
+def _is_on(value: Any) -> bool:
+    """Whether a field's value does anything: a factor of 1 and a bound of 0 don't."""
+    return value is True or (value is not None and value not in (False, 0, 1, [], {}))

@@ -1,0 +1,66 @@
+"""What ties a finished run's files together: digests of its trace, its circuit and the record itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from acdc.decision import Decision
+from acdc.errors import RunFolderError
+from acdc.results import STATES
+from acdc.runs.folder import RECORD, TRACE
+
+#: What a record's fingerprint is of, as far as it is there; annotations and the keys of younger versions are not.
+_SEALED = (
+    *("format", "request", "engine", "hashes", "versions", "earlier_versions", "cfg", "drops_are_free", "left_out"),
+    *("noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
+    *("within_noise", "last_metric", "verdict", "usual_metric"),
+)
+_SEALED_STATES = ("accuracy", "top1", "logit_difference", "metrics")
+_SEALED_RESULTS = ("n_prompts", "faithfulness", "faithfulness_metric")
+
+
+def trace_digest(decisions: Sequence[Decision]) -> str:
+    """Hex SHA-256 of a trace."""
+    digest = hashlib.sha256()
+    for decision in decisions:
+        digest.update(json.dumps(asdict(decision)).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of what acdc reads of a finished run's record; whatever else is in it doesn't count."""
+    sealed = {name: record[name] for name in _SEALED if name in record}
+    for prompts, results in record["results"].items():
+        if prompts in ("used", "held_out") and results is not None:
+            sealed[prompts] = {name: results[name] for name in _SEALED_RESULTS if name in results}
+            for state in STATES:
+                sealed[prompts][state] = {
+                    name: results[state][name] for name in _SEALED_STATES if name in results[state]
+                }
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
+
+
+def seal(record: dict[str, Any], decisions: Sequence[Decision], circuit: str | None) -> None:
+    """Put into a finished run's record what ties it to its trace and its circuit, by the circuit's fingerprint."""
+    record["trace"], record["circuit"] = trace_digest(decisions), circuit
+    record["fingerprint"] = record_digest(record)
+
+
+def check_seal(path: Path, record: Mapping[str, Any], decisions: Sequence[Decision]) -> None:
+    """Raise :class:`RunFolderError` where trace or record were changed after the run; older versions sealed neither."""
+    if "fingerprint" not in record:
+        return
+    if record["fingerprint"] != record_digest(record):
+        raise RunFolderError(
+            f"{path / RECORD} was changed after the run: its fingerprint isn't that of what it says; put it back as "
+            "it was."
+        )
+    if record["trace"] != trace_digest(decisions):
+        raise RunFolderError(
+            f"{path / TRACE} isn't the one that {path / RECORD} was written with: a number was changed."
+        )

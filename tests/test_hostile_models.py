@@ -121,6 +121,10 @@ def test_a_context_that_is_no_length_is_refused(changed, value):
     assert "llama" in refused(changed("llama", max_position_embeddings=value))
 
 
+def test_fields_that_count_nothing_are_not_bounded(changed):
+    load_model(changed("llama", hidden_size_per_layer_input=256, eos_token_id=10**9, rope_theta=10**10))
+
+
 def test_a_long_context_without_weights_is_no_harm(changed):
     assert load_model(changed("llama", max_position_embeddings=10**7)).n_ctx == 10**7
 

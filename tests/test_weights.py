@@ -87,6 +87,24 @@ def test_an_adapter_among_the_weights_is_refused(changed, name):
     refused(changed("llama", {name: torch.randn(2, 32)}), "merge the adapter")
 
 
+def test_an_adapter_that_was_saved_as_the_model_is_refused(changed, saved):
+    name = "model.layers.0.self_attn.q_proj"
+    moved = {f"{name}.weight": None, f"{name}.base_layer.weight": weights_of(saved / "llama")[f"{name}.weight"]}
+    refused(changed("llama", moved), "merge the adapter")
+
+
+def test_draft_layers_pass_only_where_the_config_announces_them(changed, saved):
+    weights = weights_of(saved / "llama")
+    third = {name.replace("layers.1.", "layers.2."): t.clone() for name, t in weights.items() if "layers.1." in name}
+    refused(changed("llama", third), "have 3 layers, but config")
+    folder = saved.parent / "drafting"
+    shutil.copytree(saved / "llama", folder)
+    save_file({**weights, **third}, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_nextn_predict_layers": 1}))
+    load_model(folder)
+
+
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
 @pytest.mark.parametrize("model", ["llama", "toy"])
 def test_an_adapter_beside_the_weights_is_refused(changed, file, model):

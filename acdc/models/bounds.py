@@ -107,10 +107,11 @@ def check_counts(name: str, config: Mapping[str, Any], n_tensors: int, n_element
     for field, value in config.items():
         if isinstance(value, Mapping):
             check_counts(name, value, n_tensors, n_elements)
-        words = set(field.lower().split("_"))
-        if not isinstance(value, int) or isinstance(value, bool) or words & _NO_COUNT:
+        words = field.lower().split("_")
+        if not isinstance(value, int) or isinstance(value, bool) or _NO_COUNT.intersection(words):
             continue
-        most = max(n_tensors, 1) if words & {"layer", "layers"} else max(n_elements, _FREE_COUNT)
+        # A field such as hidden_size_per_layer_input counts no layers.
+        most = max(n_tensors, 1) if words[-1] in ("layer", "layers") else max(n_elements, _FREE_COUNT)
         if value > most:
             raise ModelError(
                 f"{name}: {field} is {value if value < 10**12 else 'a huge number'}, but the weights hold "

@@ -11,6 +11,7 @@ import numpy as np
 from acdc.decision import Decision
 from acdc.errors import AcdcError, RunFolderError
 from acdc.graph import Graph
+from acdc.jsondata import shown
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.runs.folder import RECORD, TRACE
 
@@ -86,8 +87,8 @@ def _check_counts(path: Path, record: Mapping[str, Any], decisions: Sequence[Dec
     for name, value in counted.items():
         if name in record and record[name] != value:
             raise RunFolderError(
-                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {record[name]} and should be {value}; one of "
-                "them was changed."
+                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {shown(record[name])} and should be "
+                f"{value}; one of them was changed."
             )
 
 

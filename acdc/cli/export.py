@@ -13,15 +13,15 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
 def export(run: Path, format: str, out: Path | None) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
-    from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, export_circuit
-    from acdc.runs.folder import CIRCUIT, RECORD, TRACE
+    from acdc.runs.folder import CIRCUIT, RECORD, TRACE, is_finished
+    from acdc.runs.run import load_circuit
 
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     source = run if run.is_file() else run / CIRCUIT
-    if not source.is_file():
+    if not source.is_file() and not is_finished(run):  # a finished run's circuit can be rebuilt
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
     target = out or source.with_suffix(FORMATS[format])
     if out is None and target == source:
@@ -31,4 +31,4 @@ def export(run: Path, format: str, out: Path | None) -> None:
     kept = out is not None or target.name in (RECORD, TRACE, CIRCUIT)
     if kept and (target.exists() or target.is_symlink()):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    click.echo(export_circuit(Circuit.load(source), format, target))
+    click.echo(export_circuit(load_circuit(source), format, target))

@@ -11,12 +11,11 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 def show(run: Path) -> None:
     """Show RUN (a run folder, or a circuit file): nodes, heads by layer, strongest edges, metrics."""
-    from acdc.circuit import Circuit
     from acdc.cli.tables import print_circuit, print_summary
-    from acdc.runs.run import Run
+    from acdc.runs.run import Run, load_circuit
 
     if run.is_file():
-        print_circuit(Circuit.load(run))
+        print_circuit(load_circuit(run))
         return
     loaded = Run.load(run)
     print_summary(loaded)

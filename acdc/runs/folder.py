@@ -252,6 +252,14 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
+def is_finished(path: Path) -> bool:
+    """Whether a folder holds a run that has ended."""
+    try:
+        return read_record(path)["status"] == "finished"
+    except RunFolderError:
+        return False
+
+
 def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
     """Raise :class:`RunFolderError` if a record isn't of a shape; see :func:`acdc.jsondata.check`."""
     try:

@@ -167,7 +167,8 @@ def _shown(value: object) -> str:
     """A value for a message; Python refuses to write numbers of thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 64:
         return f"a number of {value.bit_length()} bits"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class Graph:

@@ -61,7 +61,7 @@ class Evaluation:
                 results[state]["accuracy"],
                 results[state].get("top1"),
                 results[state]["logit_difference"],
-                results[state]["metrics"],
+                {name: results[state]["metrics"][name] for name in results["model"]["metrics"]},
             )
             for state in STATES
         }

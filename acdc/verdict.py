@@ -47,6 +47,8 @@ def _doubts(
     for evaluation, prompts in _each(used, held_out):
         yield from _worse_than_nothing(evaluation, prompts, metric)
     yield from _share(used)
+    if held_out is not None and (used.faithfulness or 0) <= TOO_MUCH:
+        yield from _overshoot(held_out, " on held-out prompts")
     for evaluation, prompts in _each(used, held_out):
         yield from _far_from_the_model(evaluation, prompts)
     yield from _overfitted(used, held_out)
@@ -94,15 +96,21 @@ def _share(used: Evaluation) -> Iterator[str]:
             f"By {name} the model does better with every edge ablated (by {-ablated:.3g}), so that the circuit's share "
             f"of {share:.0%} says little. Check what the corruption changes."
         )
-    elif share > TOO_MUCH:
-        yield (
-            f"The circuit overshoots: it has {share:.0%} of the model's {name}, more than the model. What holds the "
-            "model back was left out; a lower threshold keeps more of it."
-        )
     elif 0 <= share < ENOUGH:
         yield (
             f"The circuit keeps {share:.0%} of the model's {name} on the prompts used, less than {ENOUGH:.0%}. "
             "A lower threshold keeps more."
+        )
+    yield from _overshoot(used, "")
+
+
+def _overshoot(evaluation: Evaluation, prompts: str) -> Iterator[str]:
+    """Where the circuit has more of the behaviour than the model."""
+    share, name = evaluation.faithfulness, evaluation.faithfulness_metric
+    if share is not None and name is not None and share > TOO_MUCH and evaluation.ablated.metrics[name] > 0:
+        yield (
+            f"The circuit overshoots{prompts}: it has {share:.0%} of the model's {name}, more than the model. What "
+            "holds the model back was left out; a lower threshold keeps more of it."
         )
 
 

@@ -11,7 +11,7 @@ from tiny import pairs, save_gpt2, write_pairs
 from acdc import discover, load_model
 from acdc.circuit import Circuit
 from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError
-from acdc.runs.run import Run
+from acdc.runs.run import Run, load_circuit
 
 pytestmark = [  # random models do no task well
     pytest.mark.filterwarnings("ignore:the model is:acdc.AcdcWarning"),
@@ -308,6 +308,58 @@ def test_shared_norms_measure_anew_where_edges_are_dropped_and_only_there(tmp_pa
             Run.load(tmp_path / "run")
     write_lines(tmp_path / "run", lines)
     Run.load(as_of_old(tmp_path / "run"))  # a record that doesn't say so allows it
+
+
+@pytest.mark.parametrize(
+    "cfg", [5, {}, {"n_layers": 2}, {"n_layers": 10**9, "n_heads": 1}, {"n_layers": 9, "n_heads": 9, "colour": 1}]
+)
+def test_a_shape_of_no_graph_is_a_sentence_also_where_the_circuit_is_lost(copy, cfg):
+    change(copy, "run.json", ("cfg",), cfg)
+    (copy / "circuit.json").unlink()
+    with pytest.raises(RunFolderError, match=r"run\.json is not the record of a run: .*cfg"):
+        Run.load(copy)
+    change(copy, "run.json", ("cfg",), {"n_layers": 5000, "n_heads": 1})  # more than the trace can be of
+    with pytest.raises(RunFolderError, match="too short for a run on the 10,002 nodes"):
+        Run.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("request", "order"), None),
+        (("request", "gates"), "no"),
+        (("request", "seed"), -1),
+        (("request", "threshold"), -1),
+        (("results", "used", "faithfulness"), "much"),
+        (("results", "used", "faithfulness_metric"), "unheard-of"),
+        (("verdict",), 5),
+        (("trace",), 5),
+    ],
+)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_damaged_record_is_a_sentence_whether_sealed_or_not(copy, path, value, sealed):
+    change(copy, "run.json", path, value)
+    if not sealed:
+        record = json.loads((copy / "run.json").read_text())
+        del record["fingerprint"]
+        (copy / "run.json").write_text(json.dumps(record))
+    if not sealed and path[0] in ("verdict", "trace"):  # an older version's further keys
+        assert Run.load(copy).verdict
+        return
+    with pytest.raises(RunFolderError):
+        Run.load(copy)
+
+
+def test_a_circuit_is_checked_by_the_folder_that_it_is_in(copy, whole, tmp_path):
+    lines = lines_of(copy)
+    shutil.copy(copy / "circuit.json", tmp_path / "mine.json")
+    for path in (copy, copy / "circuit.json", tmp_path / "mine.json"):
+        assert load_circuit(path).figures == whole.circuit.found
+    write_lines(copy, lines[:-1])
+    for path in (copy, copy / "circuit.json"):
+        with pytest.raises(RunFolderError):
+            load_circuit(path)
+    assert load_circuit(tmp_path / "mine.json").figures
 
 
 def test_a_circuit_alone_still_has_its_own_error(copy):

@@ -208,6 +208,25 @@ def test_a_trace_of_another_run_is_refused(settings, whole, killed):
         discover(**settings, out=folder, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one | {"kept": not one["kept"]}, r"line 6: the trace has .* it was changed"),
+        (lambda one: one | {"before": one["before"] + 1e-9}, r"line 6: the trace has .* begin at"),
+        (lambda one: one | {"edge": "m0->m9"}, r"line 6: the trace has m0->m9 where this run tries"),
+    ],
+)
+def test_a_changed_decision_is_not_gone_on_with(settings, whole, killed, change, said):
+    folder = killed(0)
+    lines = (whole.folder / "trace.jsonl").read_text().splitlines()[:12]
+    lines[5] = json.dumps(change(json.loads(lines[5])))
+    (folder / "trace.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    before = (folder / "trace.jsonl").read_bytes()
+    with pytest.raises(RunFolderError, match=said):
+        discover(**settings, out=folder, resume=True)
+    assert (folder / "trace.jsonl").read_bytes() == before
+
+
 def test_a_trace_that_is_too_long_is_refused(settings, whole, killed):
     folder = killed(0)
     content = (whole.folder / "trace.jsonl").read_bytes()
@@ -420,7 +439,7 @@ def test_a_run_that_is_not_finished_is_not_loaded(whole, killed):
     with pytest.raises(RunFolderError, match="isn't finished"):
         Run.load(folder)
     (folder / "run.json").write_bytes((whole.folder / "run.json").read_bytes())
-    with pytest.raises(RunFolderError, match=r"trace\.jsonl doesn't fit .*run\.json: it ends where .* should follow"):
+    with pytest.raises(RunFolderError, match=r"trace\.jsonl is too short for a run on the 8 nodes"):
         Run.load(folder)
     with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
         Run.load(folder / "nowhere")

@@ -68,6 +68,7 @@ HARMFUL = behaviour(0.5, 2.0, 5.0)  # without the edges that are ablated, the mo
             "keeps 42% of the model's logit-diff on the prompts used, less than 80%. A",
         ),
         (evaluation(difference=6.0), GOOD, "overshoots: it has 150% of the model's logit-diff, more than the model."),
+        (GOOD, evaluation(difference=6.0), "overshoots on held-out prompts: it has 150% of the model's logit-diff"),
         (
             GOOD,
             evaluation(difference=2.0),

@@ -19,16 +19,16 @@ from acdc.cli.printing import say
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
 def export(run: Path, format: str | None, out: Path | None, title: str | None, top: int | None) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
-    from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, check_shown, export_circuit
     from acdc.reading import kind_at
-    from acdc.runs.folder import CIRCUIT, is_own_picture
+    from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
+    from acdc.runs.run import load_circuit
 
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     source = run if run.is_file() else run / CIRCUIT
-    if not source.is_file():
+    if not source.is_file() and not is_finished(run):  # a finished run's circuit can be rebuilt
         raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
     if out is not None and kind_at(out) is not None:
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
@@ -41,7 +41,7 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
     if kind_at(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    say(export_circuit(Circuit.load(source), format, target, title=title, top=top))
+    say(export_circuit(load_circuit(source), format, target, title=title, top=top))
 
 
 def _format(format: str | None, out: Path | None) -> str:

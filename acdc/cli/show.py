@@ -20,15 +20,14 @@ _STRONGEST = 20  # edges in the table
 @click.option("--csv", "as_csv", is_flag=True, help="The edges as CSV: edge,source,target,slot,score.")
 def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
     """Show RUN (a run folder, or a circuit file): nodes, heads by layer, strongest edges, metrics."""
-    from acdc.circuit import Circuit
     from acdc.cli import listing
     from acdc.errors import SettingsError
-    from acdc.runs.run import Run
+    from acdc.runs.run import Run, load_circuit
 
     if as_json and as_csv:
         raise SettingsError("--json and --csv contradict each other; give one of them.")
     loaded = None if run.is_file() else Run.load(run)
-    circuit = Circuit.load(run) if loaded is None else loaded.circuit
+    circuit = load_circuit(run) if loaded is None else loaded.circuit
     if as_json:
         listing.print_json(circuit, None if loaded is None else loaded.record, top)
     elif as_csv:

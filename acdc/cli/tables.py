@@ -83,7 +83,7 @@ def _share(evaluation: Evaluation, value: float) -> str:
     if evaluation.faithfulness is None or evaluation.faithfulness_metric is None:
         return "not defined"
     share = faithfulness(value, evaluation.ablated.metrics[evaluation.faithfulness_metric])
-    return "not defined" if share is None else f"{share:.1%}"
+    return "not defined" if share is None else f"{round(share, 3) + 0.0:.1%}"  # no "-0.0%"
 
 
 def print_circuit(circuit: Circuit, strongest: int = 20) -> None:

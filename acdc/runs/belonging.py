@@ -41,7 +41,7 @@ def checked_circuit(path: Path, record: dict[str, Any], decisions: Sequence[Deci
         found = load_own(path / CIRCUIT)
     except CircuitFileError as error:
         found = error
-    graph = _graph(path, record, found)
+    graph = _graph(path, record, found, len(decisions))
     replayed = replay(path, record, decisions, graph)
     rebuilt = Circuit(graph, graph.on_path(replayed.kept), replayed.scores, provenance_of(record)).measured()
     if isinstance(found, CircuitFileError):
@@ -66,7 +66,7 @@ def checked_circuit(path: Path, record: dict[str, Any], decisions: Sequence[Deci
     return found
 
 
-def _graph(path: Path, record: dict[str, Any], found: Circuit | CircuitFileError) -> Graph:
+def _graph(path: Path, record: dict[str, Any], found: Circuit | CircuitFileError, n_decisions: int) -> Graph:
     """The graph of the run: of the shape that its record keeps, or, of an older version's, its circuit."""
     if "cfg" not in record:
         if isinstance(found, Circuit):
@@ -76,9 +76,14 @@ def _graph(path: Path, record: dict[str, Any], found: Circuit | CircuitFileError
             "model's shape to rebuild it by; put the file back, or run it again."
         )
     try:
-        graph = Graph(GraphConfig(**record["cfg"]))
+        cfg = GraphConfig(**record["cfg"])
     except (TypeError, SettingsError) as error:
         raise RunFolderError(f"{path / RECORD} is not the record of a run: cfg is no graph's: {error}") from error
+    if (
+        not isinstance(found, Circuit) and n_decisions < cfg.n_nodes - 1
+    ):  # nothing else bounds it; every run tries all edges into the logits
+        raise RunFolderError(f"{path / TRACE} is too short for a run on the {cfg.n_nodes:,} nodes of {path / RECORD}.")
+    graph = Graph(cfg)
     if isinstance(found, Circuit) and found.graph != graph and not found.edited:
         raise RunFolderError(f"{path / CIRCUIT} is of another graph than the run in {path / RECORD}.")
     return graph

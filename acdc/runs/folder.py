@@ -264,6 +264,14 @@ def is_own_picture(path: Path) -> bool:
     return True
 
 
+def is_finished(path: Path) -> bool:
+    """Whether a folder holds a run that has ended."""
+    try:
+        return read_record(path)["status"] == "finished"
+    except RunFolderError:
+        return False
+
+
 def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
     """Raise :class:`RunFolderError` if a record isn't of a shape; see :func:`acdc.jsondata.check`."""
     try:
@@ -275,7 +283,8 @@ def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
 def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
     found = differences(earlier["request"], now["request"], directory=earlier.get("directory"))
     before, after = earlier["hashes"], now["hashes"]
-    found += [f"the {key} changed" for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    # A hash that an older version didn't take can't have changed.
+    found += [f"the {key} changed" for key in sorted(before) if before[key] != after.get(key)]
     if found:
         raise RunFolderError(
             f"{path} holds a run with other settings: {'; '.join(found)}. "

@@ -11,6 +11,7 @@ import numpy as np
 from acdc.decision import Decision
 from acdc.errors import AcdcError, RunFolderError
 from acdc.graph import Graph
+from acdc.jsondata import shown
 from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.runs.folder import RECORD, TRACE
 
@@ -55,19 +56,24 @@ def replay(path: Path, record: Mapping[str, Any], decisions: Sequence[Decision],
     known = {name: request[name] for name in ("order", "gates", "seed") if name in request}
     try:
         settings = AcdcSettings(request["threshold"], **known)
-        # The scores that gave the order of attribution aren't kept; the order itself is, by the trace.
-        place = np.full(graph.n_edges, len(decisions), dtype=np.float64)
-        for number, decision in enumerate(decisions):
-            if not decision.edge.startswith("gate:"):
-                place[graph.edge(decision.edge).number] = number
+        attribution = _places(decisions, graph) if settings.order == "attribution" else None
         engine = _Paper(graph, drops_are_free=record.get("drops_are_free", False))  # unknown: what allows more
-        pruner = Acdc(engine, settings, attribution=place, past=decisions)
+        pruner = Acdc(engine, settings, attribution=attribution, past=decisions)
         for _ in pruner.decisions():
             raise AssertionError("a paper engine decides nothing")
     except AcdcError as error:
         raise RunFolderError(f"{path / TRACE} doesn't fit {path / RECORD}: {error}") from error
     _check_counts(path, record, decisions, pruner)
     return pruner
+
+
+def _places(decisions: Sequence[Decision], graph: Graph) -> np.ndarray:
+    """Scores that give the order in which edges were tried, ``[n_edges]``: those of attribution itself aren't kept."""
+    place = np.full(graph.n_edges, len(decisions), dtype=np.float64)
+    for number, decision in enumerate(decisions):
+        if not decision.edge.startswith("gate:"):
+            place[graph.edge(decision.edge).number] = number
+    return place
 
 
 def _check_counts(path: Path, record: Mapping[str, Any], decisions: Sequence[Decision], pruner: Acdc) -> None:
@@ -81,8 +87,8 @@ def _check_counts(path: Path, record: Mapping[str, Any], decisions: Sequence[Dec
     for name, value in counted.items():
         if name in record and record[name] != value:
             raise RunFolderError(
-                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {record[name]} and should be {value}; one of "
-                "them was changed."
+                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {shown(record[name])} and should be "
+                f"{value}; one of them was changed."
             )
 
 

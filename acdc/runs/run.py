@@ -12,10 +12,11 @@ from acdc.decision import Decision
 from acdc.errors import RunFolderError
 from acdc.results import STATES, Evaluation
 from acdc.runs.belonging import checked_circuit
-from acdc.runs.folder import TRACE, check_files, check_record, read_record, tidy
+from acdc.runs.folder import CIRCUIT, RECORD, TRACE, check_files, check_record, is_regular, read_record, tidy
 from acdc.runs.trace import read_trace
 from acdc.verdict import verdict
 
+_FAITHFULNESS = {"faithfulness": float | None, "faithfulness_metric": str}
 _BEHAVIOUR = {"metrics": dict, "accuracy": float | None, "logit_difference": float | None}
 #: What the record of a finished run has, as far as acdc reads it.
 _FINISHED = {
@@ -28,7 +29,7 @@ _FINISHED = {
     "results": {"used": dict, "held_out": dict | None},
 }
 #: What a request may have besides, where younger or older versions differ.
-_OPTIONS = {"method": str | None, "order": str | None, "gates": bool | None, "seed": int | None}
+_OPTIONS = {"method": str, "order": str, "gates": bool, "seed": int}
 #: What ties a record to its trace and circuit.
 _SEALED = {"fingerprint": str, "trace": str, "circuit": str | None, "cfg": dict, "verdict": list}
 
@@ -66,7 +67,9 @@ class Run:
     @property
     def verdict(self) -> list[str]:
         """What the figures amount to, in sentences; see :func:`acdc.verdict.verdict`."""
-        if "verdict" in self.record:
+        if self.circuit.doubt is not None:
+            return [f"The circuit was {self.circuit.doubt}."]
+        if "fingerprint" in self.record:
             return list(self.record["verdict"])
         request, graph = self.record["request"], self.circuit.graph  # of an older version
         return verdict(
@@ -104,12 +107,28 @@ class Run:
                 + (f"go on with it by acdc resume {path}." if alone else "another process is at work on it.")
             )
         check_record(path, record, _FINISHED)
-        check_record(path, {"request": dict.fromkeys(_OPTIONS, None) | record["request"]}, {"request": _OPTIONS})
+        check_record(
+            path, record, {"request": {name: _OPTIONS[name] for name in _OPTIONS if name in record["request"]}}
+        )
         if "fingerprint" in record:
             check_record(path, record, _SEALED)
         _check_results(path, record)
         decisions = read_trace(path / TRACE)
         return cls(checked_circuit(path, record, decisions), decisions, record, path)
+
+
+def load_circuit(path: str | Path) -> Circuit:
+    """The circuit of a run's folder, checked as :meth:`Run.load` does, or that of a file.
+
+    Raises:
+        AcdcError: as :meth:`Run.load` or :meth:`acdc.Circuit.load`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Run.load(path).circuit
+    if path.name == CIRCUIT and is_regular(path.parent / RECORD):
+        return Run.load(path.parent).circuit
+    return Circuit.load(path)
 
 
 def _check_results(path: Path, record: dict[str, Any]) -> None:
@@ -126,3 +145,10 @@ def _check_results(path: Path, record: dict[str, Any]) -> None:
             "logit_difference": float | None,
         }
         check_record(path, record, {"results": {prompts: dict.fromkeys(STATES, alike)}})
+        if "faithfulness" in results:
+            check_record(path, record, {"results": {prompts: _FAITHFULNESS}})
+            if results["faithfulness_metric"] not in model["metrics"]:
+                raise RunFolderError(
+                    f"{path / RECORD} is not the record of a run: results.{prompts}.faithfulness_metric is no metric "
+                    "of it."
+                )

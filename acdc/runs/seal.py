@@ -16,8 +16,8 @@ from acdc.runs.folder import RECORD, TRACE
 
 #: What a record's fingerprint is of, as far as it is there; annotations and the keys of younger versions are not.
 _SEALED = (
-    *("format", "request", "engine", "hashes", "versions", "earlier_versions", "cfg", "drops_are_free", "left_out"),
-    *("noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
+    *("format", "request", "engine", "hashes", "versions", "earlier_versions", "graph", "cfg", "drops_are_free"),
+    *("left_out", "noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
     *("within_noise", "last_metric", "verdict", "usual_metric"),
 )
 _SEALED_STATES = ("accuracy", "top1", "logit_difference", "metrics")

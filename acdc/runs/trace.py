@@ -16,6 +16,7 @@ from acdc.reading import open_regular, read_regular
 
 _FIELDS = get_type_hints(Decision)
 _BEGINNING = b'{"edge": "'  # of every line
+_LONGEST_NAME = 100  # of an edge
 
 
 def read_trace(path: Path) -> list[Decision]:
@@ -61,6 +62,8 @@ def _decision(line: bytes) -> Decision:
     check(fields, _FIELDS, "")
     if unknown := sorted(fields.keys() - _FIELDS.keys()):
         raise ValueError(f"{shown(unknown[0])[1:-1]} is unknown")
+    if len(fields["edge"]) > _LONGEST_NAME:
+        raise ValueError(f"no edge is called {shown(fields['edge'])}")
     return Decision(**fields)
 
 

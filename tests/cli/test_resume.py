@@ -232,3 +232,22 @@ def test_an_edited_run_is_shown_without_its_figures(call, finished, tmp_path):
     assert "edited since it was measured" in said
     assert "answers right" not in said
     assert "faithfulness" not in said
+
+
+@pytest.mark.parametrize("command", [["show"], ["export", "--format", "html-table", "--out", "c.html"]])
+def test_a_lost_circuit_is_rebuilt_wherever_it_is_asked_for(call, finished, tmp_path, command):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / "circuit.json").unlink()
+    code, _, err = call(*command, "run")
+    assert code == 0, err
+    assert "The circuit is rebuilt from run/trace.jsonl." in err
+    assert (folder / "circuit.json").read_bytes() == (finished / "circuit.json").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["run", "run/circuit.json"])
+def test_export_checks_the_folder_that_a_circuit_is_in(refused, finished, tmp_path, what):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    lines = (folder / "trace.jsonl").read_text().splitlines(keepends=True)
+    (folder / "trace.jsonl").write_text("".join(lines[:-1]))
+    assert "it ends where" in refused("export", what, "--format", "dot")
+    assert "it ends where" in refused("show", what)

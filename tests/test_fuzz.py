@@ -111,8 +111,7 @@ def test_circuits(run_folder, tmp_path):
         again = Circuit.load(tmp_path / "again.json")
         finite = np.where(np.isfinite(circuit.scores), circuit.scores, np.nan)  # JSON has no infinity
         assert same(Circuit(circuit.graph, circuit.in_graph, finite, circuit.found), again)
-        for format in ("dot", "graphml", "html-table"):
-            export_circuit(circuit, format, tmp_path / "out")
+        export_circuit(circuit, ("dot", "graphml", "html-table")[len(case) % 3], tmp_path / "out")
         print_circuit(circuit)
 
     cases = damaged("circuit", 240, content, json.loads(content))
@@ -135,10 +134,10 @@ def test_run_folders(run_folder, tmp_path, name):
         print_circuit(run.circuit)
 
     data = None if name == "trace.jsonl" else json.loads(content)
-    cases = damaged(name, 150, content, data)
+    cases = damaged(name, 250, content, data)
     if name == "trace.jsonl":
         lines = content.decode().splitlines()
-        for i in range(150):
+        for i in range(250):
             rng = random.Random(f"line {i}")
             at = rng.randrange(len(lines))
             made = [line.encode() for line in lines]
@@ -154,10 +153,10 @@ def check_prompts(prompts, vocab):
     for pair in prompts.pairs:
         assert len(pair.clean) == len(pair.corrupted) > 0
         assert all(type(token) is int and 0 <= token < vocab for token in pair.clean + pair.corrupted)
-        assert list(pair.positions) == sorted(set(pair.positions))
-        assert all(0 <= position < len(pair.clean) for position in pair.positions)
+        assert list(pair.answer_positions) == sorted(set(pair.answer_positions))
+        assert all(0 <= position < len(pair.clean) for position in pair.answer_positions)
         for answers in (pair.answers, pair.wrong_answers):
-            assert len(answers) in (0, len(pair.positions))
+            assert len(answers) in (0, len(pair.answer_positions))
             assert all(group and all(type(token) is int and 0 <= token < vocab for token in group) for group in answers)
 
 
@@ -185,7 +184,14 @@ def test_prompt_files(tmp_path, suffix, rows, request):
 
     def attempt(case):
         path.write_bytes(case)
-        check_prompts(find_task(path).prompts(words, vocab_size=VOCAB, n_outputs=VOCAB, max_length=64), VOCAB)
+        prompts = find_task(path).prompts(words, vocab_size=VOCAB, n_outputs=VOCAB, max_length=64)
+        check_prompts(prompts, VOCAB)
+        if suffix == "jsonl":
+            read = [json.loads(line) for line in io.StringIO(case.decode("utf-8-sig"), newline="") if line.strip()]
+            if all("clean_tokens" in row for row in read):  # in any order
+                assert sorted(map(list, (pair.clean for pair in prompts.pairs))) == sorted(
+                    row["clean_tokens"] for row in read
+                )
 
     name = request.node.callspec.id
     cases = damaged(name, 200, content, rows if suffix == "json" else None)
@@ -231,12 +237,12 @@ def test_model_folders(tmp_path, gpt2_folder, kind):
         assert 1 <= cfg.n_heads <= 16
 
     cases = [
-        (name, ("config.json", case)) for name, case in damaged(f"{kind} config", 24, files["config.json"], config)
+        (name, ("config.json", case)) for name, case in damaged(f"{kind} config", 40, files["config.json"], config)
     ]
     header = 300  # what is behind it are weights: any bytes are some
     cases += [
         (name, ("model.safetensors", case + files["model.safetensors"][header:]))
-        for name, case in damaged(f"{kind} weights", 8, files["model.safetensors"][:header])
+        for name, case in damaged(f"{kind} weights", 12, files["model.safetensors"][:header])
     ]
     assert survives([("whole", ("config.json", files["config.json"]))], attempt) == 1
     survives(cases, attempt, seconds=30, gigabytes=2.0)

@@ -26,6 +26,8 @@ VALUES = [
     *([], {}, [[]], [0], [1] * 1_000, [None], {"": 0}, {"score": 1}),
     *RAW,
 ]
+#: Numbers where another was meant.
+NUMBERS = (0, -1, 10**9, 1.5, "@huge@", "@inf@", "@nan@")
 BYTES = [
     b"\x00",
     b"\xff",
@@ -104,12 +106,26 @@ def damaged_json(rng, data):
         elif kind == "copy":
             other, from_key = rng.choice(list(_places(box, rng)))
             place[key] = json.loads(json.dumps(other[from_key]))
-    text = json.dumps(box[0], ensure_ascii=rng.random() < 0.5)
-    for stand_in, raw in RAW.items():
-        text = text.replace(json.dumps(stand_in), raw)
+    text = _written(box[0], ensure_ascii=rng.random() < 0.5)
     if rng.random() < 0.1 and text.startswith("{") and len(text) > 2:  # the same keys twice
         text = text[:-1] + ", " + text[1:]
     return text.encode("utf-8", "surrogatepass")
+
+
+def each_key(data, path, values):
+    """An object of parsed JSON with each of its values in turn another, as names and bytes of a file."""
+    for key in data[path] if path else data:
+        for value in values:
+            copy = json.loads(json.dumps(data))
+            (copy[path] if path else copy)[key] = value
+            yield f"{key} {value}", _written(copy).encode("utf-8", "surrogatepass")
+
+
+def _written(data, ensure_ascii=True):
+    text = json.dumps(data, ensure_ascii=ensure_ascii)
+    for stand_in, raw in RAW.items():
+        text = text.replace(json.dumps(stand_in), raw)
+    return text
 
 
 def _places(box, rng):

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 if sys.platform == "linux":
-    from mutations import TooMuchError, bounded, damaged_bytes, damaged_json
+    from mutations import NUMBERS, TooMuchError, bounded, damaged_bytes, damaged_json, each_key
 
 VOCAB = 18
 TEXT = [
@@ -115,6 +115,8 @@ def test_circuits(run_folder, tmp_path):
         print_circuit(circuit)
 
     cases = damaged("circuit", 240, content, json.loads(content))
+    cases += each_key(json.loads(content), "cfg", NUMBERS)
+    cases += each_key(json.loads(content), "found", NUMBERS)
     assert survives([("whole", content)], attempt) == 1
     assert survives(cases, attempt) > 10
 
@@ -135,6 +137,9 @@ def test_run_folders(run_folder, tmp_path, name):
 
     data = None if name == "trace.jsonl" else json.loads(content)
     cases = damaged(name, 250, content, data)
+    if name == "run.json":
+        cases += each_key(data, None, NUMBERS)
+        cases += each_key(data, "request", NUMBERS)
     if name == "trace.jsonl":
         lines = content.decode().splitlines()
         for i in range(250):
@@ -239,6 +244,8 @@ def test_model_folders(tmp_path, gpt2_folder, kind):
     cases = [
         (name, ("config.json", case)) for name, case in damaged(f"{kind} config", 40, files["config.json"], config)
     ]
+    if kind == "toy":
+        cases += [(name, ("config.json", case)) for name, case in each_key(config, "model_config", NUMBERS)]
     header = 300  # what is behind it are weights: any bytes are some
     cases += [
         (name, ("model.safetensors", case + files["model.safetensors"][header:]))

@@ -203,7 +203,7 @@ def discover(
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
         record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together, used_threads)
-        record |= {"asked": {"n": n, "engine": engine, "batch_size": batch_size}, "directory": working_directory()}
+        record |= {"asked": {"n": n, "engine": engine, "batch_size": asked or "auto"}, "directory": working_directory()}
         record["self_check"] = asdict(checked)
         if own is not None:
             record["hashes"]["metric"] = own

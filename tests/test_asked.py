@@ -88,7 +88,7 @@ def test_arguments_that_make_no_sense(gpt2_model, name, value, said):
         ({"clean": "a"}, "or an acdc.Task, not {'clean': 'a'}."),
         (GIVEN[0], "or an acdc.Task, not something of the type PromptPair."),
         (iter(GIVEN), "or an acdc.Task, not something of the type list_iterator."),
-        (PromptSet, "or an acdc.Task, not <class 'acdc.prompts.PromptSet'>."),
+        (PromptSet, "or an acdc.Task, not something of the type type."),
         ([], "the list of prompt pairs is empty; give at least one."),
         ([GIVEN[0], {"clean": "a"}], "pair 2 of the list is of the type dict; it must be an acdc.PromptPair."),
         (["ioi"], "pair 1 of the list is of the type str; it must be an acdc.PromptPair."),

@@ -145,7 +145,7 @@ def test_a_file_that_is_no_circuit_is_an_error(tmp_path, content, message):
 def test_a_missing_file_or_a_folder_is_an_error(tmp_path):
     with pytest.raises(CircuitFileError, match="No such file"):
         Circuit.load(tmp_path / "nothing.json")
-    with pytest.raises(CircuitFileError, match="directory"):
+    with pytest.raises(CircuitFileError, match="it is a folder, not a file"):
         Circuit.load(tmp_path)
 
 

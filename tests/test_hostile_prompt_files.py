@@ -74,7 +74,7 @@ def test_pipes_and_folders_are_not_waited_for(tmp_path, monkeypatch, name):
     assert refused(name) == f"{name} can't be read: it is a folder, not a file."
     Path(name).rmdir()
     Path(name).symlink_to("/dev/zero")
-    assert refused(name) == f"{name} can't be read: it is a device, not a file of prompt pairs."
+    assert refused(name) == f"{name} can't be read: it is a device, not a file."
 
 
 def test_a_file_of_a_gigabyte_is_refused_at_once(write, monkeypatch):

@@ -15,7 +15,7 @@ def message(**fields):
     said = str(caught.value)
     assert said.endswith(".")
     assert "\n" not in said
-    assert len(said) < 300
+    assert len(said) < 400
     return said
 
 

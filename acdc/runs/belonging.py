@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from acdc.circuit import Circuit, load_own
 from acdc.decision import Decision
 from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError, SettingsError
 from acdc.graph import Graph, GraphConfig
+from acdc.jsondata import shown
 from acdc.provenance import FIGURES
-from acdc.runs.folder import CIRCUIT, RECORD, TRACE
+from acdc.runs.folder import CIRCUIT, RECORD, TRACE, check_record
 from acdc.runs.record import provenance_of
 from acdc.runs.replay import replay
 from acdc.runs.seal import check_seal
@@ -75,9 +77,13 @@ def _graph(path: Path, record: dict[str, Any], found: Circuit | CircuitFileError
             f"{path / CIRCUIT} is lost or damaged, and the run is of an older version, whose record doesn't keep the "
             "model's shape to rebuild it by; put the file back, or run it again."
         )
+    check_record(path, record, {"cfg": {"n_layers": int, "n_heads": int}})
+    known = {one.name for one in fields(GraphConfig)}
+    if unknown := sorted(record["cfg"].keys() - known):
+        raise RunFolderError(f"{path / RECORD} is not the record of a run: cfg.{shown(unknown[0])[1:-1]} is unknown.")
     try:
         cfg = GraphConfig(**record["cfg"])
-    except (TypeError, SettingsError) as error:
+    except SettingsError as error:
         raise RunFolderError(f"{path / RECORD} is not the record of a run: cfg is no graph's: {error}") from error
     if (
         not isinstance(found, Circuit) and n_decisions < cfg.n_nodes - 1

@@ -10,31 +10,34 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from acdc.asked import flag, path, real, text, whole
+import torch
+
+from acdc.asked import flag, path
 from acdc.circuit import Circuit
 from acdc.engine.base import Engine
-from acdc.engine.choice import check_engine, engine_for, make_engine
+from acdc.engine.choice import engine_for, make_engine
 from acdc.engine.selfcheck import Comparison, check_prompts
-from acdc.engine.setting import Setting, check_ablation, prepare
+from acdc.engine.setting import Setting, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
 from acdc.evaluation import ablated_behaviour, evaluate
 from acdc.given import GivenPairs
 from acdc.loading import load_model, memory_errors
-from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.methods.acdc import Acdc
 from acdc.methods.attribution import edge_attribution
 from acdc.models.model import Model
-from acdc.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
+from acdc.own_metric import MetricFunction, check_own_metric, is_own
 from acdc.prompts import PromptPair, PromptSet
+from acdc.request import Request
 from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.introduction import introduce
-from acdc.runs.planning import MANY_PAIRS, SAMPLE_PAIRS, asked_batch_size, plan_memory, refuse_too_many
+from acdc.runs.planning import MANY_PAIRS, SAMPLE_PAIRS, plan_memory, refuse_too_many
 from acdc.runs.progress import run_pruner
 from acdc.runs.record import measured_provenance, peak_memory_bytes, versions, working_directory
 from acdc.runs.replay import last_metric, within_noise
 from acdc.runs.run import Run
 from acdc.runs.seal import seal
 from acdc.splitting import refuse_overlap
-from acdc.task import Split, Task, find_task
+from acdc.task import Task, find_task
 from acdc.threads import fit_threads, own_threads, set_threads
 from acdc.torchstate import own_torch_state
 from acdc.verdict import verdict
@@ -61,8 +64,8 @@ def discover(
     split_input: bool = False,
     engine: str = "fast",
     batch_size: int | str = "auto",
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
     threads: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -111,21 +114,11 @@ def discover(
     Raises:
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
-    threshold, seed, n = real("threshold", threshold), whole("seed", seed), None if n is None else whole("n", n)
-    gates, split_input = flag("gates", gates), flag("split_input", split_input)
+    asked = Request.checked(locals())
     resume, progress = flag("resume", resume), flag("progress", progress)
-    skip_bad_pairs = flag("skip_bad_pairs", skip_bad_pairs)
-    for name, given in (("corruption", corruption), ("device", device), ("dtype", dtype)):
-        if given is not None:
-            text(name, given)
     if announce is not None and not callable(announce):
         raise SettingsError("`announce` must be a function that takes a line, e.g. print.")
-    settings = AcdcSettings(threshold, order=text("order", order), gates=gates, seed=seed)
-    measure = asked_metric(metric)
-    check_ablation(text("ablation", ablation))
-    check_engine(text("engine", engine))
-    asked = asked_batch_size(batch_size)
-    if isinstance(model, Model) and (device or dtype):
+    if isinstance(model, Model) and not (device is None and dtype is None):
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     set_threads(threads)
     announce = announce or _silent
@@ -133,80 +126,48 @@ def discover(
         found_task = find_task(task, answers, wrong_answers)
     folder_path = None if out is None else path("out", out)
     if folder_path is not None:
-        known: dict[str, Any] = {
-            "task": found_task.name,
-            **{"threshold": threshold, "metric": measure.name, "ablation": ablation, "order": order, "gates": gates},
-            **{"n": n, "seed": seed, "split_input": split_input, "bos": bos, "allow_misaligned": allow_misaligned},
-            **{"skip_bad_pairs": skip_bad_pairs, "answers": answers, "wrong_answers": wrong_answers},
-            "corruption": corruption or next(iter(found_task.corruptions)),
-        }
+        known = {**asked.to_json(found_task), "n": asked.n}
         if isinstance(model, str | Path):
-            known |= {"model": str(model).rstrip("/") or str(model), "dtype": dtype or "float32"}
+            precision = "float32" if dtype is None else str(dtype).removeprefix("torch.")
+            known |= {"model": str(model).rstrip("/") or str(model), "dtype": precision}
         check_free(folder_path, resume=resume, asked=known)
-    if not skip_bad_pairs:
+    if not asked.skip_bad_pairs:
         found_task.refuse_unreadable()
     for note in found_task.notes:
         announce(note)
     with ExitStack() as held, memory_errors(), bars(progress):
         opened = model if isinstance(model, Model) else load_model(model, device=device, dtype=dtype)
-
-        def prompts_for(split: Split, n: int | None) -> PromptSet:
-            prompts = _prompts(opened, found_task, n, seed, split, corruption, bos, allow_misaligned, skip_bad_pairs)
-            measure.check(prompts)
-            return prompts
-
-        def setting_for(prompts: PromptSet) -> tuple[Setting, Comparison]:
-            made = prepare(opened, prompts, ablation=ablation, split_input=split_input, batch_size=together)
-            if is_own(measure):
-                made = replace(made, own_metric=measure)
-            return made, check_prompts(made)
-
-        options = {"ablation": ablation, "engine": engine_for(engine, opened), "order": order}
-        checks_all = skip_bad_pairs and isinstance(found_task, GivenPairs)  # even for a few of them
-        if not checks_all and (wanted := found_task.default_n if n is None else n) > MANY_PAIRS:
-            # What is to be said of the pairs is said of all of them, below.
-            with warnings.catch_warnings(), suppress(PromptError):
-                warnings.simplefilter("ignore", AcdcWarning)
-                refuse_too_many(opened, prompts_for("train", SAMPLE_PAIRS), wanted, **options)
-        prompts = prompts_for("train", n)
+        prompts, together, memory = _plan(asked, opened, found_task, announce)
         used_threads = fit_threads(opened, prompts) if threads is None else threads
-        together, memory = plan_memory(opened, prompts, asked, announce, **options)
         announce("running the prompts, and two circuits for the noise floor")
-        setting, checked = setting_for(prompts)
-        own = check_own_metric(measure, setting)
+        setting, checked = _setting(asked, opened, prompts, together)
+        hashes = {"model": opened.sha256, "data": prompts.sha256()}
+        if (own := check_own_metric(asked.measure, setting)) is not None:
+            hashes["metric"] = own
         request = {
-            "task": found_task.name,
+            **asked.to_json(found_task),
             "model": opened.name,
-            "method": "acdc",
-            "threshold": threshold,
-            "metric": measure.name,
-            "ablation": ablation,
-            "order": order,
-            "gates": gates,
-            "n": len(setting.prompts),
-            "seed": seed,
-            "corruption": corruption or next(iter(found_task.corruptions)),
-            "bos": bos,
-            "allow_misaligned": allow_misaligned,
-            "split_input": split_input,
+            "n": len(prompts),
             "device": str(opened.device),
             "dtype": str(opened.dtype).removeprefix("torch."),
-            "skip_bad_pairs": skip_bad_pairs,
-            "answers": answers,
-            "wrong_answers": wrong_answers,
         }
-        runner = make_engine(engine, setting, measure)
-        if runner.name != engine:
-            said = f"the {engine} engine doesn't run this model in {request['dtype']}"
+        runner = make_engine(asked.engine, setting, asked.measure)
+        if runner.name != asked.engine:
+            said = f"the {asked.engine} engine doesn't run this model in {request['dtype']}"
             announce(f"{said}; the {runner.name} engine does, slowly")
-        attribution = edge_attribution(setting, measure) if order == "attribution" else None
+        attribution = edge_attribution(setting, asked.measure) if asked.settings.order == "attribution" else None
         setting.contributions.forget_clean()
         ablated = ablated_behaviour(setting)
-        record = _new_record(request, setting, runner, ablated.metrics[measure.name], memory, together, used_threads)
-        record |= {"asked": {"n": n, "engine": engine, "batch_size": asked or "auto"}, "directory": working_directory()}
-        record["self_check"] = asdict(checked)
-        if own is not None:
-            record["hashes"]["metric"] = own
+        record = {
+            **_new_record(request, hashes, setting, runner),
+            "metric_ablated": ablated.metrics[asked.measure.name],
+            "self_check": asdict(checked),
+            "batch_size": together,
+            "threads": int(used_threads),
+            "estimated_memory_bytes": memory,
+            "asked": {"n": asked.n, "engine": asked.engine, "batch_size": asked.batch_size or "auto"},
+            "directory": working_directory(),
+        }
         introduce(setting, record, announce)
         folder = None if folder_path is None else RunFolder(folder_path, record, resume=resume)
         if folder is not None:
@@ -219,14 +180,15 @@ def discover(
                 announce(f"there is no run in {folder.path} to go on with; this is a new one")
             elif folder.resumed:
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
-        pruner = Acdc(runner, settings, attribution=attribution, past=[] if folder is None else folder.trace.past)
-        decisions = run_pruner(pruner, measure.name, folder, record, progress=progress)
+        past = [] if folder is None else folder.trace.past
+        pruner = Acdc(runner, asked.settings, attribution=attribution, past=past)
+        decisions = run_pruner(pruner, asked.measure.name, folder, record, progress=progress)
         # What rounding did to the run itself, which sums otherwise than the reference; what its batches took is
         # freed by this, for the evaluation.
         drift = abs(runner.metric() - runner.metric_of(pruner.kept))
         record["noise_floor"] = max(record["noise_floor"], drift)
         in_graph = setting.graph.on_path(pruner.kept)
-        metrics = (found_task.metric, measure.name)
+        metrics = (found_task.metric, asked.measure.name)
         used = evaluate(setting, in_graph, ablated, metrics=metrics)
         request = record["request"]
         circuit = Circuit(setting.graph, in_graph, pruner.scores, measured_provenance(request, used, None)).measured()
@@ -235,28 +197,24 @@ def discover(
         del setting, runner, pruner.engine  # they need as much memory again
         rest = held.pop_all()
     with rest:
+        held_out = None
         try:
             with memory_errors(), bars(progress):
-                others = prompts_for("test", n)
+                others = asked.prompts(opened, found_task, "test", asked.n)
                 refuse_overlap(prompts, others)
-                unseen, unseen_checked = setting_for(others)
+                unseen, unseen_checked = _setting(asked, opened, others, together)
                 held_out = evaluate(unseen, in_graph, metrics=metrics)
             record["self_check"] = asdict(checked | unseen_checked)
         except AcdcError as error:  # the circuit is found all the same
-            why = f"no result on held-out prompts: {error}"
-            if isinstance(error, OverlapError):
-                warnings.warn(why, AcdcWarning, stacklevel=2)
-            else:
-                announce(why)
             record["no_held_out"] = str(error)
-            held_out = None
+            _say_why(error, announce)
         circuit = replace(circuit, found=measured_provenance(request, used, held_out)).measured()
         record.update(
             status="finished",
             tried=pruner.n_tried,
             kept=pruner.n_kept,
             in_circuit=circuit.n_edges,
-            within_noise=within_noise(decisions, threshold, record["noise_floor"]),
+            within_noise=within_noise(decisions, asked.settings.threshold, record["noise_floor"]),
             last_metric=last_metric(decisions),
             results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
             usual_metric=found_task.metric,
@@ -265,8 +223,8 @@ def discover(
                 held_out,
                 n_edges=circuit.n_edges,
                 n_graph=circuit.graph.n_edges,
-                metric=measure.name,
-                threshold=threshold,
+                metric=asked.measure.name,
+                threshold=asked.settings.threshold,
             ),
             peak_memory_bytes=peak_memory_bytes(),
         )
@@ -277,32 +235,54 @@ def discover(
     return Run(circuit, decisions, record, folder_path)
 
 
-def _new_record(
-    request: dict[str, Any],
-    setting: Setting,
-    engine: Engine,
-    metric_ablated: float,
-    memory: int,
-    batch_size: int,
-    threads: int,
-) -> dict[str, Any]:
+def _plan(asked: Request, model: Model, task: Task, announce: Callable[[str], None]) -> tuple[PromptSet, int, int]:
+    """The prompts used, how many of them to run together, and bytes of a usual run."""
+    options = {
+        "ablation": asked.ablation,
+        "engine": engine_for(asked.engine, model),
+        "order": asked.settings.order,
+    }
+    checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
+    if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:
+        # What is to be said of the pairs is said of all of them, below.
+        with warnings.catch_warnings(), suppress(PromptError):
+            warnings.simplefilter("ignore", AcdcWarning)
+            refuse_too_many(model, asked.prompts(model, task, "train", SAMPLE_PAIRS), wanted, **options)
+    prompts = asked.prompts(model, task, "train", asked.n)
+    return prompts, *plan_memory(model, prompts, asked.batch_size, announce, **options)
+
+
+def _setting(asked: Request, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, Comparison]:
+    """The prompts run once, and how far the nodes are from the model on them."""
+    made = prepare(model, prompts, ablation=asked.ablation, split_input=asked.split_input, batch_size=together)
+    if is_own(asked.measure):
+        made = replace(made, own_metric=asked.measure)
+    return made, check_prompts(made)
+
+
+def _say_why(error: AcdcError, announce: Callable[[str], None]) -> None:
+    """Say why there is no result on held-out prompts; a task that doesn't hold any out is warned of."""
+    why = f"no result on held-out prompts: {error}"
+    if isinstance(error, OverlapError):
+        warnings.warn(why, AcdcWarning, stacklevel=3)
+    else:
+        announce(why)
+
+
+def _new_record(request: dict[str, Any], hashes: dict[str, str], setting: Setting, engine: Engine) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
         "format": 1,
         "status": "running",
         "request": request,
         "engine": engine.name,
-        "hashes": {"model": setting.model.sha256, "data": setting.prompts.sha256()},
+        "hashes": hashes,
         "versions": versions(),
         "graph": {"nodes": len(setting.graph.nodes), "edges": setting.graph.n_edges},
         "cfg": asdict(setting.graph.cfg),
         "drops_are_free": engine.drops_are_free,
         "left_out": dict(setting.prompts.left_out),
         "noise_floor": engine.noise_floor(),
-        "metric_ablated": metric_ablated,
-        "batch_size": batch_size,
-        "threads": int(threads),
-        "estimated_memory_bytes": memory,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": 0.0,
     }
@@ -310,29 +290,3 @@ def _new_record(
 
 def _silent(line: str) -> None:
     """Announce nothing."""
-
-
-def _prompts(
-    model: Model,
-    task: Task,
-    n: int | None,
-    seed: int,
-    split: Split,
-    corruption: str | None,
-    bos: str,
-    allow_misaligned: bool,
-    skip_bad_pairs: bool,
-) -> PromptSet:
-    return task.prompts(
-        model.tokenizer,
-        n,
-        seed,
-        split,
-        corruption,
-        vocab_size=model.vocab_size,
-        n_outputs=model.n_outputs,
-        max_length=model.n_ctx,
-        bos=bos,
-        allow_misaligned=allow_misaligned,
-        skip_bad_pairs=skip_bad_pairs,
-    )

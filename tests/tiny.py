@@ -87,8 +87,8 @@ def pairs(n=4, length=6, vocab=18, seed=0):
         {
             "clean_tokens": draw(length),
             "corrupted_tokens": draw(length),
-            "answer_token": i % vocab,
-            "wrong_answer_token": (i + 1) % vocab,
+            "answer_token": 1 + i % (vocab - 2),
+            "wrong_answer_token": 2 + i % (vocab - 2),
         }
         for i in range(n)
     ]

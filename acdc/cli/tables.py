@@ -19,7 +19,7 @@ _STATES = {
     "model": "model",
     "circuit": "circuit",
     "ablated": "every edge ablated",
-    "corrupted": "model, corrupted prompts",
+    "corrupted": "corrupted prompts",
 }
 
 
@@ -41,7 +41,8 @@ def print_summary(run: Run) -> None:
         what = counted(dead_ends, "more kept edge")
         out.print(f"left out: {what} on no path from the input to the logits")
     if record["within_noise"]:
-        out.print(f"{record['within_noise']} decisions lie within the noise floor of {record['noise_floor']:.2g}.")
+        within = counted(record["within_noise"], "decision")
+        out.print(f"within the noise floor of {record['noise_floor']:.2g}: {within}")
     for evaluation, title in ((run.used, "on the {} used"), (run.held_out, "on {}, held out")):
         if evaluation is not None:
             title = title.format(counted(evaluation.n_prompts, "prompt"))
@@ -54,16 +55,17 @@ def _results_table(title: str, evaluation: Evaluation, metrics: list[str]) -> Ta
     """Model, circuit, ablated and corrupted side by side; metrics say how much worse than the model each is."""
     shown = [name for name in dict.fromkeys(metrics) if name in evaluation.model.metrics]
     share = evaluation.faithfulness_metric
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+    by = "" if share is None else f" (faithfulness by {share})"
+    table = Table(title=f"{title}{by}", title_justify="left")
+    table.add_column("", no_wrap=True)
     for name in shown:
         table.add_column(f"worse by {name}", justify="right")
     if share is not None:
-        table.add_column(f"faithfulness ({share})", justify="right")
+        table.add_column("faithfulness", justify="right")
     has_answers = evaluation.model.accuracy is not None
     if has_answers:
-        table.add_column("answers right", justify="right")
-        table.add_column("likeliest right", justify="right")
+        table.add_column("right", justify="right")
+        table.add_column("top-1 right", justify="right")
         table.add_column("logit difference", justify="right")
     for state, label in _STATES.items():
         found: Behaviour = getattr(evaluation, state)

@@ -105,7 +105,8 @@ def beginnings_in_words(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> str
     """What the prompts begin with, and which special tokens they hold besides, for the start of a run."""
     special = special_ids(tokenizer) | set(added_tokens(tokenizer, "A")[0])
     prompts = [ids for pair in pairs for ids in (pair.clean, pair.corrupted)]
-    begins = Counter(ids[0] if ids[0] in special else None for ids in prompts)
+    marks = special - {named_id(tokenizer, "unk")}  # an unknown word may stand anywhere
+    begins = Counter(ids[0] if ids[0] in marks else None for ids in prompts)
     inside = sorted({token for ids in prompts for token in ids[1:] if token in special})
     held = ", ".join(repr(spelling(token, tokenizer)) for token in inside)
     return _begins_in_words(begins, tokenizer) + (f"; special tokens inside: {held}" if inside else "")

@@ -79,6 +79,7 @@ def _ends_and_bounds(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterat
 
 
 def _unlike_beginnings(pairs: Sequence[TokenPair], marks: frozenset[int], tokenizer: Tokenizer) -> Iterator[str]:
+    marks -= {named_id(tokenizer, "unk")}  # an unknown word may stand anywhere
     begins = [pair.clean[0] if pair.clean[0] in marks else None for pair in pairs]
     unlike = [
         pair.where

@@ -29,11 +29,11 @@ def say(text: object, *, err: bool = False) -> None:
     stream.flush()
 
 
-def announce(text: str) -> None:
-    """Print a library's line to standard error, with the running command's options in it."""
+def announce(text: str, *, err: bool = True) -> None:
+    """Print a library's line, to standard error or standard output, with the running command's options in it."""
     context = click.get_current_context(silent=True)
     text = message(text)
-    say(text if context is None else in_options(text, context.command), err=True)
+    say(text if context is None else in_options(text, context.command), err=err)
 
 
 def in_options(text: str, command: click.Command) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from acdc.cli.group import Group
-from acdc.cli.printing import say
+from acdc.cli.printing import announce, say
 
 
 @click.command()
@@ -86,7 +86,7 @@ def check(
     if not skip_bad_pairs:
         found.refuse_unreadable()
     for note in found.notes:
-        say(note)
+        announce(note)
     tokenizer: Any | None = None
     limits: dict[str, Any] = {"bos": bos, "allow_misaligned": allow_misaligned}
     if tokenizer_name is not None:
@@ -111,7 +111,7 @@ def check(
     said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
     say(f"{found.name}: {said}, {prompts.alignment_in_words}")
     if tokenizer is not None:
-        say(beginnings_in_words(prompts.pairs, tokenizer))
+        announce(beginnings_in_words(prompts.pairs, tokenizer), err=False)
     for kind, count in prompts.left_out.items():
         if count:
             say(f"left out: {count} {kind}")

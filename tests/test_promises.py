@@ -26,7 +26,8 @@ PROMISES = {
     "the table](#models) is the tests'": ["test_families.py: the_readmes_table_is_of_these_families"],
     "A model whose components don't add up to its own logits, on its own prompts too, is refused": [
         "test_selfcheck.py: a_head_whose_output_weights_are_off_is_found",
-        "test_prompt_check.py: a_run_on_prompts_that_fail_the_check_is_refused dead_vocabulary_doesnt_disarm_the_check_at_opening",
+        "test_prompt_check.py: a_run_on_prompts_that_fail_the_check_is_refused "
+        "dead_vocabulary_doesnt_disarm_the_check_at_opening",
     ],
     "so is one whose folder holds what it wouldn't use": [
         "test_weights.py: more_layers_than_the_config_says_are_refused weights_that_fit_nowhere_are_refused",
@@ -78,7 +79,8 @@ PROMISES = {
         "test_splitting.py: the_seed_draws_the_pairs_which_keep_their_order the_seed_of_a_run_draws_what_is_held_out",
     ],
     "Pairs with one clean prompt or one `group` stay together": [
-        "test_splitting.py: pairs_of_one_clean_prompt_are_never_on_both_sides a_group_is_never_on_both_sides marks_decide",
+        "test_splitting.py: pairs_of_one_clean_prompt_are_never_on_both_sides "
+        "a_group_is_never_on_both_sides marks_decide",
     ],
     "a function of the circuit's logits, the model's and the answers": [
         "test_own_metric.py: a_function_decides_like_the_metric_that_it_is",
@@ -130,7 +132,8 @@ PROMISES = {
     ],
     "only acdc's own files are written over": ["cli/test_overwriting.py: a_file_beside_a_circuit_elsewhere_is_left"],
     "nothing of the folder that it is started in is run (`python -m acdc` included)": [
-        "test_isolation.py: drawing_runs_nothing_of_the_working_directory the_module_runs_nothing_of_the_working_directory",
+        "test_isolation.py: drawing_runs_nothing_of_the_working_directory "
+        "the_module_runs_nothing_of_the_working_directory",
     ],
 }
 

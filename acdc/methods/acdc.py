@@ -195,8 +195,8 @@ class Acdc:
         size = max(abs(now), abs(self._metric), self.settings.threshold)
         if not abs(now - self._metric) <= _FAR * noise + _SHARE * size:
             raise RunFolderError(
-                f"line {self.n_tried}: the trace leaves the metric at {self._metric!r}, and what it leaves of the model "
-                f"has {now!r}; it was changed, or the metric was."
+                f"line {self.n_tried}: the trace leaves the metric at {self._metric!r}, and the rest of the model has "
+                f"{now!r}; it was changed, or the metric was."
             )
 
     def _settle(self, decision: Decision, edges: np.ndarray, *, commit: bool) -> None:

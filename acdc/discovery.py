@@ -181,7 +181,7 @@ def discover(
             elif folder.resumed:
                 announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
         past = [] if folder is None else folder.trace.past
-        pruner = Acdc(runner, asked.settings, attribution=attribution, past=past)
+        pruner = Acdc(runner, asked.settings, attribution=attribution, past=past, noise=record["noise_floor"])
         decisions = run_pruner(pruner, asked.measure.name, folder, record, progress=progress)
         # What rounding did to the run itself, which sums otherwise than the reference; what its batches took is
         # freed by this, for the evaluation.

@@ -31,6 +31,10 @@ def parse(load: Callable[[], Any]) -> Any:
         raise ValueError("it is nested too deeply") from None
     except MemoryError:
         raise ValueError("it doesn't fit into memory") from None
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's advice is for programmers
+            raise ValueError("a number has too many digits") from None
+        raise
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,11 @@ def test_a_name_holds_task_model_threshold_and_what_differs():
     )
 
 
+def test_a_word_that_says_nothing_alone_has_its_option_s_name():
+    options = {"bos": "yes", "answers": "label", "ablation": "zero", "dtype": "float64"}
+    assert run_name("ioi", "gpt2", 0.01, options) == "ioi-gpt2-0.01-bos-yes-answers-label-zero-float64"
+
+
 def test_thresholds_that_print_alike_have_names_of_their_own():
     assert run_name("ioi", "gpt2", 0.01, {}) != run_name("ioi", "gpt2", 0.010000001, {})
 

@@ -227,6 +227,33 @@ def test_a_changed_decision_is_not_gone_on_with(settings, whole, killed, change,
     assert (folder / "trace.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("most", [13, 1000])
+@pytest.mark.parametrize("from_line", [0, -1])
+def test_a_metric_that_the_rest_of_the_model_has_not_is_not_gone_on_with(settings, whole, killed, most, from_line):
+    folder = killed(0)
+    decisions = [json.loads(line) for line in (whole.folder / "trace.jsonl").read_text().splitlines()[:most]]
+    while decisions[-1]["kept"]:
+        decisions.pop()
+    decisions[-1]["after"] -= 0.01
+    for decision in decisions[:-1] if from_line == 0 else []:  # every line fits the one above
+        decision["before"] -= 0.01
+        decision["after"] -= 0.01
+    if from_line == 0:
+        decisions[-1]["before"] -= 0.01
+    (folder / "trace.jsonl").write_text("".join(f"{json.dumps(decision)}\n" for decision in decisions))
+    with pytest.raises(RunFolderError, match=f"line {len(decisions)}: the trace leaves the metric at"):
+        discover(**settings, out=folder, resume=True)
+
+
+def test_a_trace_of_another_metric_is_not_gone_on_with(settings, killed):
+    folder = killed(2000)
+    record = json.loads((folder / "run.json").read_text())
+    record["request"]["metric"] = "l2"
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunFolderError, match="it was changed, or the metric was"):
+        discover(**settings | {"metric": "l2"}, out=folder, resume=True)
+
+
 def test_a_trace_that_is_too_long_is_refused(settings, whole, killed):
     folder = killed(0)
     content = (whole.folder / "trace.jsonl").read_bytes()

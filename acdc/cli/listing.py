@@ -13,7 +13,10 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.errors import RunFolderError
+from acdc.provenance import FIGURES
 
+#: What a record says of the circuit that was measured.
+_MEASURED = ("results", "verdict", "last_metric", "kept", "in_circuit")
 COLUMNS = ("edge", "source", "target", "slot", "score")
 
 
@@ -21,20 +24,23 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
     """Print one JSON object in ASCII.
 
     ``n_edges`` and ``of_edges`` are the circuit's and the graph's, ``nodes`` those that its edges
-    touch, ``found`` how it was found, ``record`` what ``run.json`` holds (null for a circuit file) and
-    ``edges`` a list of objects with :data:`COLUMNS`. What isn't a finite number is null.
+    touch, ``found`` how it was found, ``doubt`` why its figures are left out (null where they aren't),
+    ``record`` what ``run.json`` holds (null for a circuit file) and ``edges`` a list of objects with
+    :data:`COLUMNS`. What isn't a finite number is null.
 
     Raises:
         RunFolderError: the record is nested too deeply.
     """
     graph = circuit.graph
+    hidden = FIGURES if circuit.doubt else ()
     live = graph.live_nodes(circuit.in_graph)
     whole = {
         "n_edges": circuit.n_edges,
         "of_edges": graph.n_edges,
         "nodes": [node.name for node in graph.nodes if live[node.index]],
-        "found": asdict(circuit.found),
-        "record": record,
+        "found": {name: value for name, value in asdict(circuit.found).items() if name not in hidden},
+        "doubt": circuit.doubt,
+        "record": _vouched(record, circuit),
         "edges": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(circuit, top)],
     }
     try:
@@ -42,6 +48,13 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
     except RecursionError:
         raise RunFolderError("the run's record is nested too deeply for JSON; leave out --json.") from None
     _print(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves as it is
+
+
+def _vouched(record: Mapping[str, Any] | None, circuit: Circuit) -> Mapping[str, Any] | None:
+    """A run's record, without results where its circuit was edited since."""
+    if record is None or circuit.doubt is None:
+        return record
+    return {name: value for name, value in record.items() if name not in _MEASURED}
 
 
 def print_csv(circuit: Circuit, top: int | None) -> None:

@@ -25,6 +25,10 @@ from acdc.errors import RunFolderError, SettingsError
 from acdc.graph import Graph, Slot
 from acdc.methods.orders import check_order, ordered_parents
 
+#: How far a metric may be from that of an earlier run of the same circuit, since other machines and versions sum
+#: otherwise: so many noise floors, and such a share of it or of the threshold.
+_FAR, _SHARE = 10, 1e-3
+
 
 @dataclass(frozen=True)
 class AcdcSettings:
@@ -84,6 +88,7 @@ class Acdc:
         *,
         attribution: np.ndarray | None = None,
         past: Iterable[Decision] = (),
+        noise: float | None = None,
     ) -> None:
         """Set up a run.
 
@@ -92,11 +97,14 @@ class Acdc:
             settings: threshold and options.
             attribution: ``[n_edges]``, for the order of that name.
             past: decisions of an interrupted run, which are replayed, not tried again.
+            noise: how far rounding alone moves the metric; the metric that the past decisions left is compared
+                with the engine's. ``None`` to believe it, where the engine can't run anything.
         """
         self.engine = engine
         self.settings = settings
         self._attribution = attribution
         self._past = deque(past)
+        self._noise = noise if self._past else None  # there is something to compare
         self.kept = np.ones(engine.graph.n_edges, dtype=bool)
         self.scores = np.zeros(engine.graph.n_edges)
         self.n_tried = 0
@@ -128,6 +136,7 @@ class Acdc:
                 f"line {self.n_tried + 1}: the trace goes on after the run's end, with {self._past[0].edge}; "
                 "it is not of this run."
             )
+        self._check_left()
 
     def _is_read(self, slot: Slot) -> bool:
         """Whether something in the circuit reads what the slot's node writes."""
@@ -158,6 +167,8 @@ class Acdc:
         while self._past and at < len(names):
             self._settle(self._replayed(names[at]), groups[at], commit=True)
             at += 1
+        if at < len(names):
+            self._check_left()
         while at < len(names):
             if self._metric is None:
                 self._metric = self.engine.metric()
@@ -174,6 +185,19 @@ class Acdc:
                     break
             if accepted:
                 self.engine.remove(np.concatenate(accepted))
+
+    def _check_left(self) -> None:
+        """Raise :class:`RunFolderError` unless the engine has the metric that the last past decision left."""
+        noise, self._noise = self._noise, None
+        if noise is None or self._metric is None:
+            return
+        now = self.engine.metric()
+        size = max(abs(now), abs(self._metric), self.settings.threshold)
+        if not abs(now - self._metric) <= _FAR * noise + _SHARE * size:
+            raise RunFolderError(
+                f"line {self.n_tried}: the trace leaves the metric at {self._metric!r}, and the rest of the model has "
+                f"{now!r}; it was changed, or the metric was."
+            )
 
     def _settle(self, decision: Decision, edges: np.ndarray, *, commit: bool) -> None:
         is_gate = decision.edge.startswith("gate:")

@@ -9,6 +9,8 @@ from typing import Any
 
 _MOST_BYTES = 120  # of a name; systems take 255, and files in the folder have names of their own
 _MOST_PART = 40
+#: Options whose values say what they are.
+_SPEAKING = ("metric", "ablation", "order", "corruption", "dtype")
 
 
 def run_name(task: str, model: str, threshold: float, options: Mapping[str, Any]) -> str:
@@ -55,7 +57,9 @@ def _option(name: str, value: Any) -> str:
         return _part(name)
     if value is False:
         return f"no-{_part(name)}"
-    return _part(value) if isinstance(value, str) else _part(f"{name}{value}")
+    if isinstance(value, str):
+        return _part(value if name in _SPEAKING else f"{name}-{value}")
+    return _part(f"{name}{value}")
 
 
 def _part(text: str) -> str:

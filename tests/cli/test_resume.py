@@ -232,6 +232,11 @@ def test_an_edited_run_is_shown_without_its_figures(call, finished, tmp_path):
     assert "edited since it was measured" in said
     assert "answers right" not in said
     assert "faithfulness" not in said
+    for source in ("run", "run/circuit.json"):
+        shown = json.loads(call("show", source, "--json")[1])
+        assert shown["doubt"] == "edited since it was measured"
+        assert "metric_circuit" not in shown["found"]
+        assert "results" not in (shown["record"] or {})
 
 
 @pytest.mark.parametrize("command", [["show"], ["export", "--format", "html-table", "--out", "c.html"]])

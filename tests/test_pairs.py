@@ -86,5 +86,5 @@ def test_numbers_that_are_no_token_ids(token, field, gpt2_model):
 
 
 def test_pairs_of_a_task_that_does_not_name_them_are_numbered():
-    with pytest.raises(PromptError, match="^task mine, train pair 2: the prompts differ in length"):
+    with pytest.raises(PromptError, match=r"^task mine, train pair 2: the prompts differ in length"):
         Given(PromptPair((1, 2), (1, 3)), PromptPair((1, 2), (1,))).prompts(None)

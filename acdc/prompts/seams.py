@@ -85,7 +85,7 @@ def _opens(prompt: str) -> bool:
 
 
 def _lacks_space(prompt: str, answer: str, tokenizer: Tokenizer) -> bool:
-    """Whether the answer begins with a letter or digit after a word or a sign, and would be another token with a space."""
+    """Whether the answer begins with a letter or digit after a word or a sign; with a space it is another token."""
     last, first = prompt[-1], answer[0]
     if not first.isalnum() or first >= _FIRST_UNSPACED or last >= _FIRST_UNSPACED:
         return False

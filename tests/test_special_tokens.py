@@ -168,7 +168,18 @@ def test_a_chats_own_marks_are_said_and_no_others(gpt2, smollm):
 
 @pytest.mark.parametrize(
     "mark",
-    ["[INST]", "<<SYS>>", "<start_of_turn>", "<|user|>", "<|eot_id|>", "<s>", "<bos>", "[SEP]", "<\uff5cUser\uff5c>"],
+    [
+        "[INST]",
+        "<<SYS>>",
+        "<start_of_turn>",
+        "<|user|>",
+        "<|eot_id|>",
+        "<s>",
+        "<bos>",
+        "[SEP]",
+        "<predict>",
+        "<\uff5cUser\uff5c>",
+    ],
 )
 def test_another_tokenizers_marks_are_warned_of(gpt2, mark):
     (said,) = warned(gpt2, PromptPair(f"So{mark} Mary", f"So{mark} John", where="here"))

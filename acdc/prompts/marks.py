@@ -20,7 +20,7 @@ _BAR = "|\uff5c"
 _MARKS = re.compile(
     rf"<[{_BAR}][^{_BAR}<>\s]{{1,40}}[{_BAR}]>|</?s>|<(?:start|end)_of_turn>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]|<</?SYS>>"
-    r"|<(?:bos|eos|pad|unk|mask|sep|cls)>|\[(?:BOS|EOS|CLS|SEP|PAD|UNK|MASK)\]"
+    r"|<(?:bos|eos|pad|unk|mask|sep|cls)>|</?predict>|\[(?:BOS|EOS|CLS|SEP|PAD|UNK|MASK)\]"
 )
 # Ends of a turn of a chat, which tokenizers name nowhere; no answer follows them.
 _TURN_ENDS = re.compile(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -210,7 +210,11 @@ def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split
     for pair in made.pairs:
         if not isinstance(pair, PromptPair):
             raise AcdcError(f"task {task.name}: `generate` must give pairs of acdc.PromptPair, not {shown(pair)}.")
-    return made
+    pairs = [
+        replace(pair, where=f"task {task.name}, {split} pair {number}") if pair.where == PromptPair.where else pair
+        for number, pair in enumerate(made.pairs, start=1)
+    ]
+    return Generated(pairs, made.left_out)
 
 
 def task_names() -> list[str]:

@@ -92,6 +92,17 @@ def test_names_that_are_no_paths(name):
     assert refused(name)
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_hundred_thousand_fields(write, twice):
+    names = [*(f"c{number}" for number in range(100_000)), *(["c99999"] if twice else [])]
+    line = '{"clean": "a b", "corrupted": "a c", ' + ", ".join(f'"{name}": 1' for name in names) + "}"
+    started = time.monotonic()
+    said = refused(write("wide.jsonl", line))
+    assert ("the field 'c99999' is given twice" if twice else "100002 fields are more than 1000") in said
+    assert "more than 1000" in refused(write("wide.csv", f"clean,corrupted,{','.join(names)}\na b,a c\n"))
+    assert time.monotonic() - started < 5
+
+
 def test_a_line_of_ten_megabytes_makes_a_short_message(write):
     big = "x" * 10_000_000
     for line in (

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from given import Given
 
 import acdc
 from acdc.errors import PromptError
@@ -53,6 +54,8 @@ def test_half_of_a_character():
 
 def test_a_name_that_is_no_text():
     assert "`where` must be text" in message(where=5)
+    assert message(tags=[1]) == "here: `tags` must be a mapping of names to values, not [1]."
+    assert "`tags` must be a mapping" in message(tags=None)
 
 
 @pytest.mark.parametrize("made", [list, tuple, np.array, torch.tensor])
@@ -80,3 +83,8 @@ def test_numbers_that_are_no_token_ids(token, field, gpt2_model):
             with pytest.raises(PromptError, match=r"^here: .*token id .* is outside the vocabulary \(") as caught:
                 tokenize_pair(pair, tokenizer, **limits)
             assert len(str(caught.value)) < 200
+
+
+def test_pairs_of_a_task_that_does_not_name_them_are_numbered():
+    with pytest.raises(PromptError, match=r"^task mine, train pair 2: the prompts differ in length"):
+        Given(PromptPair((1, 2), (1, 3)), PromptPair((1, 2), (1,))).prompts(None)

@@ -270,6 +270,12 @@ def test_markup_is_tokenized_as_the_text_without_it(write):
     [
         ({"clean": "1 <predict>2</predict> 3"}, "the clean prompt must have one <predict>...</predict>, at its end"),
         ({"clean": "<predict>1</predict>, <predict>2</predict>"}, "the clean prompt must have one <predict>"),
+        (
+            {"clean": "1 + < predict >2</ predict >", "corrupted": "1 + < predict >4</ predict >"},
+            "the clean prompt must",
+        ),
+        ({"clean": "1 + &lt;predict&gt;2", "corrupted": "1 + &lt;predict&gt;4"}, "the clean prompt must have one <pre"),
+        ({"clean": '1 + <predict id="1">2'}, "the clean prompt must have one <predict>"),
         ({"clean": "1 + <predict>2"}, "the clean prompt must have one <predict>"),
         ({"clean": "1 + <predict></predict>"}, "the clean prompt must have one <predict>"),
         ({"clean": "<predict>2</predict>"}, "the clean prompt must have one <predict>"),

@@ -136,9 +136,20 @@ def test_marks_inside_prompts_are_warned_of(gpt2):
 def test_prompts_that_begin_in_different_ways_are_warned_of(gpt2):
     marked = PromptPair((0, 5), (0, 6), where="here")
     (said,) = warned(gpt2, IDS, marked)
-    assert "in 1 of 2 prompt pairs the prompt doesn't begin with no special token as the first one does (here)" in said
+    assert "in 1 of 2 prompt pairs the prompt doesn't begin without a special token as the first one does (" in said
     (said,) = warned(gpt2, PromptPair((0, 5, 6), (7, 5, 6), where="here"))
     assert "clean and corrupted don't begin with the same special token (here)" in said
+    # As GPT-2's own tokenizer has it.
+    (said,) = warned(made.gpt2_like(unk_token="<|endoftext|>"), PromptPair((0, 5, 6), (7, 5, 6), where="here"))
+    assert "clean and corrupted don't begin with the same special token (here)" in said
+
+
+def test_an_answer_after_a_turn_is_warned_of_though_no_name_says_so():
+    tokenizer = made.gpt2_like()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot_id|>", "<|assistant|>"]})
+    (said,) = warned(tokenizer, PromptPair("So Mary is<|eot_id|>", "So John is<|eot_id|>", where="here"))
+    assert "the answer is read after a special token that ends a text (here: '<|eot_id|>')" in said
+    assert warned(tokenizer, PromptPair("So Mary<|eot_id|><|assistant|>", "So John<|eot_id|><|assistant|>")) == []
 
 
 def test_a_chats_own_marks_are_said_and_no_others(gpt2, smollm):
@@ -157,7 +168,18 @@ def test_a_chats_own_marks_are_said_and_no_others(gpt2, smollm):
 
 @pytest.mark.parametrize(
     "mark",
-    ["[INST]", "<<SYS>>", "<start_of_turn>", "<|user|>", "<|eot_id|>", "<s>", "<bos>", "[SEP]", "<\uff5cUser\uff5c>"],
+    [
+        "[INST]",
+        "<<SYS>>",
+        "<start_of_turn>",
+        "<|user|>",
+        "<|eot_id|>",
+        "<s>",
+        "<bos>",
+        "[SEP]",
+        "<predict>",
+        "<\uff5cUser\uff5c>",
+    ],
 )
 def test_another_tokenizers_marks_are_warned_of(gpt2, mark):
     (said,) = warned(gpt2, PromptPair(f"So{mark} Mary", f"So{mark} John", where="here"))
@@ -185,4 +207,6 @@ def test_the_beginning_is_said(gpt2, llama):
     assert said(gpt2) == f"{without}'<|endoftext|>' {how}"
     assert said(llama, bos="no") == f"{without}'<|begin_of_text|>' {how}"
     assert said(gpt2, bos="yes") == "prompts begin with '<|endoftext|>'"
+    own = made.gpt2_like(unk_token="<|endoftext|>")  # as GPT-2's own tokenizer has it
+    assert said(own, bos="yes") == "prompts begin with '<|endoftext|>'"
     assert said(made.gpt2_like(bos_token=None, eos_token=None)) == f"{without}none"

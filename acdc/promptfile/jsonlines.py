@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from acdc.errors import PromptError
+from acdc.promptfile.names import MOST_FIELDS
 from acdc.promptfile.records import Record
 from acdc.promptfile.strictjson import parse_json
 from acdc.promptfile.values import show
@@ -77,6 +78,9 @@ def _record(where: str, line: str) -> Record:
 
 def _checked(where: str, fields: Any, what: str) -> Record:
     if isinstance(fields, dict):
+        if len(fields) > MOST_FIELDS:
+            too_many = f"{where}: {len(fields)} fields are more than {MOST_FIELDS}; keep those that are needed."
+            return Record(where, error=PromptError(too_many))
         return Record(where, fields)
     wanted = '{"clean": ..., "corrupted": ...}'
     return Record(where, error=PromptError(f"{where}: {what} must be an object like {wanted}, not {show(fields)}."))

@@ -8,7 +8,8 @@ from dataclasses import replace
 from acdc.errors import PromptError
 from acdc.prompts import Prompt, PromptPair, Tokenizer
 
-_ANY = re.compile(r"</?predict>", re.IGNORECASE)
+# Also as nobody should write it, so that it is refused and not taken for text.
+_ANY = re.compile(r"(?:<|&lt;)\s*/?\s*predict\b[^<>&]*(?:>|&gt;)", re.IGNORECASE)
 _ONE_AT_THE_END = re.compile(r"(?P<prompt>.+)<predict>(?P<answer>.+)</predict>", re.DOTALL)
 
 

@@ -18,6 +18,8 @@ POSITION = "answer_position"
 SPLIT, GROUP = "split", "group"
 KNOWN = (*CLEAN, *CORRUPTED, *RIGHT, *WRONG, POSITION, RIGHT_ID, WRONG_ID, SPLIT, GROUP)
 
+#: More fields than any pair needs: each is looked at.
+MOST_FIELDS = 1000
 #: Names of at least so many letters may have two slips, shorter ones one.
 _LONG = 6
 
@@ -31,7 +33,9 @@ def nearly_known(name: str) -> str | None:
     near = {}
     for known in KNOWN:
         most = 2 if len(known) >= _LONG else 1
-        if abs(len(folded) - len(known)) <= most and (slips := _slips(folded, known)) <= most:
+        # A slip brings or takes a letter, or both; most names are told apart by that.
+        alike = abs(len(folded) - len(known)) <= most and len(set(folded) ^ set(known)) <= 2 * most
+        if alike and (slips := _slips(folded, known)) <= most:
             near[known] = slips
     return min(near, key=near.__getitem__, default=None)
 

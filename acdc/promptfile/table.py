@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 
 from acdc.errors import PromptError
+from acdc.promptfile.names import MOST_FIELDS
 from acdc.promptfile.records import Record
 
 #: Of the columns in each group one must be there.
@@ -55,6 +57,8 @@ def _check_names(where: str, names: list[str], delimiter: str) -> None:
         raise PromptError(
             f"{where}: the column {group[0]!r} is missing{hint}; the first line must name clean and corrupted."
         )
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    if len(names) > MOST_FIELDS:
+        raise PromptError(f"{where}: {len(names)} columns are more than {MOST_FIELDS}; keep those that are needed.")
+    twice, times = Counter(names).most_common(1)[0]
+    if times > 1:
         raise PromptError(f"{where}: the column {twice[:40]!r} is there twice; keep one.")

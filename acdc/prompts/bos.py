@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from acdc.errors import PromptError, SettingsError, UnknownNameError
 from acdc.prompts.encoding import Body
-from acdc.prompts.tokenizer import Tokenizer, named_id, special_ids, spelling, tokens_of
+from acdc.prompts.tokenizer import Tokenizer, named_id, special_ids, spelling, tokens_of, unknown_id
 from acdc.wording import quoted
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def beginnings_in_words(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> str
     """What the prompts begin with, and which special tokens they hold besides, for the start of a run."""
     special = special_ids(tokenizer) | set(added_tokens(tokenizer, "A")[0])
     prompts = [ids for pair in pairs for ids in (pair.clean, pair.corrupted)]
-    marks = special - {named_id(tokenizer, "unk")}  # an unknown word may stand anywhere
+    marks = special - {unknown_id(tokenizer)}  # an unknown word may stand anywhere
     begins = Counter(ids[0] if ids[0] in marks else None for ids in prompts)
     inside = sorted({token for ids in prompts for token in ids[1:] if token in special})
     held = ", ".join(repr(spelling(token, tokenizer)) for token in inside)

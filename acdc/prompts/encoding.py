@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from acdc.errors import NoTokenizerError, PromptError
 from acdc.prompts.context import tokens_inside
 from acdc.prompts.pairs import Prompt
-from acdc.prompts.tokenizer import Tokenizer, named_id, show_tokens, spelling, tokens_of
+from acdc.prompts.tokenizer import Tokenizer, show_tokens, spelling, tokens_of, unknown_id
 from acdc.wording import quoted
 
 #: How far from the guessed place a token's end is looked for, in characters.
@@ -128,8 +128,5 @@ def _cut(tokenizer: Tokenizer, before: str, piece: str, ids: list[int]) -> int |
 
 def is_unknown(ids: Sequence[int], text: str, tokenizer: Tokenizer) -> bool:
     """Whether tokens of `text` hold the one for what a tokenizer doesn't know."""
-    unknown = named_id(tokenizer, "unk")
-    # Where it is the BOS besides, as GPT-2's, there is nothing that the tokenizer doesn't know.
-    if unknown is None or unknown in (named_id(tokenizer, "bos"), named_id(tokenizer, "eos")):
-        return False
-    return unknown in ids and spelling(unknown, tokenizer) not in text
+    unknown = unknown_id(tokenizer)
+    return unknown is not None and unknown in ids and spelling(unknown, tokenizer) not in text

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from acdc.prompts.bos import added_tokens
 from acdc.prompts.encoding import is_unknown
 from acdc.prompts.pairs import Prompt, PromptPair
-from acdc.prompts.tokenizer import Tokenizer, named_id, special_ids, spelling, tokens_of
+from acdc.prompts.tokenizer import Tokenizer, named_id, special_ids, spelling, tokens_of, unknown_id
 from acdc.prompts.tokenizing import TokenPair
 from acdc.wording import counted, in_pairs, quoted
 
@@ -20,7 +20,12 @@ _BAR = "|\uff5c"
 _MARKS = re.compile(
     rf"<[{_BAR}][^{_BAR}<>\s]{{1,40}}[{_BAR}]>|</?s>|<(?:start|end)_of_turn>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]|<</?SYS>>"
-    r"|<(?:bos|eos|pad|unk|mask|sep|cls)>|\[(?:BOS|EOS|CLS|SEP|PAD|UNK|MASK)\]"
+    r"|<(?:bos|eos|pad|unk|mask|sep|cls)>|</?predict>|\[(?:BOS|EOS|CLS|SEP|PAD|UNK|MASK)\]"
+)
+# Ends of a turn of a chat, which tokenizers name nowhere; no answer follows them.
+_TURN_ENDS = re.compile(
+    rf"<[{_BAR}](?:eot_id|eom_id|im_end|end|eot|endoftext|end_of_text|END_OF_TURN_TOKEN|return|"
+    rf"end\u2581of\u2581sentence)[{_BAR}]>|</s>|<end_of_turn>"
 )
 
 
@@ -49,7 +54,9 @@ def _named(tokenizer: Tokenizer, *names: str) -> set[int]:
 
 def _ends_and_bounds(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[str]:
     """Tokens that end or begin whole texts, where an answer is read and elsewhere inside."""
-    special, ends = special_ids(tokenizer), _named(tokenizer, "eos", "sep", "pad")
+    special = special_ids(tokenizer)
+    ends = _named(tokenizer, "eos", "sep", "pad")
+    ends |= {token for token in special if _TURN_ENDS.fullmatch(spelling(token, tokenizer))}
     # A chat's own marks stand inside its prompts.
     template = _chat_template(tokenizer)
     bounds = {
@@ -79,7 +86,7 @@ def _ends_and_bounds(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterat
 
 
 def _unlike_beginnings(pairs: Sequence[TokenPair], marks: frozenset[int], tokenizer: Tokenizer) -> Iterator[str]:
-    marks -= {named_id(tokenizer, "unk")}  # an unknown word may stand anywhere
+    marks -= {unknown_id(tokenizer)}  # an unknown word may stand anywhere
     begins = [pair.clean[0] if pair.clean[0] in marks else None for pair in pairs]
     unlike = [
         pair.where
@@ -91,8 +98,8 @@ def _unlike_beginnings(pairs: Sequence[TokenPair], marks: frozenset[int], tokeni
         yield f"{in_pairs(unlike, len(pairs), says)}; let both begin alike."
     others = [pair.where for pair, begin in zip(pairs, begins, strict=True) if begin != begins[0]]
     if others:
-        first = "no special token" if begins[0] is None else repr(spelling(begins[0], tokenizer))
-        says = f"the prompt doesn't begin with {first} as the first one does"
+        first = "without a special token" if begins[0] is None else f"with {spelling(begins[0], tokenizer)!r}"
+        says = f"the prompt doesn't begin {first} as the first one does"
         yield f"{in_pairs(others, len(pairs), says)}; let all begin alike."
 
 

@@ -51,6 +51,8 @@ class PromptPair:
     def __post_init__(self) -> None:
         if not isinstance(self.where, str):
             raise PromptError(f"a prompt pair's `where` must be text, not {quoted(self.where)}.")
+        if not isinstance(self.tags, Mapping):
+            raise PromptError(f"{self.where}: `tags` must be a mapping of names to values, not {quoted(self.tags)}.")
         fields = {
             "clean": _prompt(self.clean, self.where, "clean"),
             "corrupted": _prompt(self.corrupted, self.where, "corrupted"),

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from acdc.prompts.context import tokens_after, tokens_inside
 from acdc.prompts.marks import text_in
 from acdc.prompts.pairs import PromptPair
-from acdc.prompts.tokenizer import Tokenizer, plain_spelling, special_ids, spelling
+from acdc.prompts.tokenizer import Tokenizer, plain_spelling, special_ids, spelling, text_of
 from acdc.prompts.tokenizing import TokenPair
 from acdc.wording import in_pairs, quoted
 
 _SPACE_KEYS = " \t\u00a0"
 #: After these a new word begins with a space ...
 _BEFORE_A_SPACE = ",;:.!?)]%"
+#: (a sign that stands by itself, as in "1 + 2 =", too) ...
+_SIGNS = "=+>&|\u2013\u2014\u2192"
 #: ... and after these without one.
 _OPENING = "([{<\"'\u201c\u2018\u00ab"
 # From Thai on, scripts hardly put spaces between words.
@@ -26,32 +28,45 @@ def odd_seams(pairs: Sequence[tuple[PromptPair, TokenPair]], tokenizer: Tokenize
     """Spaces between a prompt's end and its answers that tokens wouldn't have there."""
     found: dict[str, list[str]] = defaultdict(list)
     for pair, checked in pairs:
-        text = text_in(pair.clean)
-        last = [i for i, place in enumerate(pair.answer_positions) if place in (-1, len(checked.clean) - 1)]
-        if not text or not last:
-            continue
-        answers = [
-            answer
-            for group in (pair.answers, pair.wrong_answers)
-            for answer in (group[last[0]] if group else ())
-            if isinstance(answer, str)
-        ]
-        # Of pieces the borders are meant; and where no answer is given as text, any word may follow.
-        kinds = _KINDS if answers and isinstance(pair.clean, str) else _KINDS[:1]
-        for says, _, holds in kinds:
-            odd = next((answer for answer in answers or ["a"] if holds(text, answer, tokenizer)), None)
-            if odd is not None:
-                followed = f" and {quoted(odd)}" if answers else ""
-                found[says].append(f"{pair.where}: {quoted(text[-_SHOWN:])}{followed}")
-                break
+        says, example = _odd_seam(pair, checked, tokenizer) or ("", "")
+        if says:
+            found[says].append(f"{pair.where}: {example}")
     for says, advice, _ in _KINDS:
         if found[says]:
             yield f"{in_pairs(found[says], len(pairs), says)}; {advice}."
 
 
+def _odd_seam(pair: PromptPair, checked: TokenPair, tokenizer: Tokenizer) -> tuple[str, str] | None:
+    """What is odd at the first of a pair's answer positions where something is, and how it reads."""
+    text = text_in(pair.clean)
+    as_pieces = not isinstance(pair.clean, str)  # whose borders are meant
+    if not text or (as_pieces and not text[-1].isspace()):
+        return None
+    for i, place in enumerate(checked.answer_positions):
+        at_end, before = place == len(checked.clean) - 1, checked.clean[: place + 1]
+        if as_pieces and not at_end:
+            continue
+        start = text if at_end else text_of(before, tokenizer)
+        tokens = [token for group in (checked.answers, checked.wrong_answers) if group for token in group[i]]
+        answers = [answer for token in tokens if (answer := text_of([token], tokenizer, before))]
+        if not start or not (answers or at_end):
+            continue
+        # Where no answer is given, any word may follow.
+        for says, _, holds in _KINDS if answers and not as_pieces else _KINDS[:2]:
+            odd = next((answer for answer in answers or ["a"] if holds(start, answer, tokenizer)), None)
+            if odd is not None:
+                return says, quoted(start[-_SHOWN:]) + (f" and {quoted(odd)}" if answers else "")
+    return None
+
+
+def _ends_in_break(prompt: str, answer: str, tokenizer: Tokenizer) -> bool:
+    """Whether the prompt ends in line breaks that are other tokens before a word."""
+    return prompt[-1] in "\r\n" and not answer[0].isspace() and tokens_after(tokenizer, prompt, answer) is None
+
+
 def _ends_in_space(prompt: str, answer: str, tokenizer: Tokenizer) -> bool:
     """Whether the prompt ends in a space that is part of a following word's token, or the text would have two."""
-    if not prompt[-1].isspace():
+    if not prompt[-1].isspace() or prompt[-1] in "\r\n":
         return False
     twice = prompt[-1] in _SPACE_KEYS and answer[0].isspace()
     return twice or (not answer[0].isspace() and tokens_after(tokenizer, prompt, answer) is None)
@@ -70,11 +85,14 @@ def _opens(prompt: str) -> bool:
 
 
 def _lacks_space(prompt: str, answer: str, tokenizer: Tokenizer) -> bool:
-    """Whether the answer begins with a letter or digit right after a word, and would be another token with a space."""
+    """Whether the answer begins with a letter or digit after a word or a sign; with a space it is another token."""
     last, first = prompt[-1], answer[0]
     if not first.isalnum() or first >= _FIRST_UNSPACED or last >= _FIRST_UNSPACED:
         return False
-    if not (last.isalnum() or last in _BEFORE_A_SPACE) or (first.isdigit() and (last.isdigit() or last in ".,:")):
+    after_sign = last in _SIGNS and prompt.rstrip(f"{_SIGNS}-")[-1:].isspace()
+    if not (last.isalnum() or last in _BEFORE_A_SPACE or after_sign) or (
+        first.isdigit() and (last.isdigit() or last in ".,:")
+    ):
         return False
     spaced = tokens_after(tokenizer, prompt, f" {answer}")
     # Tokenizers of whole words make the same of both.
@@ -87,6 +105,11 @@ _KINDS: tuple[tuple[str, str, Callable[[str, str, Tokenizer], bool]], ...] = (
         "the prompt ends in a space",
         "end it before the space, and begin the answers with it, as this tokenizer's words do",
         _ends_in_space,
+    ),
+    (
+        "the prompt ends in line breaks that are other tokens before a word",
+        "leave one, or give pieces of text or token ids",
+        _ends_in_break,
     ),
     ("the answer begins with a space where none belongs", "leave the space out of the answers", _needs_no_space),
     (

@@ -36,6 +36,15 @@ def named_id(tokenizer: Tokenizer | None, name: str) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def unknown_id(tokenizer: Tokenizer | None) -> int | None:
+    """The token for what a tokenizer doesn't know, if there is anything that it doesn't.
+
+    Where the named one begins or ends texts besides, as GPT-2's, there is nothing.
+    """
+    unknown = named_id(tokenizer, "unk")
+    return None if unknown in (named_id(tokenizer, "bos"), named_id(tokenizer, "eos")) else unknown
+
+
 def special_ids(tokenizer: Tokenizer | None) -> frozenset[int]:
     """Tokens that stand for no text: the named ones, and all others that are marked as special."""
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}

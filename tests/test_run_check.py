@@ -121,9 +121,7 @@ def test_a_line_that_is_gone_twice_there_or_in_another_place_is_found(copy, old)
             if changed == lines:
                 continue
             write_lines(copy, changed)
-            with pytest.raises(
-                RunFolderError, match=r"doesn't fit .*(line \d+: the trace|it ends (where|before))"
-            ):
+            with pytest.raises(RunFolderError, match=r"doesn't fit .*(line \d+: the trace|it ends (where|before))"):
                 Run.load(copy)
 
 

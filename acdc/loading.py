@@ -75,6 +75,11 @@ def _load_and_check(
     with _refusal(f"{source.name} can't be run (another `dtype` may help)"), torch.no_grad():
         # The oracle speaks before the bridge is built: bridging rewires the model.
         said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
+    if any(bool(logits.isnan().any()) for pair in said for logits in pair):
+        raise ModelError(
+            f"{source.name} gives logits that are no numbers (NaN); its weights are damaged, or too large for "
+            "their precision (another `dtype` may help)."
+        )
     probes = [
         Probe(clean, corrupted, own[0][0], own[1][0]) for (clean, corrupted), own in zip(prompts, said, strict=True)
     ]

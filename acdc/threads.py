@@ -64,7 +64,8 @@ def set_threads(threads: int | None) -> None:
     except TypeError:
         number = 0
     if isinstance(threads, bool) or not 1 <= number <= _MOST:
-        shown = f"{threads!r:.20}" if isinstance(threads, str | float | bool) else "that"
+        is_short = isinstance(threads, str | float | bool) or (isinstance(threads, int) and abs(threads) < 10**9)
+        shown = f"{threads!r:.20}" if is_short else "that"
         raise SettingsError(f"`threads` must be a whole number from 1 to {_MOST}, not {shown}.")
     torch.set_num_threads(number)
 

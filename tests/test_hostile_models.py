@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 import tracemalloc
+import warnings
 
 import pytest
 from families import random_model
@@ -289,6 +290,20 @@ def test_a_device_that_can_not_be_used_is_refused(gpt2_folder, device):
         load_model(gpt2_folder, device=device)
     assert "device" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["mkldnn", "vulkan", "ve"])
+def test_what_the_library_says_of_a_device_is_short_and_said_once(gpt2_folder, device):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SettingsError) as caught:
+            load_model(gpt2_folder, device=device)
+    assert len(str(caught.value)) < 250
+
+
+def test_a_home_folder_of_no_known_user_is_no_folder():
+    with pytest.raises(ModelError, match="~nobody-at-all: there is no such folder"):
+        load_model("~nobody-at-all")
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float", "", 32, float, []])

@@ -342,6 +342,11 @@ def test_a_model_that_can_not_be_run_is_refused():
         load_model(Broken(gpt2().config))
 
 
+def test_a_model_without_its_unembedding_is_refused():
+    with pytest.raises(ModelError, match="a GPT2Model in memory gives no logits; open it with its unembedding"):
+        load_model(gpt2().transformer)
+
+
 def test_a_model_whose_components_are_others_is_refused():
     with pytest.raises(ModelError, match=r"a Gemma4ForCausalLM in memory can't be split into nodes: .*: PerLayer"):
         load_model(random_model("gemma4"))

@@ -6,6 +6,8 @@ import re
 
 import pytest
 import torch
+import transformers as tf
+from families import CONFIGS, random_weights
 from tiny import gpt2
 
 from acdc import load_model
@@ -142,7 +144,7 @@ def test_slots_without_effect_are_found():
     with torch.no_grad():
         for block in model.transformer.h:
             block.mlp.c_proj.weight.zero_()
-    with pytest.raises(ModelError, match=r"effect of a change at each kind of slot: .*mlp 0, logits"):
+    with pytest.raises(ModelError, match=r"effect of a change at each kind of slot .*: .*mlp 0, logits"):
         load_model(model)
 
 
@@ -150,7 +152,32 @@ def test_nan_counts_as_an_infinite_difference():
     model = gpt2()
     with torch.no_grad():
         model.lm_head.weight[:, 0] = math.nan
-    with pytest.raises(ModelError, match="by inf"):
+    with pytest.raises(ModelError, match=r"gives logits that are no numbers \(NaN\); its weights are damaged"):
+        load_model(model)
+
+
+def test_nodes_that_are_nan_count_as_an_infinite_difference(monkeypatch):
+    change_attention(monkeypatch, 0, lambda attention: {"scale": math.nan})
+    assert refusal()["difference"] == math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_that_is_hardly_trained_passes_in_half_precision(dtype):
+    """Its attention moves no logit by as much as rounding may be off."""
+    torch.manual_seed(0)
+    config = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 32, "vocab_size": 50}
+    model = tf.GPT2LMHeadModel(tf.GPT2Config(**config))
+    _, check = load_and_check(model.to(dtype))
+    assert check.least_effect < check.effects["q"] < check.tolerance
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt-bigcode"])
+def test_a_bridge_that_leaves_out_a_field_is_found_at_opening(family):
+    """TransformerLens scales the scores of these whatever the config says, and a run compares with them."""
+    config = CONFIGS[family]()
+    config.scale_attn_weights = False
+    model = random_weights(tf.AutoModelForCausalLM.from_config(config, attn_implementation="eager"))
+    with pytest.raises(ModelError, match="through TransformerLens' bridge it gives other logits than without"):
         load_model(model)
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from tiny import save_toy
 
@@ -54,12 +55,45 @@ def test_a_field_that_such_models_do_not_follow_is_refused(tmp_path, fields):
         {"rotary_base": 10000.5},
         {"architecture": "GPT2LMHeadModel"},
         {"attn_scale": True},
+        {"attn_scale": 0},
+        {"attn_scale": -2.0},
+        {"attn_scores_soft_cap": -20.0},
+        {"output_logits_soft_cap": -0.5},
     ],
     ids=lambda fields: next(iter(fields)),
 )
 def test_a_value_that_such_models_take_for_another_is_refused(tmp_path, fields):
     with pytest.raises(ModelError, match=f"model_config can't be used: {next(iter(fields))} must not be "):
         load_model(save_toy(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attn_scale": -1.0},
+        {"attn_scores_soft_cap": -1.0, "output_logits_soft_cap": 0},
+        {"n_key_value_heads": -1, "rotary_dim": -1},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_values_that_stand_for_none_are_no_harm(tmp_path, fields):
+    folder = save_toy(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["model_config"].update(fields)
+    (folder / "config.json").write_text(json.dumps(config))
+    load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("W_Q.lora_A", "merge the adapter"), ("W_Q.weight_scale", "dequantise the model first")],
+)
+def test_what_lies_beside_named_weights_is_refused_with_the_way_out(tmp_path, name, said):
+    folder = save_toy(tmp_path)
+    file = folder / "model.safetensors"
+    save_file({**load_file(file), f"blocks.0.attn.{name}": torch.zeros(1)}, file)
+    with pytest.raises(ModelError, match=f"blocks.0.attn.{name} .*{said}"):
+        load_model(folder)
 
 
 def test_an_unknown_field_is_refused(tmp_path):

@@ -204,6 +204,37 @@ def test_a_field_that_the_model_does_not_follow_is_said(changed, fields):
         load_model(changed("llama", **fields))
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"architectures": ["MistralForCausalLM"]}, "is a MistralForCausalLM; it is opened as a LlamaForCausalLM"),
+        (
+            {"architectures": ["LlamaXForCausalLM"], "auto_map": {"AutoModelForCausalLM": "own.LlamaXForCausalLM"}},
+            "is a LlamaXForCausalLM, with code of its own that is never run; it is opened as a LlamaForCausalLM",
+        ),
+    ],
+)
+def test_a_model_of_other_code_than_what_runs_it_is_said(changed, fields, said):
+    with pytest.warns(AcdcWarning, match=said):
+        load_model(changed("llama", **fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"architectures": ["LLaMAForCausalLM"]},
+        {"architectures": ["LlamaForSequenceClassification"]},
+        {"architectures": None},
+        {"architectures": []},
+        {"architectures": [1]},
+        {"auto_map": {"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"}},
+        {"architectures": ["Llama2ForCausalLM"], "auto_map": {"AutoTokenizer": "own.Tokenizer"}},
+    ],
+)
+def test_the_same_kind_under_other_words_is_not_said(changed, fields):
+    load_model(changed("llama", **fields))
+
+
 @pytest.mark.parametrize("fields", [{"sliding_window": None}, {"attention_bias": False}, {"logit_scale": 1.0}])
 def test_a_field_that_does_nothing_is_not_said(changed, fields):
     load_model(changed("llama", **fields))

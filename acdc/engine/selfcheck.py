@@ -116,12 +116,15 @@ class SelfCheck:
         ablated_difference: of a run with every edge ablated from the model's own logits on
             the corrupted prompt, at most.
         effects: for each kind of slot, how far a change of its input moved a logit.
+        least_effect: what each must be over. In half precision that is far below the tolerance: without a
+            change, the same bits come out, and few slots of a model that is hardly trained move a logit by more.
     """
 
     tolerance: float
     difference: float
     ablated_difference: float
     effects: dict[str, float]
+    least_effect: float
 
     @property
     def passed(self) -> bool:
@@ -129,7 +132,7 @@ class SelfCheck:
         return (
             self.difference <= self.tolerance
             and self.ablated_difference <= self.tolerance
-            and all(effect > self.tolerance for effect in self.effects.values())
+            and all(effect > self.least_effect for effect in self.effects.values())
         )
 
     def __str__(self) -> str:
@@ -137,7 +140,7 @@ class SelfCheck:
         return (
             f"nodes differ from the model's own logits by {self.difference:.2g} "
             f"(with every edge ablated {self.ablated_difference:.2g}; tolerance {self.tolerance:.2g}); "
-            f"effect of a change at each kind of slot: {effects}"
+            f"effect of a change at each kind of slot (over {self.least_effect:.2g}): {effects}"
         )
 
 
@@ -181,6 +184,7 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
         noise = torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(1)).to(inputs)
         noise = noise * residual.pow(2).mean().sqrt()
         tolerance = max(clean_side.tolerance, corrupted_side.tolerance)
+        least = tolerance * min(1.0, TOLERANCES[torch.float32] / TOLERANCES[model.dtype])
         effects: dict[str, float] = {}
         for kind in ("q", "k", "v") if graph.cfg.attn_only else ("q", "k", "v", "mlp"):
             # Compiled models saturate: there, only a large change changes anything, and not on every prompt.
@@ -188,13 +192,14 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
                 nudge = _nudge(kind, size * noise)
                 _, nudged = run_patched(model, graph, clean, inputs, every, unused, edit=nudge)
                 effects[kind] = _largest(logits, list(model.logits(nudged)), clean.lengths)
-                if effects[kind] > tolerance:
+                if effects[kind] > least:
                     break
         effects["logits"] = _largest(logits, list(model.logits(residual + noise)), clean.lengths)
-    check = SelfCheck(tolerance, clean_side.difference, corrupted_side.difference, effects)
+    check = SelfCheck(tolerance, clean_side.difference, corrupted_side.difference, effects, least)
     if not check.passed:
         where = "" if clean_side.passed else f"; {model.where_it_differs(clean[:1])}"
         raise ModelError(f"{model.name} failed its self-check and can't be used: {check}{where}.")
+    _check_bridge(model, clean, probes)
     return check
 
 
@@ -274,6 +279,16 @@ def _nudge(kind: str, noise: Tensor) -> Edit:
         return total + chosen[:, None, None, None].to(noise) * noise
 
     return edit
+
+
+def _check_bridge(model: Model, clean: Tokens, probes: Sequence[Probe]) -> None:
+    """Refuse a bridge that computes something else than the model did: a run compares its prompts with it."""
+    found = _compare_probes(model, model.own_logits(clean), [probe.clean_logits for probe in probes])
+    if not found.passed:
+        raise ModelError(
+            f"{model.name} can't be used: through TransformerLens' bridge it gives other logits than without, "
+            f"by {found.difference:.2g} (tolerance {found.tolerance:.2g}); a field of its config may be the cause."
+        )
 
 
 def _compare_probes(model: Model, logits: Tensor, own: list[Tensor]) -> Comparison:

@@ -18,7 +18,7 @@ from acdc.errors import ModelError
 from acdc.models.bounds import bounded, check_counts
 from acdc.models.checkpoint import Checkpoint, read_checkpoint, read_json
 from acdc.models.folder import check_adapter, check_config, warn_of_unused
-from acdc.models.ignored import warn_of_ignored
+from acdc.models.ignored import warn_of_ignored, warn_of_other_kind
 from acdc.models.leftovers import why_refused
 from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.source import Source, from_hugging_face
@@ -81,6 +81,7 @@ def _load(name: str, folder: Path, config: Mapping[str, Any], checkpoint: Checkp
             differing = differing_buffers(checkpoint, watched, model)
         model.config.name_or_path = str(folder)
     warn_of_ignored(name, config, asked)
+    warn_of_other_kind(name, config, model)
     if unused := unused_tensors(checkpoint, watched, config):
         raise ModelError(f"{name}: {why_refused(unused, model.config)}")
     for what, problem in (("missing_keys", "lack"), ("mismatched_keys", "have the wrong shape for")):

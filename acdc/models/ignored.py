@@ -55,6 +55,30 @@ def warn_of_ignored(name: str, config: Mapping[str, Any], read: Any) -> None:
         warnings.warn(said, AcdcWarning, stacklevel=2)
 
 
+def warn_of_other_kind(name: str, config: Mapping[str, Any], model: Any) -> None:
+    """Warn where ``config.json`` names other code than what runs the weights, such as a repository's own.
+
+    Args:
+        name: of the model.
+        config: the JSON of ``config.json``.
+        model: what was loaded.
+    """
+    named, own = config.get("architectures"), type(model).__name__
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        return
+    family = type(model.base_model).__name__.removesuffix("Model").removesuffix("Text").lower()  # heads may differ
+    said = config.get("auto_map")
+    brings_code = isinstance(said, Mapping) and any(str(key).startswith("AutoModel") for key in said)
+    expected = own.lower() if brings_code else family
+    if named and not any(one.lower().startswith(expected) for one in named):
+        warnings.warn(
+            f"{name}: config.json says that it is a {some(named)}"
+            f"{', with code of its own that is never run' if brings_code else ''}; it is opened as a {own}.",
+            AcdcWarning,
+            stacklevel=2,
+        )
+
+
 def _is_on(value: Any) -> bool:
     """Whether a field's value does anything: a factor of 1 and a bound of 0 don't."""
     return value is True or (value is not None and value not in (False, 0, 1, [], {}))

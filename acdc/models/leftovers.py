@@ -15,6 +15,16 @@ _SCALE = re.compile(
 )
 
 
+def why_never_used(names: Sequence[str]) -> str | None:
+    """What is wrong with weights of which some no model uses: an adapter's, or scales. ``None`` if there are none."""
+    listed = f"{some(names)} ({counted(len(names), 'tensor')} in all)"
+    if any(ADAPTER.search(name) for name in names):
+        return f"an adapter lies beside the weights: {listed}; merge the adapter into the model and save that."
+    if any(_SCALE.search(name) for name in names):
+        return f"scales of quantised weights would be left out: {listed}; dequantise the model first."
+    return None
+
+
 def why_refused(names: Sequence[str], config: Any) -> str:
     """What is wrong with weights that the model doesn't use, as the end of a sentence.
 
@@ -23,10 +33,8 @@ def why_refused(names: Sequence[str], config: Any) -> str:
         config: the model's Hugging Face configuration.
     """
     listed = f"{some(names)} ({counted(len(names), 'tensor')} in all)"
-    if any(ADAPTER.search(name) for name in names):
-        return f"an adapter lies beside the weights: {listed}; merge the adapter into the model and save that."
-    if any(_SCALE.search(name) for name in names):
-        return f"scales of quantised weights would be left out: {listed}; dequantise the model first."
+    if (known := why_never_used(names)) is not None:
+        return known
     layers = getattr(config.get_text_config(), "num_hidden_layers", None)
     deepest = max((layer_of(name) or 0 for name in names), default=0)
     if isinstance(layers, int) and deepest >= layers:

@@ -17,9 +17,10 @@ from acdc.errors import ModelError, SettingsError, UnknownNameError
 from acdc.models.hub import cached_folder
 from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
+from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
 from acdc.models.toy import is_toy_folder, open_toy_folder
-from acdc.wording import first_line
+from acdc.wording import first_line, shortened
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -68,11 +69,13 @@ def _device(name: str | torch.device | None) -> torch.device:
     if not isinstance(name, str | torch.device):
         raise SettingsError(f"`device` must be text such as 'cpu' or 'cuda:1', not a {type(name).__name__}.")
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # some devices hold no values
+        with quiet():
+            device = torch.device(name)
+            torch.zeros(1, device=device).item()  # some devices hold no values
     except Exception as error:  # of many types: a device may lack its hardware, its module or its build of torch
+        said = shortened(first_line(error), 120)
         raise SettingsError(
-            f"device {str(name)!r} can't be used ({first_line(error)}); devices are cpu, cuda, cuda:1 and so on."
+            f"device {str(name)!r} can't be used ({said}); devices are cpu, cuda, cuda:1 and so on."
         ) from error
     return device
 
@@ -93,7 +96,7 @@ def _repository(name: str) -> str:
     """The hub's name of a model, from its own or from TransformerLens' alias."""
     from transformer_lens.supported_models import MODEL_ALIASES, OFFICIAL_MODEL_NAMES, get_official_model_name
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # ~ of no known user
         if Path(name).expanduser().is_file():
             raise ModelError(f"{name} is a file; give the folder that it lies in.")
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:

@@ -63,7 +63,10 @@ def from_hugging_face(name: str, model: Any, tokenizer: Any | None) -> Source:
 
     def oracle(ids: Tensor) -> Tensor:
         forget_lengths(model)
-        return model(ids, use_cache=False).logits
+        said = model(ids, use_cache=False)
+        if not isinstance(getattr(said, "logits", None), Tensor):
+            raise ModelError(f"{name} gives no logits; open it with its unembedding, as AutoModelForCausalLM does.")
+        return said.logits
 
     def bridge() -> Any:
         from transformer_lens.model_bridge.sources import build_bridge_from_module

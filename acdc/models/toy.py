@@ -20,6 +20,7 @@ from acdc.errors import ModelError
 from acdc.models.bounds import bounded
 from acdc.models.checkpoint import WEIGHTS, Checkpoint, read_checkpoint, read_json
 from acdc.models.folder import check_adapter, warn_of_unused
+from acdc.models.leftovers import why_never_used
 from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.toyfields import check_fields
 from acdc.wording import first_line, some
@@ -78,6 +79,9 @@ def _weights(checkpoint: Checkpoint, bridge: Any) -> dict[str, Tensor]:
     from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
 
     file = checkpoint.files[0]
+    for name in sorted(checkpoint.tensors):
+        if (known := why_never_used([name])) is not None:
+            raise ModelError(f"{file}: {known}")
     weights: dict[str, Tensor] = {}
     try:
         for name, tensor in load_file(file).items():

@@ -53,9 +53,9 @@ _FOLLOWED: dict[str, Callable[[Any], bool]] = {
     "gated_mlp": lambda value: isinstance(value, bool),
     "final_rms": lambda value: isinstance(value, bool),
     "eps": lambda value: _is_number(value) and value >= 0,
-    "attn_scale": _is_number,
-    "attn_scores_soft_cap": _is_number,
-    "output_logits_soft_cap": _is_number,
+    "attn_scale": lambda value: _is_number(value) and (value > 0 or value == -1),  # what isn't positive is "not set"
+    "attn_scores_soft_cap": lambda value: _is_number(value) and (value >= 0 or value == -1),
+    "output_logits_soft_cap": lambda value: _is_number(value) and (value >= 0 or value == -1),
     "rotary_base": lambda value: _is_number(value) and value > 0 and value == int(value),  # it is cut to an int
     "architecture": _one_of("TransformerLensNative"),
 }
@@ -105,7 +105,7 @@ def check_fields(name: str, fields: Mapping[str, Any], checkpoint: Checkpoint) -
     _check_sizes(name, given, checkpoint)
     used = {}
     for field, value in given.items():
-        if field in _DROPPED:
+        if field in _DROPPED or (value == -1 and _SIZES.get(field)):
             continue
         if field not in defaults:
             raise ModelError(f"{name}: model_config can't be used: {field} is unknown to TransformerLens.")

@@ -93,7 +93,7 @@ def _repository(name: str) -> str:
     """The hub's name of a model, from its own or from TransformerLens' alias."""
     from transformer_lens.supported_models import MODEL_ALIASES, OFFICIAL_MODEL_NAMES, get_official_model_name
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # as in _folder
         if Path(name).expanduser().is_file():
             raise ModelError(f"{name} is a file; give the folder that it lies in.")
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:

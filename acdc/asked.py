@@ -21,9 +21,11 @@ def whole(name: str, value: Any) -> int:
         try:
             found = operator.index(value)
         except TypeError:
-            found = _TOO_LARGE
-        if abs(found) < _TOO_LARGE:
-            return found
+            pass
+        else:
+            if abs(found) < _TOO_LARGE:
+                return found
+            raise SettingsError(f"`{name}` is out of all bounds, {shown(value)}; give a number that can be meant.")
     raise SettingsError(f"`{name}` must be a whole number, not {shown(value)}.")
 
 

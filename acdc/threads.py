@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from acdc.asked import shown
 from acdc.errors import SettingsError
 from acdc.models.model import Model
 from acdc.prompts import PromptSet
@@ -64,9 +65,7 @@ def set_threads(threads: int | None) -> None:
     except TypeError:
         number = 0
     if isinstance(threads, bool) or not 1 <= number <= _MOST:
-        is_short = isinstance(threads, str | float | bool) or (isinstance(threads, int) and abs(threads) < 10**9)
-        shown = f"{threads!r:.20}" if is_short else "that"
-        raise SettingsError(f"`threads` must be a whole number from 1 to {_MOST}, not {shown}.")
+        raise SettingsError(f"`threads` must be a whole number from 1 to {_MOST}, not {shown(threads)}.")
     torch.set_num_threads(number)
 
 

@@ -14,6 +14,9 @@ TOO_MUCH = 1.1
 FAR = 0.1
 #: Below this accuracy a model doesn't do the task well enough for a circuit to mean much.
 POOR_ACCURACY = 0.75
+#: Metrics that are an amount the model has; others say how far something is from it.
+_AMOUNTS = ("logit-diff", "prob-diff", "answer-logprob")
+_UNSEEN = "There is no result on held-out prompts: whether the circuit holds beyond the prompts used is unknown."
 
 
 def verdict(
@@ -30,7 +33,9 @@ def verdict(
         threshold: the largest rise of it that a removal could cost.
     """
     found = list(_doubts(used, held_out, n_edges, n_graph, metric, threshold))
-    return found or [_good(used, held_out)]
+    if not found or found == [_UNSEEN]:
+        found.insert(0, _good(used, held_out))
+    return found
 
 
 def _doubts(
@@ -55,7 +60,7 @@ def _doubts(
     if used.model.accuracy is not None and used.model.accuracy < POOR_ACCURACY:
         yield f"The model itself is right on {used.model.accuracy:.0%} of the predictions only."
     if held_out is None:
-        yield "There is no result on held-out prompts: whether the circuit holds beyond the prompts used is unknown."
+        yield _UNSEEN
 
 
 def _each(used: Evaluation, held_out: Evaluation | None) -> Iterator[tuple[Evaluation, str]]:
@@ -98,7 +103,7 @@ def _share(used: Evaluation) -> Iterator[str]:
         )
     elif 0 <= share < ENOUGH:
         yield (
-            f"The circuit keeps {share:.0%} of the model's {name} on the prompts used, less than {ENOUGH:.0%}. "
+            f"The circuit keeps {share:.0%} of {_behaviour(name)} on the prompts used, less than {ENOUGH:.0%}. "
             "A lower threshold keeps more."
         )
     yield from _overshoot(used, "")
@@ -109,7 +114,7 @@ def _overshoot(evaluation: Evaluation, prompts: str) -> Iterator[str]:
     share, name = evaluation.faithfulness, evaluation.faithfulness_metric
     if share is not None and name is not None and share > TOO_MUCH and evaluation.ablated.metrics[name] > 0:
         yield (
-            f"The circuit overshoots{prompts}: it has {share:.0%} of the model's {name}, more than the model. What "
+            f"The circuit overshoots{prompts}: it has {share:.0%} of {_behaviour(name)}, more than the model. What "
             "holds the model back was left out; a lower threshold keeps more of it."
         )
 
@@ -131,7 +136,7 @@ def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
     alike = used.faithfulness_metric == held_out.faithfulness_metric
     if alike and first is not None and second is not None and first - second > FAR:
         yield (
-            f"The circuit keeps {first:.0%} of the model's {used.faithfulness_metric} on the prompts used, but "
+            f"The circuit keeps {first:.0%} of {_behaviour(used.faithfulness_metric)} on the prompts used, but "
             f"{second:.0%} on held-out ones; more prompts would help."
         )
     gap = _lost(held_out) - _lost(used)
@@ -150,13 +155,18 @@ def _good(used: Evaluation, held_out: Evaluation | None) -> str:
     parts = []
     if used.faithfulness is not None:
         others = "" if held_out is None or held_out.faithfulness is None else f" ({held_out.faithfulness:.0%} held out)"
-        parts.append(f"keeps {used.faithfulness:.0%} of the model's {used.faithfulness_metric}{others}")
+        parts.append(f"keeps {used.faithfulness:.0%} of {_behaviour(used.faithfulness_metric)}{others}")
     if (right := _right(used.circuit)) is not None:
         others = (
             "" if held_out is None or _right(held_out.circuit) is None else f" ({_right(held_out.circuit)} held out)"
         )
         parts.append(f"is right on {right} of the predictions{others}, the model on {_right(used.model)}")
     return f"The circuit {' and '.join(parts) or 'has no doubt against it'}."
+
+
+def _behaviour(metric: str | None) -> str:
+    """What a share by a metric is a share of."""
+    return f"the model's {metric}" if metric in _AMOUNTS else f"the model's behaviour by {metric}"
 
 
 def _right(behaviour: Behaviour) -> str | None:

@@ -257,3 +257,9 @@ def test_the_largest_model_there_is_has_a_graph():
     largest = GraphConfig(126, 128)  # Llama-3.1-405B
     assert largest.n_nodes < MAX_NODES
     assert largest.n_edges < MAX_EDGES
+
+
+def test_a_number_of_too_many_digits_is_said_without_python_s_advice(tmp_path):
+    (tmp_path / "circuit.json").write_text(edge_text(score=DIGITS))
+    with pytest.raises(CircuitFileError, match=r"a number has too many digits\)\.$"):
+        Circuit.load(tmp_path / "circuit.json")

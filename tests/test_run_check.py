@@ -268,7 +268,8 @@ def test_a_lost_circuit_of_an_old_run_is_a_sentence(copy):
 @pytest.mark.parametrize("format", [2, 0, -1, 10**30])
 def test_a_record_of_an_unknown_format_is_refused(copy, format):
     change(copy, "run.json", ("format",), format)
-    with pytest.raises(RunFolderError, match="a newer one wrote it; update acdc"):
+    why = "a newer one wrote it; update acdc" if format > 1 else "no version writes that"
+    with pytest.raises(RunFolderError, match=why):
         Run.load(copy)
 
 

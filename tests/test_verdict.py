@@ -116,7 +116,10 @@ def test_without_answers_the_share_alone_is_judged():
     bare = replace(evaluation(), faithfulness=0.9, faithfulness_metric="kl")
     states = {state: replace(getattr(bare, state), accuracy=None) for state in ("model", "circuit", "ablated")}
     bare = replace(bare, **states)
-    assert judged(bare, bare) == ["The circuit keeps 90% of the model's kl (90% held out)."]
+    assert judged(bare, bare) == ["The circuit keeps 90% of the model's behaviour by kl (90% held out)."]
+    seen, unseen = judged(bare, False)
+    assert seen == "The circuit keeps 90% of the model's behaviour by kl."
+    assert unseen.startswith("There is no result on held-out prompts")
 
 
 @pytest.mark.parametrize("share", [None, 0.1, 0.5, 0.9, 1.0, 1.5])

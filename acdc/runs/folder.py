@@ -241,9 +241,9 @@ def read_record(path: Path) -> dict[str, Any]:
     check_record(path, record, RECORD_SHAPE)
     check_record(path, {"earlier_versions": [], "format": FORMAT, **record}, {"earlier_versions": list, "format": int})
     if not 1 <= record.get("format", FORMAT) <= FORMAT:
+        why = "a newer one wrote it; update acdc" if record["format"] > FORMAT else "no version writes that"
         raise RunFolderError(
-            f"{file} has the format {shown(record['format'])}, and this version of acdc knows up to {FORMAT}: a newer "
-            "one wrote it; update acdc."
+            f"{file} has the format {shown(record['format'])}, and this version of acdc knows 1 to {FORMAT}: {why}."
         )
     if not 0 <= record["seconds"] <= _LONGEST:
         raise RunFolderError(

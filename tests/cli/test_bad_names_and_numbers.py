@@ -42,6 +42,7 @@ def test_a_task_file_that_does_not_exist_is_refused(discover):
         ("tiny-task", "did you mean tiny-tasks"),
         ("", "the model's name is empty; give a bundled name, a hub name or a folder."),
         ("./nowhere", "./nowhere: there is no such folder."),
+        ("~nobody-here/x", "~nobody-here/x: there is no such folder."),
         ("nobody/nothing", "nobody/nothing can't be loaded"),
         ("m" * 300, "unknown model 'mmm"),
     ],

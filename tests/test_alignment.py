@@ -73,6 +73,9 @@ def refused(tokenizer, clean, corrupted):
         ("So Mary,Philippa", "So John,Alexandra"),
         ("The Basket Tractor Wagon (", "The Tractor Wagon Kettle ("),
         ("Mary and John", "Mary and John"),
+        ("1, 2, 3, 4, 5,", "2, 3, 4, 5, 6,"),
+        ("1 2 3 4 5", "2 3 4 5 6"),
+        ("Mary, John, Ann, Paul,", "John, Ann, Paul, Carl,"),
         ("Mary and John and Mary and John and", "John and Mary and John and Mary and"),
     ],
 )

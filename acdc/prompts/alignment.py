@@ -31,6 +31,9 @@ _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U0
 #: as of an acronym's, a row stands elsewhere by chance.
 _FARTHEST, _ROW = 10, 3
 
+# A number, or a member of a list: these go on from place to place, and what stands there is meant.
+_MEMBER = re.compile(r"\W*\d+\W*|.*[,;]", re.DOTALL)
+
 
 def judge(clean: Body, corrupted: Body, tokenizer: Tokenizer | None) -> tuple[Alignment, str | None]:
     """Compare where the words of two prompts stand; both have equally many tokens.
@@ -182,7 +185,8 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
     """A row of words that stands some words further on or back, as "Then Ann and Bob" and "Ann and Bob then".
 
     Names that change places move by at least their own length; what moves by less makes
-    room for a word that was put in or taken out. Rows that repeat themselves say nothing.
+    room for a word that was put in or taken out. Rows that repeat themselves say nothing, nor do those of
+    numbers or a list ("1, 2, 3" and "2, 3, 4").
     """
     for shift in [sign * size for size in range(1, _FARTHEST + 1) for sign in (1, -1)]:
         run = 0
@@ -191,7 +195,8 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
             same = there in differing and clean[i] == corrupted[there] and clean[i] != corrupted[i]
             periodic = 0 <= i - shift < len(clean) and clean[i] == clean[i - shift]
             run = run + 1 if same and not periodic else 0
-            if run > max(abs(shift), _ROW - 1):
+            least = max(abs(shift), _ROW - 1) + 1
+            if run >= least and not all(map(_MEMBER.fullmatch, clean[i - least + 1 : i + 1])):
                 row = " ".join(clean[i - run + 1 : i + 1])
                 return f"{quoted(row)} is word {i - run + 2} of clean, and word {there - run + 2} of corrupted"
     return None

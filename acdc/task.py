@@ -120,7 +120,12 @@ class Task(ABC):
             )
 
         checked = _guarded(tokenized)
-        task = self.fitting(checked, tokenizer) if skip_bad_pairs else self
+        task: Task = self
+        if skip_bad_pairs:
+            with warnings.catch_warnings():
+                if split == "test":  # the same pairs are left out as of the used ones, and have been named
+                    warnings.simplefilter("ignore", AcdcWarning)
+                task = self.fitting(checked, tokenizer)
         n = task.default_n if n is None else whole("n", n)
         if n < 1:
             raise SettingsError(f"n must be at least 1, got {n}.")

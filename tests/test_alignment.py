@@ -1,5 +1,6 @@
 """Prompts of equal length whose words stand at other tokens."""
 
+import random
 import re
 import time
 from typing import ClassVar
@@ -73,6 +74,9 @@ def refused(tokenizer, clean, corrupted):
         ("So Mary,Philippa", "So John,Alexandra"),
         ("The Basket Tractor Wagon (", "The Tractor Wagon Kettle ("),
         ("Mary and John", "Mary and John"),
+        ("1, 2, 3, 4, 5,", "2, 3, 4, 5, 6,"),
+        ("1 2 3 4 5", "2 3 4 5 6"),
+        ("Mary, John, Ann, Paul,", "John, Ann, Paul, Carl,"),
         ("Mary and John and Mary and John and", "John and Mary and John and Mary and"),
     ],
 )
@@ -165,3 +169,13 @@ def test_judging_is_quick():
     for _ in range(100):
         tokenize_pair(pair, tokenizer)
     assert time.process_time() - start < 0.3
+
+
+def test_long_texts_are_judged_in_bounded_time_and_not_by_chance():
+    chance, tokenizer, words = random.Random(0), Words(), ["one", "two", "red", "cat", "dog", "the", "and"]
+    clean, corrupted = ([chance.choice(words) for _ in range(3000)] for _ in range(2))
+    start = time.process_time()
+    assert judged(tokenizer, " ".join(clean), " ".join(corrupted)) == "not judged"
+    assert time.process_time() - start < 20
+    moved = [*clean[:1000], "Philippa", *clean[1000:]], ["Philippa", *clean]
+    assert "don't line up" in refused(tokenizer, *map(" ".join, moved))

@@ -151,3 +151,13 @@ def test_a_run_records_it(write, gpt2_model):
 def test_without_it_a_bad_line_is_refused_before_a_model_is_opened(write, tmp_path):
     with pytest.raises(PromptError, match="line 7, column 2: this is not JSON"):
         acdc.discover(tmp_path / "no such model", write(*GOOD, *BAD), progress=False)
+
+
+def test_what_is_left_out_is_named_once_and_not_with_the_held_out_pairs_again(write, words):
+    task = find_task(write(*GOOD, "{no json}"))
+    options = {"skip_bad_pairs": True, **LIMITS}
+    with pytest.warns(AcdcWarning, match=r"1 of 7 pairs don't fit|left out: pairs\.jsonl, line 7"):
+        task.prompts(words, 3, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(task.prompts(words, 3, split="test", **options)) == 3

@@ -3,6 +3,7 @@
 import made_tokenizers as made
 import pytest
 from given import Given, warned
+from tokenizers import processors
 
 from acdc.errors import PromptError, SettingsError, UnknownNameError
 from acdc.prompts import PromptPair, tokenize_pair
@@ -65,6 +66,18 @@ def test_two_bos_are_refused_with_the_way_out(gpt2, llama):
         for bos in ("auto", "yes", "no"):
             with pytest.raises(PromptError, match=r"begins with two '<\|endoftext\|>'; take one out"):
                 tokenize_pair(pair, gpt2, bos=bos)
+
+
+def test_a_tokenizer_that_puts_two_bos_is_refused_with_the_way_out():
+    tokenizer = made.llama3()
+    begin = ("<|begin_of_text|>", tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{begin[0]} {begin[0]} $A", special_tokens=[begin]
+    )
+    with pytest.raises(PromptError, match=r"the tokenizer puts 2 '<\|begin_of_text\|>' before every.*`bos=\"yes\"`"):
+        tokenize_pair(PAIR, tokenizer)
+    assert begins(tokenizer, bos="yes")[0] == [begin[0], "So"]
+    assert begins(tokenizer, bos="no")[0] == ["So", "ĠMary"]
 
 
 def test_positions_are_counted_as_without_the_option_and_move_along(gpt2, llama):

@@ -30,6 +30,13 @@ _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U0
 #: By how many words at most a row of words is looked for to have moved, and how long it is at least: of two words,
 #: as of an acronym's, a row stands elsewhere by chance.
 _FARTHEST, _ROW = 10, 3
+#: Longer in long texts, one more whenever these are twice as long.
+_LONG = 32
+#: Each border takes a tokenization of what stands before it.
+_MOST_BORDERS = 200
+
+# A number, or a member of a list: these go on from place to place, and what stands there is meant.
+_MEMBER = re.compile(r"\W*\d+\W*|.*[,;]", re.DOTALL)
 
 
 def judge(clean: Body, corrupted: Body, tokenizer: Tokenizer | None) -> tuple[Alignment, str | None]:
@@ -117,7 +124,7 @@ def _moved_words(clean: _Span, corrupted: _Span) -> str | None:
     differing = _differing(clean, corrupted)
     if differing is None:
         return None
-    for i in range(differing.start, differing.stop - 1):
+    for i in _borders(differing):
         ends = _ends(clean, corrupted, i)
         if ends is not None and ends[0] != ends[1]:
             return (
@@ -133,11 +140,16 @@ def _moved_words(clean: _Span, corrupted: _Span) -> str | None:
 def _is_clear(clean: _Span, corrupted: _Span) -> bool:
     """Whether it can be told where all words stand that could have moved."""
     differing = _differing(clean, corrupted)
-    if differing is None or len(clean.words) == 1:
+    if differing is None or len(clean.words) == 1 or len(differing) > _MOST_BORDERS:
         return False
     if any(_UNSPACED.search(span.words[i]) for span in (clean, corrupted) for i in differing):
         return False
-    return all(_ends(clean, corrupted, i) is not None for i in range(differing.start, differing.stop - 1))
+    return all(_ends(clean, corrupted, i) is not None for i in _borders(differing))
+
+
+def _borders(differing: range) -> range:
+    """The words whose ends are compared: all but the last, or a hundred or so evenly among very many."""
+    return range(differing.start, differing.stop - 1, 1 + len(differing) // _MOST_BORDERS)
 
 
 def _ends(clean: _Span, corrupted: _Span, word: int) -> tuple[int, int] | None:
@@ -182,7 +194,8 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
     """A row of words that stands some words further on or back, as "Then Ann and Bob" and "Ann and Bob then".
 
     Names that change places move by at least their own length; what moves by less makes
-    room for a word that was put in or taken out. Rows that repeat themselves say nothing.
+    room for a word that was put in or taken out. Rows that repeat themselves say nothing, nor do those of
+    numbers or a list ("1, 2, 3" and "2, 3, 4").
     """
     for shift in [sign * size for size in range(1, _FARTHEST + 1) for sign in (1, -1)]:
         run = 0
@@ -191,7 +204,8 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
             same = there in differing and clean[i] == corrupted[there] and clean[i] != corrupted[i]
             periodic = 0 <= i - shift < len(clean) and clean[i] == clean[i - shift]
             run = run + 1 if same and not periodic else 0
-            if run > max(abs(shift), _ROW - 1):
+            least = max(abs(shift) + 1, _ROW + (len(differing) // _LONG).bit_length())
+            if run >= least and not all(map(_MEMBER.fullmatch, clean[i - least + 1 : i + 1])):
                 row = " ".join(clean[i - run + 1 : i + 1])
                 return f"{quoted(row)} is word {i - run + 2} of clean, and word {there - run + 2} of corrupted"
     return None

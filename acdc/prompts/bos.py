@@ -91,6 +91,11 @@ def beginning(body: Body, tokenizer: Tokenizer | None, bos: str, where: str) -> 
 
 def _check_twice(begin: tuple[int, ...], body: Body, tokenizer: Tokenizer, where: str) -> None:
     mark = named_id(tokenizer, "bos")
+    if mark is not None and begin.count(mark) > 1:
+        raise PromptError(
+            f"{where}: the tokenizer puts {begin.count(mark)} {spelling(mark, tokenizer)!r} before every prompt; give "
+            '`bos="yes"` for one.'
+        )
     if begin and (body.ids[: len(begin)] == begin or body.ids[0] == begin[-1]):
         said = spelling(body.ids[0], tokenizer)
         raise PromptError(

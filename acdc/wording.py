@@ -84,7 +84,10 @@ def _escape(character: str) -> str:
 def first_line(error: BaseException) -> str:
     """What a library says of an error, as the end of a sentence of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shortened(lines[0] if lines else type(error).__name__, _LONGEST_SAID).rstrip(".") + "."
+    if isinstance(error, KeyError) and lines:
+        lines = [f"{lines[0]} isn't known"]
+    said = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
+    return shortened(said or type(error).__name__, _LONGEST_SAID).rstrip(".") + "."
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

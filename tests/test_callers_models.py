@@ -86,6 +86,36 @@ def test_a_run_leaves_a_model_as_it_is(tmp_path):
     assert state(held) == before
 
 
+@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+def test_hooks_on_an_opened_model_s_bridge_are_refused_as_such(tmp_path):
+    opened = load_model(gpt2(), tokenizer=tokenizer())
+    opened.bridge.blocks[0].hook_in.add_hook(lambda value, hook: 3 * value)
+    task = write_pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(ModelError, match=r"there are hooks on its bridge, .* take them off"):
+        discover(opened, task, n=2, threshold=0.1, progress=False)
+    opened.bridge.reset_hooks()
+    discover(opened, task, n=2, threshold=0.1, progress=False)
+
+
+@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")
+def test_the_record_s_hash_is_of_the_weights_as_they_were_for_the_run(tmp_path):
+    opened = load_model(gpt2(), tokenizer=tokenizer())
+    task = write_pairs(tmp_path / "pairs.jsonl")
+    hashes = []
+    for _ in range(2):
+        run = discover(opened, task, n=2, threshold=0.1, progress=False)
+        hashes.append(run.record["hashes"]["model"])
+        with torch.no_grad():
+            opened.bridge.original_model.lm_head.weight[3] += 1.0
+    assert hashes[0] != hashes[1]
+
+
+def test_a_model_that_gives_its_logits_in_a_tuple_is_opened():
+    model = gpt2(return_dict=False)
+    load_model(model)
+    assert model.config.return_dict is False
+
+
 def test_a_tokenizer_stays_as_it_is():
     own, held = tokenizer(), gpt2()
     before = repr(vars(own)), own.backend_tokenizer.to_str()

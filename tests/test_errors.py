@@ -8,7 +8,7 @@ import pytest
 import acdc.errors
 from acdc.errors import AcdcError, AcdcWarning, NoTokenizerError, UnknownNameError
 from acdc.graph import Graph
-from acdc.wording import message, one_line, quoted, shortened
+from acdc.wording import first_line, message, one_line, quoted, shortened
 
 LONG = "begin" + "x" * 10_000_000 + "end"
 KINDS = [  # those that take a message
@@ -38,6 +38,23 @@ def test_an_unknown_name_is_bounded_and_quickly_compared():
 
 def test_an_error_of_few_characters_that_need_escapes_is_bounded():
     assert len(str(AcdcError("\U000e0041" * 10_000_000))) < 2100
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("not so\nTraceback"), "not so."),
+        (
+            ValueError("Validation error for 'x':\n    TypeError: no int\nmore"),
+            "Validation error for 'x': TypeError: no int.",
+        ),
+        (ValueError("ends here:"), "ends here:."),
+        (KeyError("magic"), "'magic' isn't known."),
+        (ValueError(), "ValueError."),
+    ],
+)
+def test_what_a_library_says_is_the_end_of_a_sentence(error, said):
+    assert first_line(error) == said
 
 
 def test_a_warning_is_bounded():

@@ -245,7 +245,9 @@ def _refuse(setting: Setting, which: str, predictions: list[int], own: Tensor, l
         found = compare_logits(logits[prediction][None], theirs[None], setting.model.dtype)
         if not found.passed:
             length = len(setting.prompts.pairs[int(setting.rows[prediction])].clean)
-            if torch.finfo(setting.model.dtype).bits < 32:  # where experts are chosen, say, it decides near ties
+            if setting.model.has_hooks:
+                advice = "there are hooks on its bridge, which change that one only; take them off (`reset_hooks`)"
+            elif torch.finfo(setting.model.dtype).bits < 32:  # where experts are chosen, say, it decides near ties
                 advice = (
                     f"rounding in {str(setting.model.dtype).removeprefix('torch.')} may do so; give `dtype='float32'`"
                 )

@@ -77,10 +77,15 @@ class Model:
         """Precision of the weights."""
         return self.attention[0].W_Q.dtype
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """A hash of configuration and parameters."""
+        """A hash of configuration and parameters as they are now; they may be edited through the bridge."""
         return self._reader.sha256()
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether a caller has put hooks on the bridge."""
+        return any(point.fwd_hooks for point in self.bridge.hook_dict.values())
 
     def check_split_input(self) -> None:
         """Raise :class:`SettingsError` if the input can't be split into token and position embeddings."""

@@ -60,6 +60,8 @@ def from_bridge(
 def from_hugging_face(name: str, model: Any, tokenizer: Any | None) -> Source:
     """A Hugging Face model that is acdc's own to rewire, in place and in evaluation mode."""
     model.set_experts_implementation("eager")  # the others don't run in float64
+    for config in (model.config, model.config.get_text_config()):
+        config.return_dict = True  # how it hands on its logits, which is no part of the model
 
     def oracle(ids: Tensor) -> Tensor:
         forget_lengths(model)

@@ -28,7 +28,7 @@ class GivenPairs(Task):
     """
 
     summary = "given prompt pairs"
-    metric = "kl"
+    metric = "logit-diff"  # where the pairs name right and wrong answers; else the metric that decides
     corruptions: ClassVar = {"given": "the corrupted prompts as given"}
 
     def __init__(self, name: str, pairs: Sequence[PromptPair | PromptError]) -> None:

@@ -53,6 +53,7 @@ def _doubts(
         yield from _worse_than_nothing(evaluation, prompts, metric)
     yield from _share(used)
     if held_out is not None and (used.faithfulness or 0) <= TOO_MUCH:
+        yield from _ablation_helps(held_out, " on held-out prompts")
         yield from _overshoot(held_out, " on held-out prompts")
     for evaluation, prompts in _each(used, held_out):
         yield from _far_from_the_model(evaluation, prompts)
@@ -97,16 +98,23 @@ def _share(used: Evaluation) -> Iterator[str]:
             "changes, or judge by another metric."
         )
     elif ablated < 0:
-        yield (
-            f"By {name} the model does better with every edge ablated (by {-ablated:.3g}), so that the circuit's share "
-            f"of {share:.0%} says little. Check what the corruption changes."
-        )
+        yield from _ablation_helps(used, "")
     elif 0 <= share < ENOUGH:
         yield (
             f"The circuit keeps {share:.0%} of {_behaviour(name)} on the prompts used, less than {ENOUGH:.0%}. "
             "A lower threshold keeps more."
         )
     yield from _overshoot(used, "")
+
+
+def _ablation_helps(evaluation: Evaluation, prompts: str) -> Iterator[str]:
+    """Where the model does the task better with every edge ablated."""
+    share, name = evaluation.faithfulness, evaluation.faithfulness_metric
+    if share is not None and name is not None and (ablated := evaluation.ablated.metrics[name]) < 0:
+        yield (
+            f"By {name} the model does better{prompts} with every edge ablated (by {-ablated:.3g}), so that the "
+            f"circuit's share of {share:.0%} says little. Check what the corruption changes."
+        )
 
 
 def _overshoot(evaluation: Evaluation, prompts: str) -> Iterator[str]:
@@ -134,7 +142,7 @@ def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
         return
     first, second = used.faithfulness, held_out.faithfulness
     alike = used.faithfulness_metric == held_out.faithfulness_metric
-    if alike and first is not None and second is not None and first - second > FAR:
+    if alike and first is not None and second is not None and min(first, 1.0) - second > FAR:
         yield (
             f"The circuit keeps {first:.0%} of {_behaviour(used.faithfulness_metric)} on the prompts used, but "
             f"{second:.0%} on held-out ones; more prompts would help."

@@ -54,7 +54,9 @@ PROMISES = {
         "cli/test_resume.py: a_run_goes_on_by_its_folder_alone_from_anywhere",
     ],
     "Diagrams need no Graphviz on the machine": ["test_export.py: every_format_is_what_it_says"],
-    "Ctrl-C` keeps what there is": ["cli/test_going_on.py: ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on"],
+    "After `Ctrl-C`, `acdc resume runs/ioi` goes on": [
+        "cli/test_going_on.py: ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on"
+    ],
     "acdc show runs/ioi --json": [
         "cli/test_show.py: json_is_the_whole_run csv_has_a_line_an_edge top_gives_the_strongest"
     ],
@@ -75,7 +77,7 @@ PROMISES = {
     "What can't be judged, as token ids can't, isn't called lined up": [
         "test_alignment.py: what_can_not_be_told_is_not_called_lined_up",
     ],
-    "`--n` pairs are drawn by `--seed` and as many others held out": [
+    "`--n` pairs are drawn by `--seed` and up to as many others held out": [
         "test_splitting.py: the_seed_draws_the_pairs_which_keep_their_order the_seed_of_a_run_draws_what_is_held_out",
     ],
     "Pairs with one clean prompt or one `group` stay together": [
@@ -97,7 +99,7 @@ PROMISES = {
     "by default as many as suit the model and its prompts, one for small ones": [
         "test_threads.py: a_small_model_runs_on_one_thread_and_torch_gets_its_own_back",
     ],
-    "with what differs from the defaults, and a number where the name is taken": [
+    "with what differs from the defaults, and a number where another run has taken the name": [
         "cli/test_resume.py: other_settings_have_folders_of_their_own a_name_that_is_taken_gets_a_number",
     ],
     "the decisions are the same. Half precision always runs on the reference engine": [
@@ -131,7 +133,7 @@ PROMISES = {
         "test_export.py: what_a_user_wrote_is_escaped",
     ],
     "only acdc's own files are written over": ["cli/test_overwriting.py: a_file_beside_a_circuit_elsewhere_is_left"],
-    "nothing of the folder that it is started in is run (`python -m acdc` included)": [
+    "nothing of the folder that it is started in is run (`python -m acdc` included, unless": [
         "test_isolation.py: drawing_runs_nothing_of_the_working_directory "
         "the_module_runs_nothing_of_the_working_directory",
     ],

@@ -120,7 +120,7 @@ def discover(
             announce=announce,
         )
     except RunInterrupted as interrupt:
-        again = shlex.join(["acdc", *sys.argv[1:]] + ([] if resume else ["--resume"]))
+        again = shlex.join(["acdc", "resume", str(interrupt.folder)])
         say("", err=True)  # the bar's line ends
         say(f"interrupted; all decisions are in {interrupt.folder}. Go on with: {again}", err=True)
         sys.exit(130)

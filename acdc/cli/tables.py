@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _STATES = {
     "model": "model",
     "circuit": "circuit",
-    "ablated": "every edge ablated",
-    "corrupted": "corrupted prompts",
+    "ablated": "all ablated",
+    "corrupted": "corrupted",
 }
 
 
@@ -53,31 +53,29 @@ def print_summary(run: Run) -> None:
 
 def _results_table(title: str, evaluation: Evaluation, metrics: list[str]) -> Table:
     """Model, circuit, ablated and corrupted side by side; metrics say how much worse than the model each is."""
-    shown = [name for name in dict.fromkeys(metrics) if name in evaluation.model.metrics]
     share = evaluation.faithfulness_metric
-    by = "" if share is None else f" (faithfulness by {share})"
-    table = Table(title=f"{title}{by}", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for name in shown:
-        table.add_column(f"worse by {name}", justify="right")
+    for label in _STATES.values():
+        table.add_column(label, justify="right")
+    states: list[Behaviour] = [getattr(evaluation, state) for state in _STATES]
+    for name in dict.fromkeys(metrics):
+        if name in evaluation.model.metrics:
+            table.add_row(f"worse by {name}", *(f"{found.metrics[name]:.4g}" for found in states))
     if share is not None:
-        table.add_column("faithfulness", justify="right")
-    has_answers = evaluation.model.accuracy is not None
-    if has_answers:
-        table.add_column("right", justify="right")
-        table.add_column("top-1 right", justify="right")
-        table.add_column("logit difference", justify="right")
-    for state, label in _STATES.items():
-        found: Behaviour = getattr(evaluation, state)
-        cells = [f"{found.metrics[name]:.4g}" for name in shown]
-        if share is not None:
-            cells.append(_share(evaluation, found.metrics[share]))
-        if has_answers:
-            shares = (found.accuracy, found.top1)
-            cells += ["" if share_right is None else f"{share_right:.1%}" for share_right in shares]
-            cells.append("" if found.logit_difference is None else f"{found.logit_difference:.3g}")
-        table.add_row(label, *cells)
+        table.add_row("faithfulness", *(_share(evaluation, found.metrics[share]) for found in states))
+        table.caption = f"faithfulness by {share}"
+    if evaluation.model.accuracy is not None:
+        table.add_row("right", *(_percent(found.accuracy) for found in states))
+        table.add_row("top-1 right", *(_percent(found.top1) for found in states))
+    if evaluation.model.logit_difference is not None:
+        differences = (found.logit_difference for found in states)
+        table.add_row("logit difference", *("" if value is None else f"{value:.3g}" for value in differences))
     return table
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def _share(evaluation: Evaluation, value: float) -> str:

@@ -202,7 +202,6 @@ def test_a_line_that_is_no_pair(write, line, said):
         (["clean,corrupted,clean", "a,b,c"], "pairs.csv, line 1: the column 'clean' is there twice; keep one."),
         (["clean,corrupted", "Ann, who met Bob,Ann"], "pairs.csv, line 2: 3 values for 2 columns; put quotes around "),
         (["clean,corrupted", 'a,"b', "c,d"], "pairs.csv, line 3: this is not CSV: "),
-        (["clean,corrupted,answer", "a,b,"], "pairs.csv, line 2: there is no value for column 'answer'."),
         (["clean,corrupted,correct_idx,incorrect_idx", f"a,b,{'9' * 5000},1"], "must be a token id or a list like"),
         (["clean,corrupted,correct_idx,incorrect_idx", f"a,b,{'[' * 100_000},1"], "must be a token id or a list like"),
         (

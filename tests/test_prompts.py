@@ -145,3 +145,13 @@ def test_the_hash_is_of_the_data_alone():
         TokenPair((1, 2), (1, 3), (1,), ((4,),), ((9,),)),
     ]
     assert len({sha256(other) for other in [pair, *others]}) == 6
+
+
+def test_a_prompt_that_fits_no_run_is_not_tokenized():
+    class Never:
+        def encode(self, text, *, add_special_tokens=True):
+            raise AssertionError
+
+    for clean in ("a " * 10**6, ("a", "b" * 10**6)):
+        with pytest.raises(PromptError, match="and at most 1,000,000 are taken"):
+            tokenize_pair(PromptPair(clean=clean, corrupted="b"), Never())

@@ -11,6 +11,7 @@ import click
 
 from acdc.cli.folders import default_folder
 from acdc.cli.printing import announce, say
+from acdc.cli.prompt_options import prompt_options
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 
 
@@ -29,16 +30,7 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
-@click.option(
-    "--bos",
-    default="auto",
-    show_default=True,
-    help="Prompts begin with: auto, what the tokenizer puts there; yes, one BOS; no, none added.",
-)
-@click.option("--allow-misaligned", is_flag=True, help="Take pairs whose words stand at other tokens.")
-@click.option("--answers", metavar="COLUMN", help="Of a prompt file: the field or column of the right answers.")
-@click.option("--wrong-answers", metavar="COLUMN", help="Likewise, of the wrong ones.")
-@click.option("--skip-bad-pairs", is_flag=True, help="Leave out prompt pairs that don't fit, and say which.")
+@prompt_options
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."

@@ -13,6 +13,8 @@ from acdc.prompts.pairs import PromptPair
 from acdc.prompts.tokenizer import Tokenizer, plain_spelling, show_tokens
 from acdc.wording import counted, quoted
 
+#: A longer prompt fits no run; to tokenize it first would take minutes.
+_MOST_CHARACTERS = 1_000_000
 #: No vocabulary is larger; what is can't be put into a tensor either.
 _MOST_IDS = 2**31
 
@@ -80,6 +82,15 @@ def tokenize_pair(
         SettingsError: ``bos="yes"`` without a BOS in the tokenizer.
     """
     check_bos(bos, tokenizer)
+    for which, prompt in (("clean", pair.clean), ("corrupted", pair.corrupted)):
+        if (
+            size := len(prompt) if isinstance(prompt, str) else sum(_size(piece) for piece in prompt)
+        ) > _MOST_CHARACTERS:
+            what = "characters" if isinstance(prompt, str) else "characters or tokens"
+            raise PromptError(
+                f"{pair.where}: the {which} prompt has {size:,} {what}, and at most {_MOST_CHARACTERS:,} are taken; "
+                "shorten it."
+            )
     own = [encode_prompt(getattr(pair, which), tokenizer, pair.where, which) for which in ("clean", "corrupted")]
     for body in own:
         _check_ids(body.ids, vocab_size, pair.where, "token id")
@@ -165,6 +176,10 @@ def _positions(positions: Sequence[int], begin: Beginning, length: int, where: s
     if len(set(found)) != len(found):
         raise PromptError(f"{where}: an answer position occurs twice in {list(positions)}.")
     return tuple(found)
+
+
+def _size(piece: str | int) -> int:
+    return len(piece) if isinstance(piece, str) else 1
 
 
 def _check_ids(ids: Sequence[int], limit: int | None, where: str, what: str) -> None:

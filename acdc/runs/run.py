@@ -51,7 +51,8 @@ class Run:
     folder: Path | None = None
 
     def __repr__(self) -> str:
-        return f"Run({self.circuit!r}, {len(self.decisions)} decisions, folder={str(self.folder)!r})"
+        folder = None if self.folder is None else str(self.folder)
+        return f"Run({self.circuit!r}, {len(self.decisions)} decisions, folder={folder!r})"
 
     @property
     def used(self) -> Evaluation:

@@ -266,7 +266,7 @@ def index_of(folder, change):
     [
         ("pytorch_model.bin", r"names 'pytorch_model\.bin', which is no safetensors file"),
         ("../model.safetensors", r"names '\.\./model\.safetensors'; .* must lie beside its index"),
-        ("/tmp/model.safetensors", "must lie beside its index"),
+        ("/elsewhere/model.safetensors", "must lie beside its index"),
         ("sub/model.safetensors", "must lie beside its index"),
         ("..\\model.safetensors", "must lie beside its index"),
         ("C:model.safetensors", "must lie beside its index"),

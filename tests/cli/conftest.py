@@ -1,6 +1,7 @@
 """Running the command, well and badly."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tiny import pairs, write_pairs
 
 import acdc.discovery
 from acdc.cli.main import main
+from acdc.runs.trace import TraceWriter
 
 
 def pytest_collection_modifyitems(items):
@@ -83,3 +85,26 @@ def finished(gpt2_folder, tmp_path_factory):
     task = write_pairs(folder / "pairs.jsonl", pairs(8))
     acdc.discovery.discover(gpt2_folder, task, n=4, threshold=0.01, out=folder / "run", progress=False)
     return folder / "run"
+
+
+@pytest.fixture
+def interrupted(call, monkeypatch):
+    """A command that Ctrl-C ends after ten decisions; gives what was said."""
+
+    def interrupted(*args):
+        append, count = TraceWriter.append, []
+
+        def counting(writer, decision):
+            append(writer, decision)
+            count.append(decision)
+            if len(count) == 10:
+                signal.raise_signal(signal.SIGINT)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(TraceWriter, "append", counting)
+            code, _, err = call(*args)
+        assert code == 130, err
+        assert "Traceback" not in err
+        return err
+
+    return interrupted

@@ -8,7 +8,6 @@ import pytest
 from tiny import pairs
 
 from acdc.runs.run import Run
-from acdc.runs.trace import TraceWriter
 
 
 def test_an_existing_folder_is_refused_and_untouched(discover, file, tmp_path):
@@ -20,31 +19,18 @@ def test_an_existing_folder_is_refused_and_untouched(discover, file, tmp_path):
 
 
 @pytest.fixture
-def interrupted(call, file, gpt2_folder, monkeypatch):
+def interrupted_run(interrupted, file, gpt2_folder):
     """A run that Ctrl-C ends after ten decisions; gives what was said."""
 
-    def interrupted(*options):
-        append, count = TraceWriter.append, []
-
-        def counting(writer, decision):
-            append(writer, decision)
-            count.append(decision)
-            if len(count) == 10:
-                signal.raise_signal(signal.SIGINT)
-
+    def run(*options):
         task = file(*pairs(8))
-        with monkeypatch.context() as patched:
-            patched.setattr(TraceWriter, "append", counting)
-            code, _, err = call("discover", task, "--model", gpt2_folder, "--n", 4, "--threshold", 0.01, *options)
-        assert code == 130
-        assert "Traceback" not in err
-        return err
+        return interrupted("discover", task, "--model", gpt2_folder, "--n", 4, "--threshold", 0.01, *options)
 
-    return interrupted
+    return run
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(interrupted, call, finished, tmp_path):
-    said = interrupted("--out", "a run")
+def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(interrupted_run, call, finished, tmp_path):
+    said = interrupted_run("--out", "a run")
     assert "all decisions are in a run" in said
     assert json.loads((tmp_path / "a run" / "run.json").read_text())["status"] == "running"
     assert len((tmp_path / "a run" / "trace.jsonl").read_text().splitlines()) == 10
@@ -69,14 +55,14 @@ def test_ctrl_c_before_the_first_decision_leaves_nothing(call, file, gpt2_folder
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unfinished_run_is_not_shown_or_exported(interrupted, refused):
-    interrupted("--out", "out")
+def test_an_unfinished_run_is_not_shown_or_exported(interrupted_run, refused):
+    interrupted_run("--out", "out")
     assert "isn't finished; go on with it by acdc resume out." in refused("show", "out")
     assert "out has no circuit.json" in refused("export", "out", "--format", "svg")
 
 
-def test_resuming_with_another_threshold_is_refused(interrupted, refused, gpt2_folder):
-    interrupted("--out", "out")
+def test_resuming_with_another_threshold_is_refused(interrupted_run, refused, gpt2_folder):
+    interrupted_run("--out", "out")
     same = ["discover", "pairs.jsonl", "--model", gpt2_folder, "--n", 4, "--out", "out", "--resume"]
     said = refused(*same, "--threshold", 0.06)
     assert "out holds a run with other settings: threshold was 0.01 and is 0.06." in said
@@ -84,8 +70,8 @@ def test_resuming_with_another_threshold_is_refused(interrupted, refused, gpt2_f
     assert "gates was False and is True; order was 'default' and is 'increasing'." in said
 
 
-def test_resuming_with_other_prompts_is_refused(interrupted, refused, file, gpt2_folder):
-    interrupted("--out", "out")
+def test_resuming_with_other_prompts_is_refused(interrupted_run, refused, file, gpt2_folder):
+    interrupted_run("--out", "out")
     file(*pairs(8, seed=1))
     same = ["discover", "pairs.jsonl", "--model", gpt2_folder, "--n", 4, "--out", "out", "--resume"]
     assert "other settings: the data changed." in refused(*same, "--threshold", 0.01)

@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-import signal
 
 import pytest
 from tiny import gpt2, pairs
@@ -11,28 +10,6 @@ from tiny import gpt2, pairs
 from acdc import discover as discover_in_python
 from acdc.runs.run import Run
 from acdc.runs.trace import TraceWriter
-
-
-@pytest.fixture
-def interrupted(call, monkeypatch):
-    """A command that Ctrl-C ends after ten decisions; gives what was said."""
-
-    def interrupted(*args):
-        append, count = TraceWriter.append, []
-
-        def counting(writer, decision):
-            append(writer, decision)
-            count.append(decision)
-            if len(count) == 10:
-                signal.raise_signal(signal.SIGINT)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(TraceWriter, "append", counting)
-            code, _, err = call(*args)
-        assert code == 130, err
-        return err
-
-    return interrupted
 
 
 def same(run, other):

@@ -113,6 +113,24 @@ def test_capitals_in_the_ending(write, name):
     assert only(write(name, f"clean,corrupted\n{ANN},{BOB}\n")).clean == ANN
 
 
+def test_empty_columns_without_a_name_are_passed_over(write):
+    """Spreadsheets leave them behind the last one."""
+    path = write("a.csv", f"clean,corrupted,answer,,\n{ANN},{BOB}, Ann,,\n{ANN},{BOB}, Ann\n")
+    assert [pair.answers for pair in find_task(str(path)).pairs] == [((" Ann",),)] * 2
+    with pytest.raises(PromptError, match=r"line 2: a value stands in a column without a name"):
+        only(write("b.csv", f"clean,corrupted,,\n{ANN},{BOB},, Ann\n"))
+
+
+def test_whole_numbers_as_pandas_writes_them(write):
+    """Where a column has gaps, 4 is written 4.0."""
+    pair = only(write("a.csv", f"clean,corrupted,correct_idx,incorrect_idx\n{ANN},{BOB},4.0,5.0\n"))
+    assert (pair.answers, pair.wrong_answers) == (((4,),), ((5,),))
+    pair = find_task(write("b.csv", f"clean,corrupted,label_idx\n{ANN},{BOB},4.0\n"), answers="label_idx").pairs[0]
+    assert pair.answers == ((4,),)
+    with pytest.raises(PromptError, match=r"must be a token id"):
+        only(write("c.csv", f"clean,corrupted,correct_idx,incorrect_idx\n{ANN},{BOB},4.5,5\n"))
+
+
 def test_tabs(write):
     pair = only(write("a.tsv", "clean\tcorrupted\tanswer\nAnn, Bob\tx\t Ann\n"))
     assert (pair.clean, pair.answers) == ("Ann, Bob", ((" Ann",),))

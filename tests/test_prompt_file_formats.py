@@ -314,5 +314,6 @@ def test_markup_that_is_not_understood_is_never_text(write, change, said):
 def test_answers_that_are_left_empty_are_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("clean,corrupted,answer\na b,a c,\nd b,d c,\n")
     (tmp_path / "a.jsonl").write_text('{"clean": "a b", "corrupted": "a c", "answer": null}\n')
-    for name in ("a.csv", "a.jsonl"):
+    (tmp_path / "b.jsonl").write_text('{"clean": "a b", "corrupted": "a c", "answers": [], "wrong_answers": []}\n')
+    for name in ("a.csv", "a.jsonl", "b.jsonl"):
         assert not any(pair.answers for pair in find_task(tmp_path / name).pairs)

@@ -112,9 +112,9 @@ class GivenPairs(Task):
             raise PromptError(
                 f"{self.name}: it has {counted(n, 'prompt pair')} and all are used; a smaller n holds the others out."
             )
+        advice = "a smaller n may hold some out" if len(found.units) > 1 else "mark some as test to hold them out"
         raise PromptError(
-            f"{self.name}: all pairs have a group or a clean prompt in common with those that are used; "
-            "a smaller n may hold some out."
+            f"{self.name}: all pairs have a group or a clean prompt in common with those that are used; {advice}."
         )
 
     def _written_for(self, pair: PromptPair, tokenizer: Tokenizer | None) -> PromptPair:

@@ -116,6 +116,15 @@ def test_a_model_that_gives_its_logits_in_a_tuple_is_opened():
     assert model.config.return_dict is False
 
 
+def test_layers_that_were_taken_out_are_named():
+    model = random_model("llama")
+    model.model.layers = model.model.layers[:1]
+    with pytest.raises(ModelError, match=r"has 1 layer, and its config says 2; set its num_hidden_layers"):
+        load_model(model)
+    model.config.num_hidden_layers = 1
+    assert load_model(model).graph_config.n_layers == 1
+
+
 def test_a_tokenizer_stays_as_it_is():
     own, held = tokenizer(), gpt2()
     before = repr(vars(own)), own.backend_tokenizer.to_str()

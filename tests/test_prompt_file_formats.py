@@ -113,6 +113,24 @@ def test_capitals_in_the_ending(write, name):
     assert only(write(name, f"clean,corrupted\n{ANN},{BOB}\n")).clean == ANN
 
 
+def test_empty_columns_without_a_name_are_passed_over(write):
+    """Spreadsheets leave them behind the last one."""
+    path = write("a.csv", f"clean,corrupted,answer,,\n{ANN},{BOB}, Ann,,\n{ANN},{BOB}, Ann\n")
+    assert [pair.answers for pair in find_task(str(path)).pairs] == [((" Ann",),)] * 2
+    with pytest.raises(PromptError, match=r"line 2: a value stands in a column without a name"):
+        only(write("b.csv", f"clean,corrupted,,\n{ANN},{BOB},, Ann\n"))
+
+
+def test_whole_numbers_as_pandas_writes_them(write):
+    """Where a column has gaps, 4 is written 4.0."""
+    pair = only(write("a.csv", f"clean,corrupted,correct_idx,incorrect_idx\n{ANN},{BOB},4.0,5.0\n"))
+    assert (pair.answers, pair.wrong_answers) == (((4,),), ((5,),))
+    pair = find_task(write("b.csv", f"clean,corrupted,label_idx\n{ANN},{BOB},4.0\n"), answers="label_idx").pairs[0]
+    assert pair.answers == ((4,),)
+    with pytest.raises(PromptError, match=r"must be a token id"):
+        only(write("c.csv", f"clean,corrupted,correct_idx,incorrect_idx\n{ANN},{BOB},4.5,5\n"))
+
+
 def test_tabs(write):
     pair = only(write("a.tsv", "clean\tcorrupted\tanswer\nAnn, Bob\tx\t Ann\n"))
     assert (pair.clean, pair.answers) == ("Ann, Bob", ((" Ann",),))
@@ -296,5 +314,6 @@ def test_markup_that_is_not_understood_is_never_text(write, change, said):
 def test_answers_that_are_left_empty_are_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("clean,corrupted,answer\na b,a c,\nd b,d c,\n")
     (tmp_path / "a.jsonl").write_text('{"clean": "a b", "corrupted": "a c", "answer": null}\n')
-    for name in ("a.csv", "a.jsonl"):
+    (tmp_path / "b.jsonl").write_text('{"clean": "a b", "corrupted": "a c", "answers": [], "wrong_answers": []}\n')
+    for name in ("a.csv", "a.jsonl", "b.jsonl"):
         assert not any(pair.answers for pair in find_task(tmp_path / name).pairs)

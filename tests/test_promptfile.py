@@ -140,7 +140,10 @@ def test_more_pairs_than_there_are(write):
         ({**PAIR, "corrupt": "a b"}, "both 'corrupted' and 'corrupt' are given; give one of them."),
         ({**PAIR, "answers": [" Ann"]}, "both 'answer' and 'answers' are given; give one of them."),
         ('{"clean": "a b", "corrupted": "a c", "clean": "a d"}', "the field 'clean' is given twice."),
-        ('{"clean": "a b", "corrupted": "a c", "x": NaN}', "this is not JSON that can be used: NaN is no JSON number."),
+        (
+            '{"clean": "a b", "corrupted": "a c", "x": NaN}',
+            "this is not JSON that can be used: NaN is no JSON number; write null.",
+        ),
         ('{"clean": "a b", "corrupted": "a c",}', "this is not JSON: "),
         (
             '{"clean_tokens": [1, 2e3], "corrupted_tokens": [1]}',

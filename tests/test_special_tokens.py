@@ -149,7 +149,7 @@ def test_marks_inside_prompts_are_warned_of(gpt2):
 def test_prompts_that_begin_in_different_ways_are_warned_of(gpt2):
     marked = PromptPair((0, 5), (0, 6), where="here")
     (said,) = warned(gpt2, IDS, marked)
-    assert "in 1 of 2 prompt pairs the prompt doesn't begin without a special token as the first one does (" in said
+    assert "in 1 of 2 prompt pairs the prompt begins with a special token, and the first one doesn't (" in said
     (said,) = warned(gpt2, PromptPair((0, 5, 6), (7, 5, 6), where="here"))
     assert "clean and corrupted don't begin with the same special token (here)" in said
     # As GPT-2's own tokenizer has it.

@@ -73,6 +73,11 @@ def test_groups_hang_together_by_equal_pairs():
         places(chained, 3, "test")
 
 
+def test_the_way_out_where_all_pairs_are_one_group():
+    with pytest.raises(PromptError, match="with those that are used; mark some as test to hold them out"):
+        places(listed(6, group=lambda i: 1), 2, "test")
+
+
 def test_marks_decide():
     marked = listed(12, split=lambda i: ["train", "Test", "val"][i % 3])
     assert find_task(marked).default_n == 4

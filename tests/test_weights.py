@@ -204,6 +204,11 @@ def test_a_field_that_the_model_does_not_follow_is_said(changed, fields):
         load_model(changed("llama", **fields))
 
 
+def test_two_bases_of_the_rotation_are_said(changed):
+    with pytest.warns(AcdcWarning, match="config.json sets rope_theta to 500000, but the model follows the 10000 of"):
+        load_model(changed("llama", rope_theta=5e5))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

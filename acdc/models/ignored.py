@@ -50,6 +50,15 @@ def warn_of_ignored(name: str, config: Mapping[str, Any], read: Any) -> None:
     on = [field for field in _COMPUTING if _is_on(config.get(field)) and not hasattr(known, field)]
     if config.get("use_sliding_window") is False:
         on = [field for field in on if field != "sliding_window"]
+    rotary, base = getattr(read, "rope_parameters", None), config.get("rope_theta")
+    followed = rotary.get("rope_theta") if isinstance(rotary, Mapping) else None
+    if isinstance(base, int | float) and isinstance(followed, int | float) and followed != base:
+        warnings.warn(
+            f"{name}: config.json sets rope_theta to {base:g}, but the model follows the {followed:g} of its "
+            "rope_parameters; keep the one that is meant.",
+            AcdcWarning,
+            stacklevel=2,
+        )
     if on:
         said = f"{name}: config.json sets {some(on)}, which a {read.model_type} model doesn't follow."
         warnings.warn(said, AcdcWarning, stacklevel=2)

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from acdc.errors import AcdcWarning, ModelError
+from acdc.models.harmless import layer_of
 from acdc.models.leftovers import ADAPTER
 from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.source import Source, from_bridge, from_hugging_face
-from acdc.wording import first_line, some
+from acdc.wording import counted, first_line, some
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 #: Libraries whose own hooks are part of what their models compute.
@@ -94,6 +95,19 @@ def _check_plain(name: str, model: nn.Module) -> None:
         raise ModelError(
             f"{name} has weights without values ({some(empty)}, on the meta device); load all of them first."
         )
+    keys = [key for key, _ in model.named_parameters(remove_duplicate=False)]
+    layers, said = {layer for key in keys if (layer := layer_of(key)) is not None}, _n_layers(config)
+    if layers and said is not None and len(layers) < said:
+        raise ModelError(
+            f"{name} has {counted(len(layers), 'layer')}, and its config says {said}; set its num_hidden_layers "
+            "where some were taken out."
+        )
+
+
+def _n_layers(config: Any) -> int | None:
+    """How many layers a configuration of one stack of them says that there are."""
+    said = None if getattr(config, "is_encoder_decoder", False) else getattr(config, "num_hidden_layers", None)
+    return said if isinstance(said, int) else None
 
 
 def _copied(name: str, model: nn.Module) -> Any:

@@ -72,7 +72,7 @@ def asked_source(records: Sequence[Record], name: str, keyword: str, path: str) 
 def own_source(record: Record, names: tuple[str, ...]) -> Source | None:
     """Where a record has its answers under one of acdc's or EAP-IG's own names, if it has any.
 
-    What is left empty (``null``, or an empty cell of a table) is left out.
+    What is left empty (``null``, an empty cell of a table, AutoCircuit's lists without a member) is left out.
 
     Raises:
         PromptError: under two of them.
@@ -80,7 +80,13 @@ def own_source(record: Record, names: tuple[str, ...]) -> Source | None:
     both = RIGHT_ID in record.fields and WRONG_ID in record.fields
     known = (*names, RIGHT_ID if names is RIGHT else WRONG_ID) if both else names
     empty = None if record.typed else ""
-    given = [name for name in known if name in record.fields and record.fields[name] != empty]
+    given = [
+        name
+        for name in known
+        if name in record.fields
+        and record.fields[name] != empty
+        and not (record.fields[name] == [] and _KINDS[name] == "either")
+    ]
     if len(given) > 1:
         raise PromptError(f"{record.where}: both {given[0]!r} and {given[1]!r} are given; give one of them.")
     return Source(given[0], _KINDS[given[0]]) if given else None

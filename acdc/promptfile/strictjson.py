@@ -42,4 +42,4 @@ def _whole(digits: str) -> int:
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is no JSON number; write null")

@@ -40,6 +40,12 @@ def read_table(path: str, text: str, delimiter: str = ",") -> Iterator[Record]:
                 yield Record(where, error=PromptError(message), typed=False)
                 continue
             cells = row + [None] * (len(names) - len(row))
+            # Spreadsheets leave columns without a name behind the last one.
+            unnamed = [cell for name, cell in zip(names, cells, strict=True) if not name]
+            if len(unnamed) > 1 and any(unnamed):
+                message = f"{where}: a value stands in a column without a name; name the column, or leave it out."
+                yield Record(where, error=PromptError(message), typed=False)
+                continue
             yield Record(where, dict(zip(names, cells, strict=True)), typed=False)
     except csv.Error as error:
         raise PromptError(f"{path}, line {max(reader.line_num, 1)}: this is not CSV: {error}.") from None
@@ -59,6 +65,6 @@ def _check_names(where: str, names: list[str], delimiter: str) -> None:
         )
     if len(names) > MOST_FIELDS:
         raise PromptError(f"{where}: {len(names)} columns are more than {MOST_FIELDS}; keep those that are needed.")
-    twice, times = Counter(names).most_common(1)[0]
+    twice, times = max(Counter(filter(None, names)).items(), key=lambda item: item[1])
     if times > 1:
         raise PromptError(f"{where}: the column {twice[:40]!r} is there twice; keep one.")

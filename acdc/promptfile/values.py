@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from typing import Any
 
 from acdc.promptfile.strictjson import parse_json
@@ -11,6 +12,7 @@ from acdc.promptfile.strictjson import parse_json
 _MOST_SHOWN = 40  # characters
 #: A list in a cell of a table that isn't JSON, as Python writes it, is read up to this many characters.
 _MOST_PYTHON = 10_000
+_WHOLE = re.compile(r"\s*(\d{1,18})\.0+\s*")
 
 
 def is_a(kind: type, value: object) -> bool:
@@ -30,7 +32,12 @@ def shortened(text: str) -> str:
 
 
 def numbers_in(cell: str) -> Any:
-    """What a cell of a table holds where numbers or lists of them are wanted; ``None`` if it isn't JSON."""
+    """What a cell of a table holds where numbers or lists of them are wanted; ``None`` if it isn't JSON.
+
+    Where a column has gaps, pandas writes 318 as 318.0.
+    """
+    if found := _WHOLE.fullmatch(cell):
+        cell = found[1]
     try:
         return parse_json(cell)
     except ValueError:

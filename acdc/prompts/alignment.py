@@ -23,6 +23,7 @@ Alignment = Literal["lined up", "moved", "not judged"]
 
 # A word with the white space before it; what stands at the end is one more.
 _WORDS = re.compile(r"\s*\S+|\s+")
+_LINE_START = re.compile(r"\s*[\r\n]")
 # Words in a word, as in "f(alpha,beta)", and what stands between them.
 _PARTS = re.compile(r"[^\W_]+|[\W_]+")
 # Scripts that put no spaces between words: from Thai to Khmer, Japanese and Chinese.
@@ -35,8 +36,14 @@ _LONG = 32
 #: Each border takes a tokenization of what stands before it.
 _MOST_BORDERS = 200
 
-# A number, or a member of a list: these go on from place to place, and what stands there is meant.
-_MEMBER = re.compile(r"\W*\d+\W*|.*[,;]", re.DOTALL)
+# A number, a day, a month, or a member of a list: these go on from place to place, and what stands there is meant.
+_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty first second third fourth fifth sixth seventh eighth ninth tenth "
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september october november december"
+)
+_MEMBER = re.compile(rf"\W*(?:\d+|{_NAMES.replace(' ', '|')})\W*|.*[,;]", re.DOTALL | re.IGNORECASE)
 
 
 def judge(clean: Body, corrupted: Body, tokenizer: Tokenizer | None) -> tuple[Alignment, str | None]:
@@ -134,7 +141,7 @@ def _moved_words(clean: _Span, corrupted: _Span) -> str | None:
     for i in differing:
         if (problem := _moved_inside(clean, corrupted, i)) is not None:
             return problem
-    return _moved_row([word.strip() for word in clean.words], [word.strip() for word in corrupted.words], differing)
+    return _moved_row(clean.words, corrupted.words, differing)
 
 
 def _is_clear(clean: _Span, corrupted: _Span) -> bool:
@@ -190,13 +197,17 @@ def _moved_inside(clean: _Span, corrupted: _Span, word: int) -> str | None:
     return None
 
 
-def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range) -> str | None:
+def _moved_row(words: Sequence[str], other_words: Sequence[str], differing: range) -> str | None:
     """A row of words that stands some words further on or back, as "Then Ann and Bob" and "Ann and Bob then".
 
     Names that change places move by at least their own length; what moves by less makes
     room for a word that was put in or taken out. Rows that repeat themselves say nothing, nor do those of
-    numbers or a list ("1, 2, 3" and "2, 3, 4").
+    numbers or a list ("1, 2, 3" and "2, 3, 4"), nor lines and sentences in another order where each stands in the
+    place of one of as many words.
     """
+    clean, corrupted = ([word.strip() for word in text] for text in (words, other_words))
+    starts = _starts(words)
+    in_order = starts if starts == _starts(other_words) else set()
     for shift in [sign * size for size in range(1, _FARTHEST + 1) for sign in (1, -1)]:
         run = 0
         for i in differing:
@@ -206,6 +217,13 @@ def _moved_row(clean: Sequence[str], corrupted: Sequence[str], differing: range)
             run = run + 1 if same and not periodic else 0
             least = max(abs(shift) + 1, _ROW + (len(differing) // _LONG).bit_length())
             if run >= least and not all(map(_MEMBER.fullmatch, clean[i - least + 1 : i + 1])):
+                if {i - run + 1, there - run + 1} <= in_order:
+                    continue
                 row = " ".join(clean[i - run + 1 : i + 1])
                 return f"{quoted(row)} is word {i - run + 2} of clean, and word {there - run + 2} of corrupted"
     return None
+
+
+def _starts(words: Sequence[str]) -> set[int]:
+    """The words with which lines and sentences begin."""
+    return {i for i, word in enumerate(words) if i == 0 or _LINE_START.match(word) or words[i - 1][-1] in ".!?"}

@@ -98,8 +98,11 @@ def _unlike_beginnings(pairs: Sequence[TokenPair], marks: frozenset[int], tokeni
         yield f"{in_pairs(unlike, len(pairs), says)}; let both begin alike."
     others = [pair.where for pair, begin in zip(pairs, begins, strict=True) if begin != begins[0]]
     if others:
-        first = "without a special token" if begins[0] is None else f"with {spelling(begins[0], tokenizer)!r}"
-        says = f"the prompt doesn't begin {first} as the first one does"
+        says = (
+            "the prompt begins with a special token, and the first one doesn't"
+            if begins[0] is None
+            else f"the prompt doesn't begin with {spelling(begins[0], tokenizer)!r} as the first one does"
+        )
         yield f"{in_pairs(others, len(pairs), says)}; let all begin alike."
 
 

@@ -239,9 +239,9 @@ def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
 def _contradicted(nodes: Any, graph: Graph, in_graph: np.ndarray) -> bool:
     """Whether a file says of a node that it is in the circuit, or isn't, where its edges say otherwise."""
     check(nodes, dict, "nodes")
-    live = graph.live_nodes(in_graph)
+    live = graph.live_nodes(in_graph).tolist()
     said = {name: value.get("in_graph") for name, value in nodes.items() if isinstance(value, dict)}
-    return any(said.get(node.name, bool(live[node.index])) != live[node.index] for node in graph.nodes)
+    return any(said.get(node.name, live[node.index]) is not live[node.index] for node in graph.nodes)
 
 
 def _numbers(graph: Graph, names: Mapping[str, Any]) -> dict[str, int]:

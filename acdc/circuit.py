@@ -174,6 +174,8 @@ class Circuit:
             graph = Graph(_config(data["cfg"], size))
             scores, in_graph = parse(lambda: _read_edges(graph, data["edges"]))
             found = _provenance(data.get("found"))
+            if found.fingerprint is not None and _contradicted(data["nodes"], graph, in_graph):
+                found = replace(found, fingerprint="")  # that of nothing
         except AcdcError as error:
             raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
         except ValueError as error:
@@ -232,6 +234,14 @@ def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
         i = number[name]
         scores[i], in_graph[i] = math.nan if score is None else score, kept
     return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
+
+
+def _contradicted(nodes: Any, graph: Graph, in_graph: np.ndarray) -> bool:
+    """Whether a file says of a node that it is in the circuit, or isn't, where its edges say otherwise."""
+    check(nodes, dict, "nodes")
+    live = graph.live_nodes(in_graph).tolist()
+    said = {name: value.get("in_graph") for name, value in nodes.items() if isinstance(value, dict)}
+    return any(said.get(node.name, live[node.index]) is not live[node.index] for node in graph.nodes)
 
 
 def _numbers(graph: Graph, names: Mapping[str, Any]) -> dict[str, int]:

@@ -134,6 +134,13 @@ def _far_from_the_model(evaluation: Evaluation, prompts: str) -> Iterator[str]:
         return
     if model - circuit > FAR:
         yield f"On {prompts} the circuit is right on {circuit:.0%} of the predictions, the model on {model:.0%}."
+        return
+    likeliest, theirs = evaluation.circuit.top1, evaluation.model.top1
+    if likeliest is not None and theirs is not None and theirs - likeliest > FAR:
+        yield (
+            f"On {prompts} the circuit's likeliest token is right on {likeliest:.0%} of the predictions, the model's "
+            f"on {theirs:.0%}."
+        )
 
 
 def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
@@ -146,6 +153,16 @@ def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
         yield (
             f"The circuit keeps {first:.0%} of {_behaviour(used.faithfulness_metric)} on the prompts used, but "
             f"{second:.0%} on held-out ones; more prompts would help."
+        )
+    elif first is not None and second is not None and 0 <= second < ENOUGH <= first:
+        yield (
+            f"The circuit keeps {second:.0%} of {_behaviour(held_out.faithfulness_metric)} on held-out prompts, less "
+            f"than {ENOUGH:.0%}. A lower threshold keeps more."
+        )
+    elif first is not None and second is None and held_out.faithfulness_metric is not None:
+        yield (
+            "Faithfulness is not defined on held-out prompts: ablating every edge leaves the "
+            f"{held_out.faithfulness_metric} as it is."
         )
     gap = _lost(held_out) - _lost(used)
     if gap > FAR:

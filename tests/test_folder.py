@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 
 import pytest
 
@@ -187,6 +188,23 @@ def test_advice_to_go_on_is_given_where_it_would_work(tmp_path, asked, status, s
     with pytest.raises(RunFolderError, match=said) as error:
         check_free(tmp_path, resume=False, asked=asked)
     assert ("go on" in str(error.value)) == ("go on" in said)
+
+
+@pytest.mark.parametrize("status", ["running", "finished"])
+def test_a_run_on_a_prompt_file_that_was_changed_since_is_no_run_of_these_settings(tmp_path, status):
+    folder, file = tmp_path / "run", tmp_path / "pairs.jsonl"
+    go_on(folder)
+    asked = {"threshold": 0.1, "task": str(file)}
+    started = "2026-01-01T12:00:00+00:00"
+    (folder / "run.json").write_text(json.dumps(record() | {"status": status, "started": started, "request": asked}))
+    file.write_text("")
+    for seconds, said in (
+        (-60, "go on with it|of these settings"),
+        (60, r"begun before .*pairs\.jsonl was last changed"),
+    ):
+        os.utime(file, (0, datetime.fromisoformat(started).timestamp() + seconds))
+        with pytest.raises(RunFolderError, match=said):
+            check_free(folder, resume=False, asked=asked)
 
 
 def test_a_damaged_record_is_no_run_to_go_on_with(tmp_path):

@@ -118,3 +118,23 @@ def test_the_system_s_graphviz_is_found_but_not_one_in_the_working_directory(tmp
     root = str(Path(__file__).parents[1])
     out = started(sys.executable, "-c", f"{without}; {DRAW}", cwd=tmp_path / "cwd", PATH=path, PYTHONPATH=root)
     assert out.strip() == "drawn in bin"
+
+
+def test_an_empty_part_of_pythonpath_is_not_the_working_directory(trap):
+    folder, marks = trap
+    export = ("export", "circuit.json", "--format", "png")
+    early = set(MODULES) - {
+        "click",
+        "torch",
+        "numpy",
+        "rich",
+        "pygraphviz",
+        "tqdm",
+    }  # these, Python may run before acdc
+    for name in early:
+        (folder / f"{name}.py").unlink()
+    script = "import sys; del sys.path[0]; from acdc.cli.main import main; main()"  # as the installed command does
+    for path in (f"{os.pathsep}{folder.parent}", f"{folder.parent}{os.pathsep}"):
+        started(sys.executable, "-c", script, *export, cwd=folder, PYTHONPATH=path)
+        (folder / "circuit.png").unlink()
+    assert not list(marks.iterdir())

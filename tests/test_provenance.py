@@ -100,6 +100,8 @@ def test_an_edited_copy_has_no_figures_even_when_it_is_saved_anew(circuit, tmp_p
         (("edges", "m1->logits", "in_graph"), False),
         (("edges", "m0->logits", "in_graph"), True),
         (("edges", "m1->logits", "score"), 0.25),
+        (("nodes", "m1", "in_graph"), False),
+        (("nodes", "m1", "in_graph"), [1, 2]),
         (("found", "metric_circuit"), 0.001),
         (("found", "metric_ablated"), 9.0),
         (("found", "faithfulness"), 0.99),

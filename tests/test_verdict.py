@@ -74,6 +74,17 @@ HARMFUL = behaviour(0.5, 2.0, 5.0)  # without the edges that are ablated, the mo
             evaluation(difference=2.0),
             "keeps 95% of the model's logit-diff on the prompts used, but 50% on held-out",
         ),
+        (
+            evaluation(difference=3.3),
+            evaluation(difference=3.0),
+            "keeps 75% of the model's logit-diff on held-out prompts, less than 80%. A",
+        ),
+        (GOOD, evaluation(ablated=behaviour(0.5, 2.0, 4.0)), "not defined on held-out prompts: ablating every edge"),
+        (
+            replace(GOOD, circuit=replace(GOOD.circuit, top1=0.1)),
+            GOOD,
+            "On the prompts used the circuit's likeliest token is right on 10% of the predictions, the model's on",
+        ),
         (evaluation(1.0), evaluation(0.85), "right on 100% of the predictions used, but on 85% of those held out."),
         (
             evaluation(0.7),

@@ -19,6 +19,7 @@ from acdc.cli.printing import say
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
 def export(run: Path, format: str | None, out: Path | None, title: str | None, top: int | None) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
+    from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
     from acdc.export import FORMATS, check_shown, export_circuit
     from acdc.reading import kind_at
@@ -35,7 +36,8 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
     format = _format(format, out)
     check_shown(format, title, top)
     target = out or source.with_suffix(FORMATS[format])
-    if target == source:
+    if target == source and kind_at(source) is not None:  # there already, if it is one
+        Circuit.load(source)
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.

@@ -8,6 +8,7 @@ import os
 import stat
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,19 @@ def _advice(path: Path, asked: Mapping[str, Any]) -> str:
         return f" and can't be gone on with ({error}); repair it"
     if changed := known_differences(earlier, asked):
         return f" and holds a run with other settings ({'; '.join(changed)}); ask for those"
+    if _is_younger(asked.get("task"), earlier["started"]):
+        return f" and holds a run begun before {asked['task']} was last changed; put that back"
     if earlier["status"] == "finished":
         return " and holds a run of these settings, finished; look at it by acdc show"
     return "; go on with it by `resume=True`"
+
+
+def _is_younger(task: Any, started: str) -> bool:
+    """Whether a task is a file that was changed after a run on it began: going on may not work."""
+    with contextlib.suppress(OSError, TypeError, ValueError):  # no file, or no time
+        file = Path(task)
+        return file.is_file() and file.stat().st_mtime > datetime.fromisoformat(started).timestamp() + 1
+    return False
 
 
 class RunFolder:

@@ -129,3 +129,13 @@ def test_an_ending_that_says_nothing_is_refused(refused, run):
 def test_an_ending_that_says_another_format_is_refused(refused, run):
     said = refused("export", "run", "--format", "svg", "--out", "a.png")
     assert said == "a.png ends as png does, but --format says svg; change one of them."
+
+
+def test_a_file_that_is_said_to_be_there_is_there_and_a_circuit(call, refused, run):
+    whole = (run / "circuit.json").read_bytes()
+    (run / "circuit.json").unlink()
+    assert call("export", "run", "--format", "json")[1] == "run/circuit.json\n"
+    assert (run / "circuit.json").read_bytes() == whole
+    (run / "circuit.json").write_text("torn")
+    assert refused("export", "run", "--format", "json").startswith("run/circuit.json isn't a circuit")
+    assert refused("export", "run/run.json", "--format", "json").startswith("run/run.json isn't a circuit")

@@ -123,7 +123,8 @@ def test_a_context_that_is_no_length_is_refused(changed, value):
 
 
 def test_fields_that_count_nothing_are_not_bounded(changed):
-    load_model(changed("llama", hidden_size_per_layer_input=256, eos_token_id=10**9, rope_theta=10**10))
+    rotary = {"rope_type": "default", "rope_theta": 10**10}
+    load_model(changed("llama", hidden_size_per_layer_input=256, eos_token_id=10**9, rope_parameters=rotary))
 
 
 def test_a_long_context_without_weights_is_no_harm(changed):

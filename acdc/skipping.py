@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from acdc.errors import AcdcWarning, NoTokenizerError, PromptError
 from acdc.prompts import PromptPair, TokenPair
 from acdc.waiting import waiting
-from acdc.wording import counted
+from acdc.wording import counted, shortened
 
 #: What they are called among the things left out.
 BAD_PAIRS = "bad pairs"
@@ -44,9 +44,7 @@ def warn_of_bad(name: str, bad: Sequence[PromptError], n: int) -> None:
         f"{name}: {len(bad)} of {counted(n, 'pair')} don't fit and are left out{which}.", AcdcWarning, stacklevel=4
     )
     for error in bad[:_MOST_NAMED]:
-        reason = str(error)
-        reason = reason if len(reason) <= _MOST_SHOWN else f"{reason[: _MOST_SHOWN - 3]}..."
-        warnings.warn(f"left out: {reason}", AcdcWarning, stacklevel=4)
+        warnings.warn(f"left out: {shortened(str(error), _MOST_SHOWN)}", AcdcWarning, stacklevel=4)
 
 
 def none_left(name: str, bad: Sequence[PromptError]) -> PromptError:

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 from acdc.errors import OverlapError, PromptError
 from acdc.prompts import PromptPair, PromptSet
-from acdc.wording import counted
+from acdc.wording import counted, quoted
 
 #: Names of the tags.
 SPLIT, GROUP = "split", "group"
 _TRAIN, _TEST, _ASIDE = "train", "test", "validation"
 _MARKS = {_TRAIN: _TRAIN, _TEST: _TEST, **dict.fromkeys((_ASIDE, "valid", "val", "dev"), _ASIDE)}
-_MOST_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _mark(pair: PromptPair) -> str | None:
         return None
     known = _MARKS.get(value.strip().casefold()) if isinstance(value, str) else None
     if known is None:
-        raise PromptError(f"{pair.where}: {SPLIT!r} must be {_TRAIN}, {_TEST} or {_ASIDE}, not {_show(value)}.")
+        raise PromptError(f"{pair.where}: {SPLIT!r} must be {_TRAIN}, {_TEST} or {_ASIDE}, not {quoted(value)}.")
     return known
 
 
@@ -108,13 +107,8 @@ def _group(pair: PromptPair) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str | int | float):
-        raise PromptError(f"{pair.where}: {GROUP!r} must be text or a number, not {_show(value)}.")
+        raise PromptError(f"{pair.where}: {GROUP!r} must be text or a number, not {quoted(value)}.")
     return str(value)
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 def _check_groups(pairs: Sequence[PromptPair], marks: Sequence[str | None], groups: Sequence[str | None]) -> None:
@@ -125,7 +119,7 @@ def _check_groups(pairs: Sequence[PromptPair], marks: Sequence[str | None], grou
         other = first.setdefault(group, place)
         if marks[other] != marks[place]:
             raise PromptError(
-                f"{pairs[place].where}: its {GROUP!r} {_show(group)} is in {marks[place]}, and in {marks[other]} too "
+                f"{pairs[place].where}: its {GROUP!r} {quoted(group)} is in {marks[place]}, and in {marks[other]} too "
                 f"({pairs[other].where}); a group is on one side."
             )
 

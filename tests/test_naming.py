@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from acdc.runs.differences import differences, known_differences
 from acdc.runs.naming import model_name, numbered, run_name
-from acdc.runs.request import differences, known_differences
 
 
 def test_a_name_holds_task_model_threshold_and_what_differs():

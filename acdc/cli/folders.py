@@ -17,9 +17,9 @@ def default_folder(context: click.Context) -> Path:
     the same settings is handed out: whether to go on with it is the user's word.
     """
     from acdc.errors import RunFolderError
+    from acdc.runs.differences import known_differences
     from acdc.runs.folder import is_free, read_record
     from acdc.runs.naming import numbered, run_name
-    from acdc.runs.request import known_differences
 
     given = {
         option.name: context.params[option.name]

@@ -18,7 +18,7 @@ from acdc.export import FORMATS
 from acdc.files import atomic_write
 from acdc.jsondata import check, read_plain, shown
 from acdc.reading import kind_at, kind_of, open_regular, read_regular
-from acdc.runs.request import differences, known_differences
+from acdc.runs.differences import differences, known_differences
 from acdc.runs.trace import TraceWriter, lock
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acdc.wording import quoted
+
 #: What a key means that a request lacks: options that came later were off before, or as they are by default now.
 DEFAULTS: dict[str, Any] = {
     "method": "acdc",
@@ -79,5 +81,4 @@ def _same_place(before: Any, after: Any, directory: str | None) -> bool:
 
 
 def _said(value: Any) -> str:
-    text = "not given" if value is None else repr(value)
-    return text if len(text) <= 200 else f"{text[:100]}...{text[-100:]}"
+    return "not given" if value is None else quoted(value)

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
     from acdc.decision import Decision as Decision
-    from acdc.discovery import discover as discover
+    from acdc.discovery.discover import discover as discover
     from acdc.errors import AcdcError as AcdcError
     from acdc.errors import AcdcWarning as AcdcWarning
     from acdc.export import export_circuit as export_circuit
     from acdc.graph import Graph as Graph
     from acdc.graph import GraphConfig as GraphConfig
-    from acdc.loading import load_model as load_model
+    from acdc.models.loading import load_model as load_model
     from acdc.models.model import Model as Model
-    from acdc.prompts import PromptPair as PromptPair
-    from acdc.prompts import PromptSet as PromptSet
+    from acdc.pairs import PromptPair as PromptPair
+    from acdc.pairs import PromptSet as PromptSet
+    from acdc.pairs.finding import find_task as find_task
+    from acdc.pairs.task import Task as Task
     from acdc.runs.run import Run as Run
-    from acdc.task import Task as Task
-    from acdc.task import find_task as find_task
 
 _PUBLIC = {
     "AcdcError": "acdc.errors",
@@ -39,15 +39,15 @@ _PUBLIC = {
     "Graph": "acdc.graph",
     "GraphConfig": "acdc.graph",
     "Model": "acdc.models.model",
-    "PromptPair": "acdc.prompts",
-    "PromptSet": "acdc.prompts",
+    "PromptPair": "acdc.pairs",
+    "PromptSet": "acdc.pairs",
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
-    "Task": "acdc.task",
-    "discover": "acdc.discovery",
+    "Task": "acdc.pairs.task",
+    "discover": "acdc.discovery.discover",
     "export_circuit": "acdc.export",
-    "find_task": "acdc.task",
-    "load_model": "acdc.loading",
+    "find_task": "acdc.pairs.finding",
+    "load_model": "acdc.models.loading",
 }
 __all__ = list(_PUBLIC)
 

@@ -32,7 +32,7 @@ from acdc.errors import PromptError, UnknownNameError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from acdc.prompts import PromptSet
+    from acdc.pairs import PromptSet
 
 
 @dataclass(frozen=True)

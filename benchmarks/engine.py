@@ -26,22 +26,22 @@ from tqdm import tqdm
 from acdc.cli.main import main
 from acdc.cli.printing import say
 from acdc.decision import Decision
-from acdc.engine.base import Engine
-from acdc.engine.cost import run_cost
-from acdc.engine.downstream import Downstream, plan_downstream
-from acdc.engine.fast import FastEngine
-from acdc.engine.places import live_positions
+from acdc.engine.fast.cost import run_cost
+from acdc.engine.fast.downstream import Downstream, plan_downstream
+from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.places import live_positions
+from acdc.engine.fast.tactics import Tactics
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, prepare
-from acdc.engine.tactics import Tactics
 from acdc.files import atomic_write
-from acdc.loading import load_model
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import find_metric
+from acdc.models.loading import load_model
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
+from acdc.pairs import PromptSet
+from acdc.pairs.finding import find_task
+from acdc.pruning.protocol import Engine
+from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.record import peak_memory_bytes, versions
-from acdc.task import find_task
 
 GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
 #: Decisions of a stretch; the reference gets fewer, as every one costs it the same.

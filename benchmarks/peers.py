@@ -31,12 +31,12 @@ from acdc.engine.choice import make_engine
 from acdc.engine.setting import Setting, prepare
 from acdc.files import atomic_write
 from acdc.graph import Edge, Graph
-from acdc.loading import load_model
-from acdc.methods.acdc import visiting_order
-from acdc.methods.orders import ordered_parents
 from acdc.metrics import find_metric
+from acdc.models.loading import load_model
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
+from acdc.pairs import PromptSet
+from acdc.pruning.orders import ordered_parents
+from acdc.pruning.pruner import visiting_order
 from acdc.runs.record import versions
 
 SHAPES = {

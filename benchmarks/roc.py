@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
+from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.graph import Graph
-from acdc.wanted import HasCircuit, circuit_of
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ from acdc.cli.printing import say
 from acdc.errors import SettingsError
 from acdc.files import atomic_write
 from acdc.graph import Graph
-from acdc.loading import load_model
+from acdc.models.loading import load_model
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
+from acdc.pairs import PromptSet
 from acdc.runs.record import versions
 
 VOCAB_SIZE = 5000

@@ -15,11 +15,11 @@ from acdc.engine.choice import make_engine
 from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
 from acdc.files import atomic_write
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import find_metric
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
-from acdc.task import find_task
+from acdc.pairs import PromptSet
+from acdc.pairs.finding import find_task
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 #: Wide enough that edges differ: at 0.02, GPT-2's own, a random model's parts hardly touch its answer.
 INITIALIZER_RANGE = 0.05

@@ -11,11 +11,11 @@ from typing import Any
 from roc import agreement
 
 from acdc.circuit import Circuit
-from acdc.discovery import discover
+from acdc.discovery.discover import discover
 from acdc.files import atomic_write
 from acdc.models.model import Model
+from acdc.pairs.task import Task
 from acdc.runs.run import Run
-from acdc.task import Task
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from acdc.cli.main import main
 from acdc.cli.printing import say
 from acdc.errors import SettingsError
 from acdc.graph import Graph
-from acdc.loading import load_model
-from acdc.task import find_task
+from acdc.models.loading import load_model
+from acdc.pairs.finding import find_task
 
 #: For a metric in nats: from circuits of nearly nothing to circuits of much of a model.
 DEFAULT = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,1"

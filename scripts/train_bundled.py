@@ -34,7 +34,8 @@ from torch.nn import functional as F
 from tqdm import trange
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from acdc.task import Split, Task, find_task
+from acdc.pairs.finding import find_task
+from acdc.pairs.task import Split, Task
 
 END = "<|endoftext|>"
 N_LAYERS, N_HEADS, D_MODEL, N_POSITIONS = 4, 8, 128, 32

@@ -14,10 +14,10 @@ from string import ascii_uppercase
 from typing import ClassVar
 
 from acdc.errors import PromptError
-from acdc.prompts import Prompt, PromptPair, Tokenizer
-from acdc.prompts.context import tokens_inside
-from acdc.prompts.encoding import is_unknown
-from acdc.task import Generated, Split, Task
+from acdc.pairs import Prompt, PromptPair, Tokenizer
+from acdc.pairs.context import tokens_inside
+from acdc.pairs.encoding import is_unknown
+from acdc.pairs.task import Generated, Split, Task
 
 from .fitting import capital_and_rest_words, require_tokenizer
 from .nouns import NOUNS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from acdc.errors import NoTokenizerError
-from acdc.prompts import Tokenizer
-from acdc.prompts.context import tokens_inside
-from acdc.prompts.encoding import is_unknown
+from acdc.pairs import Tokenizer
+from acdc.pairs.context import tokens_inside
+from acdc.pairs.encoding import is_unknown
 
 
 def require_tokenizer(tokenizer: Tokenizer | None, task: str) -> Tokenizer:

@@ -11,8 +11,8 @@ from itertools import combinations
 from typing import ClassVar
 
 from acdc.errors import PromptError
-from acdc.prompts import PromptPair, Tokenizer
-from acdc.task import Generated, Split, Task
+from acdc.pairs import PromptPair, Tokenizer
+from acdc.pairs.task import Generated, Split, Task
 
 from .fitting import one_token_words, require_tokenizer
 from .names import FEMALE, MALE

@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from acdc.prompts import PromptPair, Tokenizer
-from acdc.task import Generated, Split, Task
+from acdc.pairs import PromptPair, Tokenizer
+from acdc.pairs.task import Generated, Split, Task
 
 from .fitting import one_token_words, require_tokenizer
 from .names import FEMALE, MALE

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from acdc.errors import PromptError
-from acdc.task import Split
+from acdc.pairs.task import Split
 from acdc.waiting import waiting
 from acdc.wording import counted
 

@@ -3,7 +3,7 @@
 import warnings
 
 from acdc.errors import AcdcWarning
-from acdc.task import Generated, Task
+from acdc.pairs.task import Generated, Task
 
 
 class Given(Task):

@@ -6,8 +6,8 @@ import pytest
 from acdc.decision import Decision
 from acdc.errors import AcdcError, RunFolderError, SettingsError, UnknownNameError
 from acdc.graph import Graph
-from acdc.methods.acdc import Acdc, AcdcSettings
-from acdc.methods.orders import ORDERS, ordered_parents
+from acdc.pruning.orders import ORDERS, ordered_parents
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 
 class Additive:

@@ -10,7 +10,7 @@ import pytest
 from given import Given
 
 from acdc.errors import AcdcWarning, PromptError
-from acdc.prompts import PromptPair, tokenize_pair
+from acdc.pairs import PromptPair, tokenize_pair
 
 STORE = "When {} and {} went to the store, {} gave a drink to"
 

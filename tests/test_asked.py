@@ -6,10 +6,11 @@ from tiny import pairs, write_pairs
 
 import acdc
 from acdc import PromptPair, Task
+from acdc.discovery.planning import refuse_too_many
 from acdc.errors import AcdcError, MemoryLimitError, PromptError, SettingsError
-from acdc.prompts import PromptSet
-from acdc.runs.planning import refuse_too_many
-from acdc.task import Generated, find_task
+from acdc.pairs import PromptSet
+from acdc.pairs.finding import find_task
+from acdc.pairs.task import Generated
 
 GIVEN = [PromptPair((i, 1), (i, 2)) for i in range(8)]
 pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")
@@ -89,7 +90,7 @@ def test_arguments_that_make_no_sense(gpt2_model, name, value, said):
         ({"clean": "a"}, "or an acdc.Task, not {'clean': 'a'}."),
         (GIVEN[0], "or an acdc.Task, not something of the type PromptPair."),
         (iter(GIVEN), "or an acdc.Task, not something of the type list_iterator."),
-        (PromptSet, "or an acdc.Task, not something of the type type."),
+        (PromptSet, "or an acdc.Task, not <class 'acdc.pairs.promptset.PromptSet'>."),
         ([], "the list of prompt pairs is empty; give at least one."),
         ([GIVEN[0], {"clean": "a"}], "pair 2 of the list is of the type dict; it must be an acdc.PromptPair."),
         (["ioi"], "pair 1 of the list is of the type str; it must be an acdc.PromptPair."),
@@ -107,7 +108,7 @@ def test_arguments_that_make_no_sense(gpt2_model, name, value, said):
         ),
         (
             type("Bad", (Mine,), {"generate": lambda *_: GIVEN}),
-            "task mine: `generate` must give acdc.task.Generated, not",
+            "task mine: `generate` must give acdc.pairs.task.Generated, not",
         ),
         (
             type("Bad", (Mine,), {"generate": lambda *_: Generated(["x"])}),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import acdc
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 BASELINES = Path(__file__).parents[2] / "shared" / "baselines"
 

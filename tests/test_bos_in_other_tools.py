@@ -14,8 +14,8 @@ import transformers as tf
 
 import acdc
 from acdc.engine.setting import prepare
-from acdc.evaluation import evaluate
-from acdc.task import find_task
+from acdc.evaluation.behaviour import evaluate
+from acdc.pairs.finding import find_task
 
 ROWS = [
     {

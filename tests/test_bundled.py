@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from acdc.bundled import bundled_models
-from acdc.task import find_task
+from acdc.pairs.finding import find_task
 
 FOLDER = bundled_models()["tiny-tasks"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from acdc.engine.chains import LONGEST_CHAIN, KeepRates, chain_length
-from acdc.engine.cost import RunCost
+from acdc.engine.fast.chains import LONGEST_CHAIN, KeepRates, chain_length
+from acdc.engine.fast.cost import RunCost
 from acdc.graph import Graph, GraphConfig
 
 GRAPH = Graph(GraphConfig(n_layers=3, n_heads=2, d_model=8))

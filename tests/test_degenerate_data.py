@@ -5,7 +5,7 @@ import pytest
 from given import warned
 
 from acdc.errors import PromptError
-from acdc.prompts import PromptPair, tokenize_pair
+from acdc.pairs import PromptPair, tokenize_pair
 
 
 def pair(clean, right, wrong=(9,), corrupted=(1, 1, 1), where="here"):

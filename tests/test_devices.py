@@ -10,13 +10,13 @@ from families import random_model
 from tiny import save_toy
 
 import acdc
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.state import State
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.engine.state import State
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 
 def draw_prompts(vocabulary):

@@ -7,10 +7,10 @@ from tiny import pairs, write_pairs
 
 from acdc.engine.setting import prepare
 from acdc.errors import NumericsError
-from acdc.evaluation import behaviour, evaluate
+from acdc.evaluation.behaviour import behaviour, evaluate
 from acdc.metrics import METRICS
-from acdc.prompts import PromptSet, TokenPair
-from acdc.task import find_task
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pairs.finding import find_task
 
 CLEAN, CORRUPTED = (1, 2, 3, 4), (4, 3, 2, 1)
 

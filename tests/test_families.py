@@ -8,14 +8,14 @@ import torch
 from families import CONFIGS, FLOAT32_ONLY, NOT_OPENED, OPENED, PARALLEL, REFUSED, random_model, table
 
 import acdc
-from acdc.engine.fast import FastEngine
-from acdc.engine.patched import run_patched
+from acdc.engine.agreement import check_prompts
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
-from acdc.engine.selfcheck import check_prompts
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
+from acdc.models.patched import run_patched
 from acdc.models.positions import forget_lengths
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
 
 
 def prompts(n: int = 3) -> PromptSet:

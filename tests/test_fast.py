@@ -15,16 +15,16 @@ from families import random_weights
 from tiny import save_toy
 
 import acdc
-from acdc.engine import scores
-from acdc.engine.chains import KeepRates
+from acdc.engine.fast import scores
 from acdc.engine.choice import make_engine
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.chains import KeepRates
+from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.tactics import Tactics
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.engine.tactics import Tactics
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 CASES = int(os.environ.get("ACDC_CASES", "200"))
 VOCABULARY = 30

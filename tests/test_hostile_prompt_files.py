@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from acdc.errors import AcdcError
-from acdc.promptfile import door
-from acdc.task import find_task
+from acdc.pairs.finding import find_task
+from acdc.pairs.promptfile import door
 
 
 @pytest.fixture

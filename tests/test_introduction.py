@@ -7,7 +7,7 @@ from given import Given
 from tiny import gpt2
 
 import acdc
-from acdc.prompts import PromptPair
+from acdc.pairs import PromptPair
 
 TEXT = [
     PromptPair("So Mary gave a ring to", "So John gave a ring to", ((" Peter",),), ((" Paul",),), where="line 1"),

@@ -12,10 +12,10 @@ import transformers as tf
 
 import acdc
 from acdc.engine import memory
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.memory import largest_batch, memory_estimate
 from acdc.errors import SettingsError
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
 
 
 def prompts(n, length):
@@ -73,7 +73,7 @@ def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monke
     said = []
     acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert [line for line in said if line.startswith("memory: about ")]
-    monkeypatch.setattr("acdc.runs.planning.available_memory", lambda device: 2**20)
+    monkeypatch.setattr("acdc.discovery.planning.available_memory", lambda device: 2**20)
     with pytest.warns(acdc.AcdcWarning, match="GB are free; lower `n`, use"):
         run = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
     assert run.record["batch_size"] == 1

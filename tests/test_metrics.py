@@ -6,7 +6,7 @@ import torch
 
 from acdc.errors import PromptError, UnknownNameError
 from acdc.metrics import METRICS, AnswerTokens, find_metric
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
 
 #: Logits of the model and of a circuit, ``[prediction, vocab]``.
 MODEL = np.array([[2.0, -1.0, 0.5, 0.0, 1.0], [0.1, 0.2, -3.0, 4.0, 0.3], [1.0, 1.0, 1.0, 1.0, 1.0]])

@@ -8,9 +8,9 @@ from families import random_model
 import acdc
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 NAIVE = {"gpt2": naive.NaiveGpt2, "llama": naive.NaiveLlama}
 THRESHOLDS = {"kl": [0.001, 0.005, 0.02], "logit-diff": [0.003, 0.03, 0.1]}

@@ -6,15 +6,15 @@ import torch
 from families import random_model
 
 import acdc
-from acdc.engine.fast import FastEngine
+from acdc.engine.agreement import check_prompts
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
-from acdc.engine.selfcheck import check_prompts
 from acdc.engine.setting import prepare
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.metrics import METRICS
 from acdc.models.positions import forget_lengths
 from acdc.models.tokens import Tokens
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 #: What a layer does with a position depends on the prompt's length (LongRoPE, dynamic NTK) or on the position alone.
 FAMILIES = ["phi3-longrope", "llama-dynamic", "llama4", "ministral3", "gpt-oss", "mpt"]

@@ -7,7 +7,7 @@ from given import Given
 
 import acdc
 from acdc.errors import PromptError
-from acdc.prompts import PromptPair, tokenize_pair
+from acdc.pairs import PromptPair, tokenize_pair
 
 
 def message(**fields):
@@ -63,7 +63,7 @@ def test_lists_and_arrays_are_taken_for_tuples(made):
     pair = PromptPair(made([1, 2]), made([1, 3]), [made([4])], [made([5, 6])], made([-1]))
     assert pair == PromptPair((1, 2), (1, 3), ((4,),), ((5, 6),), (-1,))
     assert {type(token) for token in (*pair.clean, *pair.answers[0], *pair.answer_positions)} == {int}
-    assert len(acdc.prompts.PromptSet((tokenize_pair(pair, None),), "mine").sha256()) == 64
+    assert len(acdc.pairs.PromptSet((tokenize_pair(pair, None),), "mine").sha256()) == 64
 
 
 def test_numbers_and_texts_of_numpy():

@@ -10,17 +10,18 @@ from families import random_model
 from tiny import gpt2, pairs, write_pairs
 
 from acdc import discover, load_model
-from acdc.engine import selfcheck
-from acdc.engine.fast import FastEngine
+from acdc.engine import agreement
+from acdc.engine.agreement import check_prompts
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
-from acdc.engine.selfcheck import TOLERANCES, check_prompts, compare_logits
 from acdc.engine.setting import prepare
 from acdc.errors import ModelError, PromptError
-from acdc.evaluation import evaluate
-from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.evaluation.behaviour import evaluate
 from acdc.metrics import METRICS
 from acdc.models.bridge import BridgeReader
-from acdc.prompts import PromptSet, TokenPair
+from acdc.models.selfcheck import TOLERANCES, compare_logits
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 LENGTHS = (6, 15, 9)
 
@@ -70,7 +71,7 @@ def test_the_corrupted_prompts_count_too(monkeypatch):
 def test_prompts_run_a_few_at_a_time_where_their_logits_are_large(monkeypatch):
     setting = prepare(load_model(gpt2()), prompts(6, 6, 6, 9))
     whole = check_prompts(setting)
-    monkeypatch.setattr(selfcheck, "_OWN_BYTES", 1)
+    monkeypatch.setattr(agreement, "_OWN_BYTES", 1)
     runs = []
     own = BridgeReader.logits
     monkeypatch.setattr(BridgeReader, "logits", lambda self, tokens: runs.append(tokens) or own(self, tokens))

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from acdc.errors import AcdcWarning, PromptError, SettingsError
-from acdc.task import find_task
+from acdc.pairs.finding import find_task
 
 ANN, BOB = "Ann met Bob. Bob saw", "Ann met Bob. Ann saw"
 

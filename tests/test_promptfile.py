@@ -6,9 +6,9 @@ import re
 import pytest
 
 from acdc.errors import PromptError
-from acdc.promptfile import FileTask
-from acdc.prompts import PromptPair
-from acdc.task import find_task
+from acdc.pairs import PromptPair
+from acdc.pairs.finding import find_task
+from acdc.pairs.promptfile import FileTask
 
 
 class Words:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from acdc.errors import AcdcWarning, PromptError
-from acdc.prompts import PromptPair, PromptSet, TokenPair, tokenize_pair
+from acdc.pairs import PromptPair, PromptSet, TokenPair, tokenize_pair
 
 
 class Letters:

@@ -3,11 +3,11 @@
 import pytest
 
 from acdc.errors import AcdcError, AcdcWarning
-from acdc.task import find_task, task_names
+from acdc.pairs.finding import find_task, task_names
 
 TASK = """
-from acdc.task import Generated, Task
-from acdc.prompts import PromptPair
+from acdc.pairs.task import Generated, Task
+from acdc.pairs import PromptPair
 
 class Good(Task):
     name = "good"

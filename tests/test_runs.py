@@ -11,16 +11,16 @@ from dataclasses import asdict
 import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
-import acdc.discovery
+import acdc.discovery.discover
 from acdc import Circuit, discover
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.errors import RunFolderError
 from acdc.metrics import METRICS
+from acdc.pairs.finding import find_task
 from acdc.runs.folder import RunFolder
 from acdc.runs.run import Run
 from acdc.runs.trace import TraceWriter, read_trace
-from acdc.task import find_task
 
 
 def same_decisions(some, others):
@@ -128,7 +128,7 @@ def test_kill_9_at_three_moments_loses_nothing(tmp_path):
     assert n > 100
     killing = {**options, "out": tmp_path / "run", "resume": True}
     processes = multiprocessing.get_context("forkserver")  # imports torch once
-    processes.set_forkserver_preload(["acdc.discovery", "transformer_lens", "transformers.models.gpt2"])
+    processes.set_forkserver_preload(["acdc.discovery.discover", "transformer_lens", "transformers.models.gpt2"])
     trace = tmp_path / "run" / "trace.jsonl"
     for moment in sorted(random.Random(1).sample(range(5, n - 40), 3)):
         process = processes.Process(target=run_in_a_process, args=(killing,))
@@ -274,7 +274,7 @@ def test_a_finished_run_is_handed_back_as_it_is(settings, whole):
 
 def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeypatch):
     """Also while the circuit is judged on held-out prompts; readers are fine."""
-    judge, tried = acdc.discovery.evaluate, []
+    judge, tried = acdc.discovery.discover.evaluate, []
 
     def judging(setting, *args, **options):
         with pytest.raises(RunFolderError, match="another process is writing"):
@@ -282,7 +282,7 @@ def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeyp
         tried.append(len(read_trace(tmp_path / "run" / "trace.jsonl")))
         return judge(setting, *args, **options)
 
-    monkeypatch.setattr(acdc.discovery, "evaluate", judging)
+    monkeypatch.setattr(acdc.discovery.discover, "evaluate", judging)
     run = discover(**settings, out=tmp_path / "run")
     assert tried == [len(run.decisions)] * 2
     TraceWriter(tmp_path / "run" / "trace.jsonl").close()
@@ -290,7 +290,7 @@ def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeyp
 
 def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(acdc.discovery, "evaluate", lambda *args, **options: 1 / 0)
+        patched.setattr(acdc.discovery.discover, "evaluate", lambda *args, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             discover(**settings, out=tmp_path / "run")
     assert same(discover(**settings, out=tmp_path / "run", resume=True), whole)
@@ -299,7 +299,7 @@ def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monke
 def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figures_in_the_end(
     settings, whole, tmp_path, monkeypatch
 ):
-    judge, calls = acdc.discovery.evaluate, []
+    judge, calls = acdc.discovery.discover.evaluate, []
 
     def dying(*args, **options):
         calls.append(args)
@@ -308,7 +308,7 @@ def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figu
         return judge(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(acdc.discovery, "evaluate", dying)
+        patched.setattr(acdc.discovery.discover, "evaluate", dying)
         with pytest.raises(KeyboardInterrupt):
             discover(**settings, out=tmp_path / "run")
     figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
@@ -426,7 +426,7 @@ def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(sett
         checkpoints.append(now[0])
         checkpoint(self, seconds)
 
-    monkeypatch.setattr(acdc.runs.progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(acdc.discovery.progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(TraceWriter, "append", slow)
     monkeypatch.setattr(TraceWriter, "sync", counting_sync)
     monkeypatch.setattr(RunFolder, "checkpoint", timed_checkpoint)

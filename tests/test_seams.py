@@ -6,7 +6,7 @@ import made_tokenizers as made
 import pytest
 from given import warned
 
-from acdc.prompts import PromptPair
+from acdc.pairs import PromptPair
 
 ENDS, BREAKS, NEEDLESS, LACKS, UNLIKE, ODD = (
     "the prompt ends in a space",

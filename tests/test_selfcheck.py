@@ -11,11 +11,11 @@ from families import CONFIGS, random_weights
 from tiny import gpt2
 
 from acdc import load_model
-from acdc.engine.selfcheck import probe_prompts
 from acdc.errors import ModelError
-from acdc.loading import load_and_check
 from acdc.models.bridge import BridgeReader
+from acdc.models.loading import load_and_check
 from acdc.models.norms import Norm
+from acdc.models.selfcheck import probe_prompts
 
 
 def refusal(**options):
@@ -125,7 +125,7 @@ def test_a_bridge_that_says_something_else_than_the_model_is_found(monkeypatch):
 
 
 def test_an_ablation_that_does_nothing_is_found(monkeypatch):
-    import acdc.engine.selfcheck as module
+    import acdc.models.selfcheck as module
 
     run = module.run_patched
     monkeypatch.setattr(

@@ -10,13 +10,13 @@ from test_families import prompts
 from tiny import save_toy
 
 import acdc
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.methods.acdc import Acdc, AcdcSettings
 from acdc.methods.attribution import edge_attribution
 from acdc.metrics import METRICS
-from acdc.prompts import PromptSet, TokenPair
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from given import Given, warned
 from tokenizers import processors
 
 from acdc.errors import PromptError, SettingsError, UnknownNameError
-from acdc.prompts import PromptPair, tokenize_pair
-from acdc.prompts.bos import beginnings_in_words
+from acdc.pairs import PromptPair, tokenize_pair
+from acdc.pairs.bos import beginnings_in_words
 
 PAIR = PromptPair("So Mary is", "So John is", where="here")
 IDS = PromptPair((5, 6, 7), (5, 8, 7), where="here")

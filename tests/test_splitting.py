@@ -8,8 +8,9 @@ from tiny import pairs, write_pairs
 
 import acdc
 from acdc.errors import AcdcWarning, PromptError
-from acdc.prompts import PromptPair
-from acdc.task import Generated, Task, find_task
+from acdc.pairs import PromptPair
+from acdc.pairs.finding import find_task
+from acdc.pairs.task import Generated, Task
 
 
 def listed(n=20, **tags):

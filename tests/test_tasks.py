@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from acdc.bundled import bundled_models
 from acdc.errors import PromptError, SettingsError, UnknownNameError
-from acdc.task import find_task, task_names
+from acdc.pairs.finding import find_task, task_names
 
 GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 NAMES = {*FEMALE, *MALE}

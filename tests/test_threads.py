@@ -10,9 +10,10 @@ import pytest
 import torch
 from tiny import pairs, write_pairs
 
-from acdc import Run, discover, find_task, load_model, threads
+from acdc import Run, discover, find_task, load_model
 from acdc.errors import PromptError, SettingsError
-from acdc.threads import block_weights, fit_threads, own_threads, set_threads, threads_for
+from acdc.models import threads
+from acdc.models.threads import block_weights, fit_threads, own_threads, set_threads, threads_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
 

@@ -7,8 +7,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from acdc.errors import PromptError
-from acdc.prompts import PromptPair, tokenize_pair
-from acdc.task import find_task
+from acdc.pairs import PromptPair, tokenize_pair
+from acdc.pairs.finding import find_task
 
 GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 TASKS = ["ioi", "acronyms", "pronouns"]

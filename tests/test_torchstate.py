@@ -9,7 +9,7 @@ import torch
 from tiny import gpt2, save_toy, write_pairs
 
 from acdc import discover, load_model
-from acdc.torchstate import own_torch_state
+from acdc.models.torchstate import own_torch_state
 
 pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
 

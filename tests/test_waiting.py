@@ -29,7 +29,7 @@ def test_prompts_are_read_made_and_tokenized_behind_bars(monkeypatch, capsys, gp
     from tiny import write_pairs
 
     from acdc import waiting as module
-    from acdc.task import find_task
+    from acdc.pairs.finding import find_task
 
     monkeypatch.setattr(module, "_AFTER_SECONDS", 0.0)
     with bars(True):

@@ -83,7 +83,7 @@ def discover(
 
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
-        from acdc.discovery import discover as run_discovery
+        from acdc.discovery.discover import discover as run_discovery
 
         run = run_discovery(
             model,

@@ -31,7 +31,7 @@ def model() -> None:
 def check(name: str, device: str | None, dtype: str | None) -> None:
     """Open the model NAME, check that its components add up to it, and show its graph."""
     from acdc.graph import Graph
-    from acdc.loading import load_and_check
+    from acdc.models.loading import load_and_check
 
     opened, found = load_and_check(name, device=device, dtype=dtype)
     graph = Graph(opened.graph_config)

@@ -19,7 +19,7 @@ def tasks() -> None:
 
     from acdc.cli.terminal import Terminal
     from acdc.errors import AcdcError, AcdcWarning
-    from acdc.task import find_task, task_names
+    from acdc.pairs.finding import find_task, task_names
 
     table = Table()
     for column in ("task", "what", "corruptions (the first is the default)", "usual metric"):
@@ -67,9 +67,9 @@ def check(
 ) -> None:
     """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
     from acdc.errors import NoTokenizerError, PromptError
-    from acdc.prompts import show_tokens
-    from acdc.prompts.bos import beginnings_in_words
-    from acdc.task import find_task
+    from acdc.pairs import show_tokens
+    from acdc.pairs.bos import beginnings_in_words
+    from acdc.pairs.finding import find_task
     from acdc.waiting import bars
     from acdc.wording import counted
 
@@ -87,7 +87,7 @@ def check(
         tokenizer = load_tokenizer(tokenizer_name)
         limits["vocab_size"] = len(tokenizer)
     if model is not None:
-        from acdc.loading import load_model
+        from acdc.models.loading import load_model
 
         opened = load_model(model, tokenizer=tokenizer)
         tokenizer = opened.tokenizer

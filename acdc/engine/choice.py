@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from acdc.engine.base import Engine
-from acdc.engine.fast import FastEngine
+from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.errors import UnknownNameError
 from acdc.metrics import Metric
 from acdc.models.model import Model
+from acdc.pruning.protocol import Engine
 
 ENGINES = ("fast", "reference")
 

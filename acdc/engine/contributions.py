@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acdc.engine.patched import run_unpatched
 from acdc.graph import Graph
 from acdc.models.model import Model
+from acdc.models.patched import run_unpatched
 from acdc.models.tokens import Tokens
 
 

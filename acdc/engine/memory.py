@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from acdc.engine.cost import BATCH_BYTES, machine_kind
-from acdc.engine.mlps import BLOCK_ROWS
-from acdc.engine.places import live_positions
-from acdc.engine.scores import LIKELIEST
-from acdc.engine.tactics import Tactics
+from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
+from acdc.engine.fast.mlps import BLOCK_ROWS
+from acdc.engine.fast.places import live_positions
+from acdc.engine.fast.scores import LIKELIEST
+from acdc.engine.fast.tactics import Tactics
 from acdc.models.model import Model
-from acdc.prompts import PromptSet
+from acdc.pairs import PromptSet
 
 #: What a process that has opened a model still takes for code and small things, in bytes.
 _SLACK = 256 * 2**20

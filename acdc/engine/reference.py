@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.engine.patched import run_patched
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Graph
 from acdc.metrics import Metric
+from acdc.models.patched import run_patched
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
 
 
 class ReferenceEngine:
-    """Runs every circuit from scratch; see :class:`acdc.engine.base.Engine`.
+    """Runs every circuit from scratch; see :class:`acdc.pruning.protocol.Engine`.
 
     Attributes:
         setting: model, prompts and cached values.
@@ -44,7 +44,7 @@ class ReferenceEngine:
 
     @property
     def drops_are_free(self) -> bool:
-        """See :class:`acdc.engine.base.Engine`."""
+        """See :class:`acdc.pruning.protocol.Engine`."""
         return not self.setting.model.tied_heads
 
     def metric(self) -> float:

@@ -13,7 +13,7 @@ from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
-from acdc.prompts import PromptSet
+from acdc.pairs import PromptSet
 
 #: What removed edges can carry.
 ABLATIONS = ("corrupted", "zero", "mean")

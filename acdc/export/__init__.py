@@ -12,8 +12,8 @@ from pathlib import Path
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.export.excerpt import Excerpt
+from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.files import atomic_write
-from acdc.wanted import HasCircuit, circuit_of
 
 __all__ = ["FORMATS", "export_circuit"]
 

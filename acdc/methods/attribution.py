@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.engine.patched import run_patched
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
 from acdc.metrics import Metric
+from acdc.models.patched import run_patched
 
 #: Points on the way from the ablated to the clean input.
 STEPS = 5

@@ -12,7 +12,7 @@ from acdc.decision import Decision
 from acdc.errors import AcdcError, RunFolderError
 from acdc.graph import Graph
 from acdc.jsondata import shown
-from acdc.methods.acdc import Acdc, AcdcSettings
+from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.folder import RECORD, TRACE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny import pairs, write_pairs
 
-import acdc.discovery
+import acdc.discovery.discover
 from acdc.cli.main import main
 from acdc.runs.trace import TraceWriter
 
@@ -83,7 +83,7 @@ def finished(gpt2_folder, tmp_path_factory):
     """A finished run's folder, which no test changes."""
     folder = tmp_path_factory.mktemp("finished")
     task = write_pairs(folder / "pairs.jsonl", pairs(8))
-    acdc.discovery.discover(gpt2_folder, task, n=4, threshold=0.01, out=folder / "run", progress=False)
+    acdc.discovery.discover.discover(gpt2_folder, task, n=4, threshold=0.01, out=folder / "run", progress=False)
     return folder / "run"
 
 

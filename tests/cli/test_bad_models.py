@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import VOCAB, gpt2, pairs, save_gpt2, save_toy
 
-from acdc.engine.selfcheck import probe_prompts
+from acdc.models.selfcheck import probe_prompts
 from acdc.runs.run import Run
 
 
@@ -122,7 +122,7 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
     ],
     ids=["python", "gpu", "cpu", "cpu on Windows"],
 )
-@pytest.mark.parametrize("where", ["acdc.discovery.prepare", "acdc.loading.find_source"])
+@pytest.mark.parametrize("where", ["acdc.discovery.discover.prepare", "acdc.models.loading.find_source"])
 def test_out_of_memory_says_what_to_lower(discover, file, monkeypatch, run_out, where):
     monkeypatch.setattr(where, lambda *args, **kwargs: run_out())
     said = discover(file(*pairs()))

@@ -159,7 +159,7 @@ def test_a_message_with_options_is_translated_wherever_it_is_said(discover, call
         warnings.warn('try `dtype="float64"`.', AcdcWarning, stacklevel=1)
         raise SettingsError("give `resume=True`, or another `out`, not `nothing=5`.")
 
-    monkeypatch.setattr("acdc.discovery.discover", hold_forth)
+    monkeypatch.setattr("acdc.discovery.discover.discover", hold_forth)
     code, _, err = call("discover", task, "--model", "tiny-tasks")
     assert (code, err.splitlines()) == (
         2,

@@ -59,7 +59,7 @@ def test_every_option_is_asked_for_again(interrupted, call, file, gpt2_folder, t
 def test_a_finished_run_is_recognised_without_its_model(call, finished, tmp_path, monkeypatch):
     folder = shutil.copytree(finished, tmp_path / "run")
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr("acdc.loading.find_source", lambda *args: pytest.fail("the model was opened"))
+    monkeypatch.setattr("acdc.models.loading.find_source", lambda *args: pytest.fail("the model was opened"))
     code, out, err = call("resume", folder)
     assert code == 0, err
     assert "is finished already" in err

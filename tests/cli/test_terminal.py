@@ -11,7 +11,7 @@ import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc.cli
-from acdc.task import Generated, Task
+from acdc.pairs.task import Generated, Task
 from acdc.wording import one_line
 
 #: Markup, a link and an emoji of rich; a title, a colour and a link of a terminal; other directions, no width, blanks.
@@ -82,8 +82,8 @@ class Hostile(Task):
 
 
 def test_a_package_s_task_is_listed_as_text(call, monkeypatch):
-    monkeypatch.setattr("acdc.task.task_names", lambda: [HOSTILE])
-    monkeypatch.setattr("acdc.task.find_task", lambda name, **more: Hostile())
+    monkeypatch.setattr("acdc.pairs.finding.task_names", lambda: [HOSTILE])
+    monkeypatch.setattr("acdc.pairs.finding.find_task", lambda name, **more: Hostile())
     code, out, _ = call("tasks")
     assert code == 0
     assert "[bold" in out
@@ -125,7 +125,7 @@ def test_on_a_terminal_the_only_sequences_are_those_of_the_table(monkeypatch):
 
 def test_the_bar_shows_a_metric_s_name_as_text(capsys):
     from acdc.decision import Decision
-    from acdc.runs.progress import run_pruner
+    from acdc.discovery.progress import run_pruner
 
     class Graph:
         n_edges = 1

@@ -1,0 +1,86 @@
+"""Whether the nodes add up to the model's own logits on the very prompts of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from acdc.engine.setting import Setting
+from acdc.errors import ModelError
+from acdc.models.selfcheck import Comparison, compare_logits
+from acdc.models.tokens import Tokens
+
+#: Logits of the model itself that are held at a time, in bytes.
+_OWN_BYTES = 256 * 2**20
+
+
+@torch.no_grad()
+def check_prompts(setting: Setting) -> Comparison:
+    """Compare what the nodes add up to on the very prompts of a run with the model's own logits.
+
+    The model runs each prompt at its own length and without padding; logits are compared where
+    answers are read, on clean and on corrupted prompts.
+
+    Args:
+        setting: model, prompts and their values.
+
+    Raises:
+        ModelError: they differ; names the prompt.
+    """
+    pairs, model = setting.prompts.pairs, setting.model
+    sides = (
+        ("clean", [pair.clean for pair in pairs], setting.model_logits),
+        ("corrupted", [pair.corrupted for pair in pairs], setting.corrupted_logits),
+    )
+    rows = setting.rows.tolist()
+    predictions: dict[int, list[int]] = {}  # of each prompt
+    for prediction, row in enumerate(rows):
+        predictions.setdefault(row, []).append(prediction)
+    whole = Comparison(0.0, 0.0)
+    for which, prompts, logits in sides:
+        for batch in _alike(prompts, model.n_outputs * logits.element_size()):
+            own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
+            chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]
+            at = [prediction for _, prediction in chosen]
+            theirs = own[[i for i, _ in chosen], setting.columns[at]]
+            found = compare_logits(logits[at], theirs, model.dtype)
+            if not found.passed:
+                _refuse(setting, which, at, theirs, logits)
+            whole = whole | found
+    return whole
+
+
+def _refuse(setting: Setting, which: str, predictions: list[int], own: Tensor, logits: Tensor) -> None:
+    """Raise :class:`ModelError` for the first of some predictions whose logits aren't the model's own."""
+    for prediction, theirs in zip(predictions, own, strict=True):
+        found = compare_logits(logits[prediction][None], theirs[None], setting.model.dtype)
+        if not found.passed:
+            length = len(setting.prompts.pairs[int(setting.rows[prediction])].clean)
+            if setting.model.has_hooks:
+                advice = "there are hooks on its bridge, which change that one only; take them off (`reset_hooks`)"
+            elif torch.finfo(setting.model.dtype).bits < 32:  # where experts are chosen, say, it decides near ties
+                advice = (
+                    f"rounding in {str(setting.model.dtype).removeprefix('torch.')} may do so; give `dtype='float32'`"
+                )
+            else:
+                advice = "leave out prompts of that length, and please report it"
+            raise ModelError(
+                f"{setting.prompt_of(prediction)}: on the {which} prompt ({length} tokens) the components of "
+                f"{setting.model.name} add up to other logits than its own, by {found.difference:.2g} "
+                f"(tolerance {found.tolerance:.2g}); {advice}."
+            )
+    raise ModelError(f"{setting.model.name} failed its self-check on the {which} prompts; please report it.")
+
+
+def _alike(prompts: Sequence[Sequence[int]], bytes_a_token: int) -> list[list[int]]:
+    """Numbers of prompts of one length, as many together as the model's logits leave room for."""
+    lengths: dict[int, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        lengths.setdefault(len(prompt), []).append(row)
+    batches = []
+    for length, rows in lengths.items():
+        together = max(1, _OWN_BYTES // (length * bytes_a_token))
+        batches += [rows[i : i + together] for i in range(0, len(rows), together)]
+    return batches

@@ -1,0 +1,105 @@
+"""How much every source behind a change changes what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from acdc.engine.fast.downstream import Downstream, Reads
+from acdc.engine.fast.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class MixtureChange:
+    """How one head's mixture changes: all that it writes is ``change @ weight``.
+
+    Attributes:
+        key: layer and head.
+        weight: its ``W_O``, ``[d_head, d_model]``.
+        change: ``[run, place, d_head]``.
+    """
+
+    key: tuple[int, int]
+    weight: Tensor
+    change: Tensor
+
+
+class Changes:
+    """Filled in the plan's order."""
+
+    def __init__(self, down: Downstream, runs: int, live: int, answers: Tensor, like: Tensor, scratch: Scratch) -> None:
+        """Make room for all changes of a plan.
+
+        Args:
+            down: the plan.
+            runs: patched runs.
+            live: live places.
+            answers: ``[answer]`` which of them are answers.
+            like: a tensor ``[..., d_model]`` of the precision and device wanted.
+            scratch: where there is room, until the next changes.
+        """
+        width = like.shape[-1]
+        self._answers = answers
+        self._at_answers = scratch.take("at answers", (len(down.changed), runs, len(answers), width), like)
+        self._whole = scratch.take("whole", (len(down.changed_whole), runs, live, width), like)
+        self._n_at_answers = self._n_whole = 0
+        self._order, self._whole_order = down.changed, down.changed_whole
+        self._mixtures: dict[int, tuple[MixtureChange, bool]] = {}  # by source; whether at all live places
+
+    def room(self, n: int, whole: bool) -> Tensor:
+        """Where the next n sources' changes go, ``[source, run, place, d_model]``; :meth:`fill` follows."""
+        if whole:
+            return self._whole[self._n_whole : self._n_whole + n]
+        return self._at_answers[self._n_at_answers : self._n_at_answers + n]
+
+    def fill(self, n: int, whole: bool) -> None:
+        """Say that the room for the next n sources' changes is filled, at the live places or the answers."""
+        if whole:
+            filled = self.room(n, whole)
+            self._at_answers[self._n_at_answers : self._n_at_answers + n] = filled[..., self._answers, :]
+            self._n_whole += n
+        self._n_at_answers += n
+
+    def note_mixture(self, source: int, mixture: MixtureChange, whole: bool) -> None:
+        """Say that a head's change is no more than one of its mixture."""
+        self._mixtures[source] = mixture, whole
+
+    def read(self, reads: Reads, before: Sequence[Tensor]) -> Tensor:
+        """Inputs of slots after the changes that they read, ``[slot, run, place, d_model]``.
+
+        Args:
+            reads: the slots, and what they read.
+            before: their inputs before, ``[place, d_model]`` each.
+        """
+        changes = self._whole[: self._n_whole] if reads.whole else self._at_answers[: self._n_at_answers]
+        n_slots, n_sources = reads.mask.shape
+        # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
+        # what it has written is read once more.
+        if 3 * reads.mask.sum() > n_sources + 4 * n_slots:
+            mask = torch.from_numpy(reads.mask).to(changes, non_blocking=True)  # nothing waits for the device
+            total = torch.tensordot(mask, changes, 1)
+            for after, old in zip(total, before, strict=True):
+                after += old
+            return total
+        total = changes.new_empty(n_slots, *changes.shape[1:])
+        for after, old, mask in zip(total, before, reads.mask, strict=True):
+            first, *others = mask.nonzero()[0].tolist()
+            torch.add(old, changes[first], out=after)
+            for source in others:
+                after += changes[source]
+        return total
+
+    def mixtures(self, reads: Reads) -> list[MixtureChange] | None:
+        """The changes that a slot reads as those of heads' mixtures, or ``None`` if one of them is not."""
+        order = self._whole_order if reads.whole else self._order
+        found = []
+        for source in (source for source, read in zip(order, reads.mask[0], strict=False) if read):
+            if source not in self._mixtures:
+                return None
+            mixture, whole = self._mixtures[source]
+            change = mixture.change[:, self._answers] if whole and not reads.whole else mixture.change
+            found.append(MixtureChange(mixture.key, mixture.weight, change))
+        return found

@@ -1,0 +1,108 @@
+"""What patched runs cost, roughly: for the length of chains, and so that memory stays bounded.
+
+A batch reads every weight once, however many runs it holds; a run adds arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep
+from acdc.engine.setting import Setting
+from acdc.graph import Slot
+
+#: Memory that one batch may take, in bytes, unless a single run takes more.
+BATCH_BYTES = {"cpu": 384 * 2**20, "cuda": 2 * 2**30}
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """Orders of magnitude: arithmetic a second, bytes a second, and seconds to set one step of a batch going."""
+
+    flops: float
+    bandwidth: float
+    step: float
+
+
+_MACHINES = {"cpu": _Machine(8.5e10, 8e9, 3e-4), "cuda": _Machine(3e13, 2e12, 1e-3)}
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Of evaluating removals from one slot.
+
+    Attributes:
+        flops: arithmetic of a run, multiplications and additions.
+        batch, run: seconds of any batch, and of each run in it.
+        most_runs: runs whose changes fit in memory at a time.
+    """
+
+    flops: float
+    batch: float
+    run: float
+    most_runs: int
+
+
+def machine_kind(device: torch.device) -> str:
+    """``cpu``, or ``cuda`` for any accelerator: the key of what is sized for either."""
+    return "cpu" if device.type == "cpu" else "cuda"
+
+
+def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers: int) -> RunCost:
+    """Estimate what a slot's patched runs cost.
+
+    Args:
+        setting: the model's shapes.
+        slot: whose edges are removed.
+        down: what it reaches.
+        live: places that are computed for nodes that are needed everywhere.
+        answers: for all others.
+    """
+    cfg, model = setting.graph.cfg, setting.model
+    d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
+    d_mlp, n_products = model.mlp_products
+    mlp_size = n_products * d_model * d_mlp
+    element = setting.contributions.inputs.element_size()
+    kind = machine_kind(model.device)
+    machine = _MACHINES[kind]
+    flops = weights = 0.0
+    width = live if down.whole else answers
+    read = 2 * width * d_model  # numbers in the slots' inputs and in MLPs' outputs
+    for step in down.steps:
+        places = live if step.whole else answers
+        if isinstance(step, MlpStep):
+            size = mlp_size
+            read += 2 * places * d_model
+        else:
+            size = 4 * len(step.heads) * d_model * d_head
+            read += sum(len(reads.slots) * (live if reads.whole else places) for reads in step.reads.values()) * d_model
+            read += _attention_numbers(setting, len(step.heads), places, d_head)
+        flops += 2 * size * places
+        weights += size
+    if slot.letter is None and slot.name != "logits":
+        flops += 2 * mlp_size * width
+        weights += mlp_size
+    if slot.letter is not None:
+        flops += 4 * d_model * d_head * width
+        read += _attention_numbers(setting, 1, width, d_head)
+    only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None
+    inner = min(d_model, d_head * len(down.final_sources)) if only_heads else d_model
+    if down.final.any() or slot.name == "logits":
+        flops += 2 * inner * model.n_outputs * answers
+        weights += inner * model.n_outputs
+    changed = len(down.changed) * answers + len(down.changed_whole) * live
+    memory = (changed * d_model + read) * element
+    return RunCost(
+        flops=flops,
+        batch=(2 + len(down.steps)) * machine.step + weights * element / machine.bandwidth,
+        run=flops / machine.flops,
+        most_runs=max(1, int(BATCH_BYTES[kind] // memory)),
+    )
+
+
+def _attention_numbers(setting: Setting, n_heads: int, places: int, d_head: int) -> int:
+    """Numbers that heads hold in a run: keys and values at every position, mixtures, patterns."""
+    batch, length = setting.tokens.ids.shape
+    return n_heads * (2 * batch * length * d_head + 4 * places * d_head + 3 * places * length)

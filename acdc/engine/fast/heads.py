@@ -1,0 +1,228 @@
+"""A layer's heads, many at once and for many patched runs at once.
+
+Unlike :meth:`acdc.models.attention.Attention.head`, which it is tested against, this
+recomputes only the queries, keys and values whose inputs changed, at the positions that are
+needed, with the norm's weights folded into contiguous projections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from acdc.engine.fast.indices import index
+from acdc.engine.fast.places import Places
+from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
+from acdc.models.norms import Norm
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """``normalized(x) @ weight + bias`` for every query head, with what stands before and behind it.
+
+    Attributes:
+        weight: ``[head, d_model, d_head]``. bias: ``[head, 1, d_head]`` or ``None``.
+        norm: norm of the result, over ``d_head`` (with one weight for all, or each query head's own,
+            ``[head, 1, d_head]``) or over all heads together.
+        everything: for a norm over all heads, the whole projection ``[d_model, heads * d_head]``.
+        latent: what is projected, where it isn't the normed input; in place of ``d_model`` its width.
+        rotary: the rotation of the result, if there is one. scale: ``[..., pos]`` a factor of it, likewise.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    norm: Norm
+    everything: tuple[Tensor, Tensor | None] | None
+    latent: Latent | None
+    rotary: Rotary | None
+    scale: Tensor | None
+
+
+def normalized(norm: Norm, x: Tensor) -> Tensor:
+    """A norm without its weight and bias, which the projections carry."""
+    if norm.kind == "layer":
+        return F.layer_norm(x, x.shape[-1:], eps=norm.eps)
+    if norm.kind == "rms":
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).pow_(2).div_(x.shape[-1])
+        return x * torch.rsqrt(square + norm.eps)
+    return x
+
+
+def fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Move a norm's weight and bias into the projection behind it, ``[..., d_model, width]``."""
+    folded = weight if norm.weight is None else norm.weight[:, None] * weight
+    if norm.bias is not None:
+        extra = norm.bias @ weight  # [..., width]
+        bias = extra if bias is None else bias + extra
+    return folded.contiguous(), bias
+
+
+class LayerHeads:
+    """One layer's attention with its cached queries, keys, values and mixtures.
+
+    Attributes:
+        attention: the weights.
+        q, z: ``[head, live place, d_head]``; `z` is the mixture in front of ``W_O``.
+        k, v: ``[head, batch, pos, d_head]``, at every position, as queries see them all.
+    """
+
+    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor, x: Tensor, live: Places) -> None:
+        """Fold the weights and run the layer once.
+
+        Args:
+            attention: its weights.
+            table: masks and rotations.
+            filled: ``[batch, pos]`` bool, which positions hold a token.
+            x: what all heads read in the clean run, ``[batch, pos, d_model]``.
+            live: where it is going to be recomputed.
+        """
+        self.attention = attention
+        self._table = table
+        self._projections = {letter: self._projection(letter) for letter in "qkv"}
+        self.W_O = attention.W_O.contiguous()
+        batch, length = filled.shape
+        visible = table.visible[..., :length, :length] & filled[:, None, :]
+        own = torch.eye(length, dtype=torch.bool, device=x.device)
+        self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
+        self._bias: Tensor | None = None  # [head, 1 or batch, pos_q, pos_k]
+        if table.bias is not None:
+            bias = table.bias if table.bias.dim() == 4 else table.bias[None]
+            self._bias = bias[..., :length, :length].transpose(0, 1)
+        every = Places.of([range(length)] * batch, x.device)
+        k, v = (self._same_for_all(letter, x.flatten(0, 1), every) for letter in "kv")
+        self.k, self.v = (found.view(attention.n_heads, batch, length, -1) for found in (k, v))
+        self.q = self._same_for_all("q", live.pick(x), live)
+        heads = list(range(attention.n_heads))
+        self.z = self.mix(heads, self.q[:, None], self.k[:, None], self.v[:, None], live)[:, 0]
+
+    def _same_for_all(self, letter: str, x: Tensor, places: Places) -> Tensor:
+        """Projections of all heads that read the same, ``[place, d_model]`` to ``[head, place, d_head]``."""
+        heads = list(range(self.attention.n_heads))
+        return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), places)[:, 0]
+
+    def project(self, letter: str, heads: list[int], x: Tensor, places: Places) -> Tensor:
+        """Queries, keys or values of some heads.
+
+        Args:
+            letter: which of them.
+            heads: query heads.
+            x: their inputs, ``[head, run, place, d_model]``.
+            places: where the inputs stand.
+
+        Returns:
+            ``[head, run, place, d_head]``
+        """
+        projection = self._projections[letter]
+        x = normalized(self.attention.norm, x)
+        if projection.latent is not None:
+            x = projection.latent(x)
+        shape, chosen = x.shape, index(heads, x.device)
+        weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[chosen]
+        y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
+        if projection.bias is not None:
+            y += projection.bias[chosen]
+        rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
+        if rotary is not None and rotary.before_norm:
+            y = rotary(y.view(*shape[:-1], y.shape[-1])).flatten(1, 2)
+        if projection.everything is not None:
+            weight, bias = projection.everything
+            square = _affine(x.reshape(-1, shape[-1]), weight, bias).pow(2).mean(-1)
+            gain = torch.rsqrt(square + projection.norm.eps).view(len(heads), -1, 1)
+            width = y.shape[-1]
+            groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
+            if projection.norm.weight is not None:
+                own = projection.norm.weight.view(-1, width)[index(groups, x.device)]  # [head, d_head]
+                gain = gain * own[:, None]
+            y = y * gain
+        elif projection.norm.kind != "none":
+            y = _of_heads(projection.norm, chosen)(y)
+        y = y.view(*shape[:-1], y.shape[-1])
+        if self.attention.clip is not None:
+            y = y.clamp(-self.attention.clip, self.attention.clip)
+        if rotary is not None and not rotary.before_norm:
+            y = rotary(y)
+        if projection.scale is None:
+            return y
+        at = (places.position,) if projection.scale.dim() == 1 else (places.prompt, places.position)
+        return y * projection.scale[at][:, None]
+
+    def mix(self, heads: list[int], q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
+        """What attention makes of queries, keys and values.
+
+        The number of runs may be 1 where something is the same in all of them.
+
+        Args:
+            heads: query heads.
+            q: queries, ``[head, run, place, d_head]``.
+            k: keys, ``[head, run, batch, pos, d_head]``.
+            v: values, likewise.
+            places: where the queries stand.
+
+        Returns:
+            ``[head, run, place, d_head]``
+        """
+        scores = self.attention.scale * _per_run(places.by_prompt(q), k.transpose(-1, -2))
+        if self.attention.soft_cap is not None:
+            scores = self.attention.soft_cap * torch.tanh(scores / self.attention.soft_cap)
+        rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
+        columns = places.position[places.grid]  # [batch, width]
+        chosen = index(heads, q.device)
+        if self._bias is not None:
+            own = self._bias[chosen].expand(-1, len(rows), -1, -1)  # [head, batch, pos_q, pos_k]
+            scores += own[:, rows, columns][:, None]
+        scores = scores.masked_fill_(~self._visible[rows, columns], -torch.inf)  # [head, run, batch, width, pos]
+        length = scores.shape[-1]
+        if self.attention.sinks is not None:
+            sinks = self.attention.sinks[chosen].to(scores)[:, None, None, None, None]
+            scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
+        pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))[..., :length].to(v.dtype)
+        return places.flat(_per_run(pattern, v))
+
+    def _projection(self, letter: str) -> _Projection:
+        attention, table = self.attention, self._table
+        weight, bias, qk_norm, latent = attention.parts(letter)
+        n, d_model, width = weight.shape
+        groups = list(range(n)) if letter == "q" else [attention.group(head) for head in range(attention.n_heads)]
+        everything = None
+        if latent is None:
+            weight, bias = fold(attention.norm, weight, bias)
+        else:
+            folded, folded_bias = fold(attention.norm, latent.weight, latent.bias)
+            latent = replace(latent, weight=folded, bias=folded_bias)
+        if spans_heads(qk_norm, weight):
+            whole_bias = None if bias is None else bias.reshape(-1)
+            everything = (weight.transpose(0, 1).reshape(d_model, n * width).contiguous(), whole_bias)
+        elif qk_norm.weight is not None and qk_norm.weight.dim() == 2:
+            bias_of_heads = None if qk_norm.bias is None else qk_norm.bias[groups][:, None]
+            qk_norm = replace(qk_norm, weight=qk_norm.weight[groups][:, None], bias=bias_of_heads)
+        own = weight if groups == list(range(n)) else weight[groups]
+        own_bias = None if bias is None else bias[groups][:, None]
+        rotary, scale = (None if letter == "v" else table.rotary), (table.q_scale if letter == "q" else None)
+        return _Projection(own, own_bias, qk_norm, everything, latent, rotary, scale)
+
+
+def _of_heads(norm: Norm, heads: Tensor) -> Norm:
+    """A norm of whose weights each head has its own, for some heads; any other as it is."""
+    if norm.weight is None or norm.weight.dim() == 1:
+        return norm
+    bias = None if norm.bias is None else norm.bias[heads]
+    return replace(norm, weight=norm.weight[heads], bias=bias)
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+
+
+def _per_run(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product over the last two dimensions of ``[head, run, batch, ., .]``, either with one run for all.
+
+    Where only the left side differs between runs, the runs become rows of one product.
+    """
+    if b.shape[1] == 1 and a.shape[1] > 1:
+        heads, runs, batch, rows, inner = a.shape
+        flat = a.transpose(1, 2).reshape(heads, batch, runs * rows, inner)
+        return (flat @ b[:, 0]).view(heads, batch, runs, rows, -1).transpose(1, 2)
+    return a @ b

@@ -1,0 +1,111 @@
+"""A layer's MLP for many patched runs at once.
+
+Where all that changes of its input is what a few heads write, the first product needs
+``d_head`` numbers a head instead of ``d_model``: up to the norm's scale it is linear, so the
+product of the input before the change is kept, and the change goes through ``W_O W_in``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from acdc.engine.fast.changes import MixtureChange
+from acdc.engine.fast.heads import fold
+from acdc.engine.fast.scratch import Scratch
+from acdc.models.mlp import NormedMlp
+from acdc.models.model import Model
+from acdc.models.norms import Norm
+
+#: Rows that are pushed through at a time: enough for fast products, few for the sake of memory.
+BLOCK_ROWS = 2048
+#: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
+_MOST_PRODUCTS = 8
+
+
+class LayerMlp:
+    """One layer's MLP.
+
+    Attributes:
+        plain: its weights, or ``None`` where it is run through its own module.
+    """
+
+    def __init__(self, model: Model, layer: int, scratch: Scratch) -> None:
+        self._model, self._layer, self._scratch = model, layer, scratch
+        self.plain: NormedMlp | None = model.plain_mlp(layer)
+        self._products: dict[tuple[int, int], list[Tensor]] = {}  # W_O W_in of the heads asked for last
+
+    @cached_property
+    def _first(self) -> list[tuple[Tensor, Tensor | None]]:
+        """The first products' weights, ``[d_model, d_mlp]``, and their biases; copies, made when they are needed."""
+        if self.plain is None:
+            raise ValueError("only a plain MLP has first products")
+        mlp, norm = self.plain.plain, self.plain.before
+        found = [_centred_fold(norm, mlp.W_in, mlp.b_in)]
+        return found if mlp.W_gate is None else [*found, _centred_fold(norm, mlp.W_gate, None)]
+
+    def run(self, x: Tensor) -> Tensor:
+        """What it writes, ``[run, place, d_model]`` to the same."""
+        if self.plain is None:
+            return self._model.mlp(self._layer, x)
+        rows = x.flatten(0, 1)
+        if x.device.type != "cpu":
+            return self.plain(rows).view_as(x)
+        blocks = math.ceil(len(rows) / BLOCK_ROWS)  # of the same size: a short last one would be slow
+        inner = self.plain.plain.W_in.shape[1]
+        parts = [self.plain(part, self._scratch.take("inner 0", (len(part), inner), x)) for part in rows.chunk(blocks)]
+        return (parts[0] if blocks == 1 else torch.cat(parts)).view_as(x)
+
+    def first_products(self, x: Tensor) -> list[Tensor]:
+        """The first products of an input, up to the norm's scale and without bias, ``[place, d_mlp]`` each."""
+        return [x @ weight for weight, _ in self._first]
+
+    def is_worth(self, n_heads: int, d_head: int) -> bool:
+        """Whether changes by so many heads are cheaper through :meth:`run_changed`."""
+        return self.plain is not None and 2 * n_heads * d_head <= self.plain.plain.W_in.shape[0]
+
+    def run_changed(self, x: Tensor, before: Sequence[Tensor], heads: Sequence[MixtureChange]) -> Tensor:
+        """Like :meth:`run`, where only what some heads write has changed.
+
+        Args:
+            x: the input after the change, ``[run, place, d_model]``.
+            before: :meth:`first_products` of the input before it.
+            heads: the heads, at the same places.
+        """
+        if self.plain is None:
+            raise ValueError("only a plain MLP has first products")
+        runs, places, width = x.shape
+        norm, n = self.plain.before, len(self._first)
+        scale = x.new_ones(runs, places, 1) if norm.kind == "none" else norm.inverse_scale(x)
+        change = torch.cat([head.change for head in heads], -1)  # [run, place, dimension]
+        products = [torch.cat([self._product(head)[i] for head in heads]) for i in range(n)]
+        out = torch.empty_like(x)
+        step = runs if x.device.type != "cpu" else max(1, BLOCK_ROWS // places)
+        for i in range(0, runs, step):
+            inner: list[Tensor] = []
+            part = change[i : i + step]
+            for (_, bias), product, old in zip(self._first, products, before, strict=True):
+                y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
+                y.addmm_(part.flatten(0, 1), product)
+                y *= scale[i : i + step].view(-1, 1)
+                inner.append(y if bias is None else y.add_(bias))
+            y = self.plain.plain.behind(inner[0], inner[1] if n > 1 else None)
+            out[i : i + step] = self.plain.finish(y).view(-1, places, width)
+        return out
+
+    def _product(self, head: MixtureChange) -> list[Tensor]:
+        if head.key not in self._products:
+            if len(self._products) >= _MOST_PRODUCTS:
+                self._products.pop(next(iter(self._products)))
+            self._products[head.key] = [head.weight @ weight for weight, _ in self._first]
+        return self._products[head.key]
+
+
+def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """A norm's weight, bias and centring moved into the product behind it."""
+    weight, bias = fold(norm, weight, bias)
+    return (weight - weight.mean(0) if norm.kind == "layer" else weight), bias

@@ -1,0 +1,285 @@
+"""From the last residual stream of many patched runs to the metric of each.
+
+KL needs no pass over the vocabulary but one: with p the model's probabilities and D the
+circuit's logits minus the model's,
+
+    KL = log(sum_v p_v exp(D_v)) - sum_v p_v D_v,
+
+and the second sum is a dot product of the normed residuals' difference with ``W_U p``. Both
+terms take differences, so that the rounding of logits themselves, whose size may be a hundred,
+plays no part. What rounding does to one token's difference or exponential counts by its p,
+and averages out over many tokens, but not over the likeliest, where a confident model has all
+its p: these few are summed in float64. The pass over all others goes block by block, so that
+logits are summed up while they are still in the cache.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from acdc.engine.fast.changes import MixtureChange
+from acdc.engine.fast.cost import machine_kind
+from acdc.engine.fast.heads import fold, normalized
+from acdc.engine.setting import Setting
+from acdc.metrics import AnswerTokens, Metric
+from acdc.models.norms import Norm
+
+#: Logits of metrics that need them all are held at a time, in bytes.
+LOGITS_BYTES = 64 * 2**20
+#: Logits of a block of KL's pass, in bytes, and its columns: on a CPU what its cache holds beside the weights.
+BLOCK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
+BLOCK_COLUMNS = {"cpu": 1024, "cuda": 16384}
+#: Tokens that are summed in float64 for each prediction, the likeliest. With all others below 1/16,
+#: rounding of each by 6e-8 makes at most 1.5e-8 in their sum.
+LIKELIEST = 16
+#: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
+LEAST_SAVED = 500_000
+
+
+class Scorer:
+    """Scores any metric through the model's own logits."""
+
+    def __init__(self, setting: Setting, measure: Metric) -> None:
+        self.setting, self.measure = setting, measure
+
+    def score(self, residual: Tensor) -> Tensor:
+        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+        per_run = residual.shape[1] * self.setting.model_logits.shape[1] * 8
+        step = max(1, LOGITS_BYTES // per_run)
+        return torch.cat([self._score(residual[i : i + step]) for i in range(0, len(residual), step)])
+
+    def _score(self, rows: Tensor) -> Tensor:
+        """``[run, prediction, d_model]`` to ``[run]``."""
+        runs, n, _ = rows.shape
+        logits = self.setting.model.logits(rows).double()  # [run, prediction, n_outputs]
+        base = self.setting.model_logits
+        answers = AnswerTokens(self.setting.answers.right.repeat(runs, 1), self.setting.answers.wrong.repeat(runs, 1))
+        values = self.measure.per_prediction(logits.flatten(0, 1), base.repeat(runs, 1), answers)
+        return values.view(runs, n).mean(1)
+
+
+class KlScorer(Scorer):
+    """Scores KL where the unembedding is a plain matrix behind a norm.
+
+    Where all that changes of the last residual stream is what a few heads write, the change
+    has ``heads * d_head`` dimensions instead of ``d_model``: it goes through the product of
+    ``W_O`` and ``W_U``, which is kept for the heads used last.
+    """
+
+    def __init__(self, setting: Setting, measure: Metric, weight: Tensor) -> None:
+        super().__init__(setting, measure)
+        self._norm = setting.model.final_norm
+        weight, _ = fold(self._norm, weight, None)  # biases cancel
+        weight = weight - weight.mean(1, keepdim=True)  # as does what all tokens have in common
+        if self._norm.kind == "layer":
+            # What is multiplied is centred already; a centred matrix serves changes that are not.
+            weight = weight - weight.mean(0)
+        log_p = setting.model_logits.log_softmax(-1)  # [prediction, n_outputs] float64
+        self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
+        self._blocks = _split(weight)  # [d_model, column] each
+        terms = zip(log_p.split(self._blocks[0].shape[1], dim=1), self._blocks, strict=True)
+        parts = [part.exp() @ block.double().T for part, block in terms]
+        self._expected = torch.stack(parts).sum(0)  # W_U p, [prediction, d_model] in float64
+        self._likeliest = _Likeliest.of(log_p, weight)
+        rest = log_p.scatter(1, self._likeliest.tokens, -torch.inf)
+        self._log_p = _split(rest.to(weight.dtype))  # of all others, [prediction, column] each
+        # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
+        self._most_products = setting.graph.cfg.n_heads + 8
+        self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
+        self._base: _Base | None = None
+
+    def score(self, residual: Tensor) -> Tensor:
+        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+        y = normalized(self._norm, residual)
+        if self._clean is None:  # the first residual that is scored is the clean one
+            self._clean = y[0].clone()
+        left = y - self._clean
+        linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
+        logits = _Logits(left, [[block] for block in self._blocks], self._log_p)
+        return (logits.log_sum_exp(self._likeliest.logits(left.double())) - linear).mean(1)
+
+    def is_worth(self, dimensions: int) -> bool:
+        """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
+        width = self._expected.shape[1]
+        saved = (width - dimensions) * self.setting.model_logits.shape[1]  # of a prediction, in products
+        return 2 * dimensions < width and saved >= LEAST_SAVED and self._expected.device.type == "cpu"
+
+    def score_heads(self, now: Tensor, residual: Tensor, heads: Sequence[MixtureChange]) -> Tensor:
+        """Like :meth:`score`, where only what some heads write has changed.
+
+        Args:
+            now: the residual stream before the change, ``[prediction, d_model]``.
+            residual: after it, ``[run, prediction, d_model]``.
+            heads: the heads.
+
+        Returns:
+            ``[run]`` in float64.
+        """
+        base, expected = self._base_of(now), self._expected
+        gain = _gain(self._norm, residual)  # [run, prediction, 1]
+        more = gain - base.gain
+        changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
+        left = gain.to(changes) * changes
+        written = torch.cat([head.weight for head in heads]).double()  # [dimension, d_model]
+        linear = (left.double() * (expected @ written.T)).sum(-1)  # [run, prediction]
+        linear += more[..., 0] * (now.double() * expected).sum(-1)
+        linear += (base.difference.double() * expected).sum(-1)
+        likeliest = self._likeliest.logits(base.difference.double()) + more * self._likeliest.changes(now.double())
+        likeliest = likeliest + self._likeliest.changes(left.double(), written)
+        products = [self._product(head) for head in heads]
+        rights = [[product[block] for product in products] for block in range(len(self._blocks))]
+        logits = _Logits(left, rights, base.logits, more.to(left), base.unscaled)
+        return (logits.log_sum_exp(likeliest) - linear).mean(1)
+
+    def _base_of(self, now: Tensor) -> _Base:
+        """What all runs from one residual stream share; kept while `now` is the same."""
+        if self._clean is None:
+            raise RuntimeError("the clean residual is scored first")
+        if self._base is None or not torch.equal(self._base.now, now):
+            difference = normalized(self._norm, now) - self._clean
+            both = torch.cat([now, difference])  # the weights are read once
+            unscaled, logits = zip(*((both @ block).chunk(2) for block in self._blocks), strict=True)
+            for change, log_p in zip(logits, self._log_p, strict=True):
+                change += log_p
+            self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits)
+        return self._base
+
+    def _product(self, head: MixtureChange) -> list[Tensor]:
+        """``W_O W_U`` of a head, ``[d_head, column]`` each."""
+        if head.key not in self._products:
+            if len(self._products) >= self._most_products:
+                self._products.popitem(last=False)
+            self._products[head.key] = [head.weight @ block for block in self._blocks]
+        self._products.move_to_end(head.key)
+        return self._products[head.key]
+
+
+def _gain(norm: Norm, residual: Tensor) -> Tensor:
+    """What a norm multiplies by, ``[..., d_model]`` to ``[..., 1]`` in float64: differences of gains are taken."""
+    wide = residual.double()
+    return wide.new_ones(*wide.shape[:-1], 1) if norm.kind == "none" else norm.inverse_scale(wide)
+
+
+def _split(matrix: Tensor) -> list[Tensor]:
+    """Blocks of columns, each contiguous."""
+    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS[machine_kind(matrix.device)], dim=1)]
+
+
+@dataclass(frozen=True)
+class _Likeliest:
+    """The few tokens that are likeliest for each prediction.
+
+    Attributes:
+        tokens: which they are, ``[prediction, token]``.
+        log_p: ``[prediction, token]`` in float64.
+        weight: their columns of the unembedding, ``[prediction, d_model, token]`` in float64.
+    """
+
+    tokens: Tensor
+    log_p: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, log_p: Tensor, weight: Tensor) -> _Likeliest:
+        """From ``[prediction, n_outputs]`` and the unembedding, ``[d_model, n_outputs]``."""
+        most, tokens = log_p.topk(min(LIKELIEST, log_p.shape[1]))
+        return cls(tokens, most, weight[:, tokens].transpose(0, 1).double())
+
+    def logits(self, difference: Tensor) -> Tensor:
+        """``log p + D``, ``[..., prediction, d_model]`` to ``[..., prediction, token]``."""
+        return self.changes(difference) + self.log_p
+
+    def changes(self, x: Tensor, written: Tensor | None = None) -> Tensor:
+        """What ``[..., prediction, d_model]`` makes of their logits; with `written`, `x` times that."""
+        weight = self.weight if written is None else written @ self.weight
+        return torch.einsum("...nd,ndt->...nt", x, weight)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A residual stream from which several runs start.
+
+    Attributes:
+        now: the stream, ``[prediction, d_model]``.
+        gain: what its norm multiplies it by, ``[prediction, 1]`` in float64.
+        difference: normed, minus the clean run's, ``[prediction, d_model]``.
+        unscaled: ``now W_U`` without that gain, ``[prediction, column]`` each.
+        logits: ``difference W_U + log p``, ``[prediction, column]`` each; those of the likeliest aren't in it.
+    """
+
+    now: Tensor
+    gain: Tensor
+    difference: Tensor
+    unscaled: Sequence[Tensor]
+    logits: Sequence[Tensor]
+
+
+#: Sums of exponentials below it may have lost digits to underflow.
+_SMALLEST = 1e-20
+
+
+@dataclass(frozen=True)
+class _Logits:
+    """``log p + D`` that is computed block by block and never held all at once.
+
+    It is ``left @ rights + base``, and where the norm's gain has changed, ``+ more * unscaled``.
+
+    Attributes:
+        left: ``[run, prediction, k]``.
+        rights: of each block, matrices that together are ``[k, column]``.
+        base: ``[prediction, column]`` each.
+        more: ``[run, prediction, 1]``, or ``None``.
+        unscaled: ``[prediction, column]`` each, with `more`.
+    """
+
+    left: Tensor
+    rights: Sequence[Sequence[Tensor]]
+    base: Sequence[Tensor]
+    more: Tensor | None = None
+    unscaled: Sequence[Tensor] = ()
+
+    def log_sum_exp(self, likeliest: Tensor) -> Tensor:
+        """Over all columns and the likeliest tokens' logits, ``[run, prediction]`` in float64.
+
+        On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
+        overflows. Elsewhere, to look would cost a synchronization.
+        """
+        if self.left.device.type == "cpu":
+            total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0) + likeliest.exp().sum(-1)
+            if bool(((total > _SMALLEST) & total.isfinite()).all()):
+                return total.log()
+        parts = self._reduced(lambda logits: logits.logsumexp(-1).double())  # [block, run, prediction]
+        return torch.cat([parts, likeliest.logsumexp(-1)[None]]).logsumexp(0)
+
+    def _reduced(self, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        """``reduce`` of every block's logits, ``[block, run, prediction]``."""
+        runs, n, _ = self.left.shape
+        found = self.left.new_empty(len(self.base), runs, n, dtype=torch.float64)
+        widest = n * self.base[0].shape[1]  # numbers of a run in a block
+        step = max(1, BLOCK_BYTES[machine_kind(self.left.device)] // (widest * self.left.element_size()))
+        room = self.left.new_empty(min(step, runs) * widest)  # the same for all blocks, so that it stays in the cache
+        for block, (matrices, base) in enumerate(zip(self.rights, self.base, strict=True)):
+            right = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
+            for i in range(0, runs, step):
+                left = self.left[i : i + step]
+                logits = room[: len(left) * base.numel()].view(len(left), *base.shape)
+                if self.more is None:
+                    logits.copy_(base)
+                else:
+                    torch.addcmul(base, self.more[i : i + step], self.unscaled[block], out=logits)
+                logits.flatten(0, 1).addmm_(left.flatten(0, 1), right)  # [run and prediction, column]
+                found[block, i : i + step] = reduce(logits)
+        return found
+
+
+def make_scorer(setting: Setting, measure: Metric) -> Scorer:
+    """The quickest scorer that serves a metric and a model."""
+    weight = setting.model.unembedding()
+    if measure.name == "kl" and weight is not None:
+        return KlScorer(setting, measure, weight)
+    return Scorer(setting, measure)

@@ -1,0 +1,1 @@
+"""How well circuits do the task of the model that they are of."""

@@ -1,0 +1,115 @@
+"""Tasks by name, by file, by class, or of a list of prompt pairs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from acdc.asked import said, shown
+from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.pairs import PromptPair
+from acdc.pairs.given import GivenPairs
+from acdc.pairs.promptfile import SUFFIXES, FileTask
+from acdc.pairs.task import Task, checked_task, made_of
+
+ENTRY_POINT_GROUP = "acdc.tasks"
+
+
+def task_names() -> list[str]:
+    """Names of all registered tasks, sorted; whether each loads, :func:`find_task` says."""
+    return sorted(_registered())
+
+
+def find_task(
+    name: str | Path | Task | type[Task] | Sequence[PromptPair],
+    answers: str | None = None,
+    wrong_answers: str | None = None,
+) -> Task:
+    """A task by its name, by its file, by its class, or of a list of prompt pairs; a task is handed through.
+
+    Args:
+        name: which.
+        answers: of a file, the field or column that holds the right answers; see :mod:`acdc.pairs.promptfile`.
+        wrong_answers: likewise the wrong ones.
+
+    Raises:
+        UnknownNameError: no task has that name and no such file exists.
+        PromptError: the file holds no prompt pairs, or lacks a column.
+        SettingsError: `name` is none of these, or columns are named without a file.
+        AcdcError: another package registered a task that doesn't load.
+    """
+    for keyword, column in (("answers", answers), ("wrong_answers", wrong_answers)):
+        if column is not None and not isinstance(column, str):
+            raise SettingsError(f"`{keyword}` must be the name of a column, not {shown(column)}.")
+    if isinstance(name, str | Path):
+        if not str(name).strip():
+            raise SettingsError("the task's name is empty; give a task's name or a prompt file.")
+        path = Path(name)
+        if path.suffix.lower() in SUFFIXES:
+            return FileTask(path, answers, wrong_answers)
+    if answers is not None or wrong_answers is not None:
+        raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; this task isn't one.")
+    if isinstance(name, Task):
+        return checked_task(name)
+    if isinstance(name, type) and issubclass(name, Task):
+        return checked_task(made_of(name, f"the task {name.__name__}"))
+    if isinstance(name, list | tuple):
+        return GivenPairs.of_list(name)
+    if not isinstance(name, str | Path):
+        raise SettingsError(
+            f"the task must be a task's name, a prompt file, a list of acdc.PromptPair or an acdc.Task, "
+            f"not {shown(name)}."
+        )
+    points = _registered().get(str(name))
+    if points is None:
+        if _is_there(path):
+            raise PromptError(f"{path}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+        raise UnknownNameError("task", str(name), _registered())
+    own = [point for point in points if _is_own(point)]
+    if own and len(points) > 1:
+        others = ", ".join(point.value for point in points if point not in own)
+        warnings.warn(
+            f"another package registers a task {str(name)!r} too ({others}); acdc's own is used.",
+            AcdcWarning,
+            stacklevel=2,
+        )
+    if not own and len(points) > 1:
+        raise AcdcError(
+            f"several packages register a task {str(name)!r} ({', '.join(point.value for point in points)}); "
+            "uninstall all but one, or give the class."
+        )
+    return _loaded((own or points)[0])
+
+
+def _is_own(point: EntryPoint) -> bool:
+    """Whether a task is one of acdc's own."""
+    package = None if point.dist is None else point.dist.name
+    return point.value.startswith("acdc.tasks.") and package in (None, "acdc-circuits")
+
+
+def _registered() -> dict[str, list[EntryPoint]]:
+    """Entry points by name; what is registered twice alike counts once."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(point.name, {})[point.value] = point
+    return {name: list(points.values()) for name, points in found.items()}
+
+
+def _loaded(point: EntryPoint) -> Task:
+    """The task of an entry point. Raises :class:`AcdcError` if it doesn't load, whatever the reason."""
+    what = f"task {point.name!r} ({point.value})"
+    try:
+        kind = point.load()
+    except (Exception, SystemExit) as error:
+        raise AcdcError(f"{what} doesn't load: {said(error)}") from error
+    return checked_task(made_of(kind, what), what)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file or folder is there; no name is too long to ask."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,219 @@
+"""Tasks: behaviours to look for, as clean and corrupted prompt pairs.
+
+A task is found by name through the entry-point group ``acdc.tasks`` (another
+package adds one the same way), or is a file of the user's own (``.jsonl``, ``.csv``), or a
+list of prompt pairs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from acdc.asked import said, shown, whole
+from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
+from acdc.pairs.skipping import BAD_PAIRS, none_left, warn_of_bad
+from acdc.waiting import waiting
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Prompt pairs as a task made them for one tokenizer.
+
+    Attributes:
+        pairs: the pairs, all of which line up token by token.
+        left_out: words that don't fit the tokenizer, by kind: ``{"names": ["Beatrix"]}``.
+    """
+
+    pairs: Sequence[PromptPair]
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A behaviour: how its prompts are made, and what counts as right.
+
+    Subclass it, implement :meth:`generate` and register the class under the
+    entry-point group ``acdc.tasks``; the entry point's name is the task's name.
+    """
+
+    name: str
+    #: One line for ``acdc tasks``.
+    summary: ClassVar[str] = ""
+    #: The metric that its paper uses; ``acdc discover`` reports it beside the chosen one.
+    metric: ClassVar[str] = "kl"
+    #: Name and meaning of each way to corrupt a prompt; the first is the default.
+    corruptions: ClassVar[Mapping[str, str]]
+    #: What is to be said of how its prompts are read, before they are used.
+    notes: Sequence[str] = ()
+
+    @property
+    def default_n(self) -> int:
+        """How many pairs :meth:`prompts` makes if it isn't told."""
+        return 100
+
+    @abstractmethod
+    def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
+        """Make `n` different pairs.
+
+        The same arguments give the same pairs; the two splits share no pair, and a
+        larger `n` only adds pairs at the end.
+
+        Raises:
+            PromptError: the words that fit the tokenizer don't allow `n` different pairs.
+        """
+
+    def refuse_unreadable(self) -> None:  # noqa: B027 - most tasks read nothing
+        """Raise :class:`PromptError` for pairs that were read already and are none; by default nothing is."""
+
+    def fitting(self, tokenized: Callable[[PromptPair], TokenPair], tokenizer: Tokenizer | None) -> Task:
+        """The task without the pairs that `tokenized` refuses, where they are known before any are made."""
+        return self
+
+    def prompts(
+        self,
+        tokenizer: Tokenizer | None,
+        n: int | None = None,
+        seed: int = 0,
+        split: Split = "train",
+        corruption: str | None = None,
+        *,
+        vocab_size: int | None = None,
+        n_outputs: int | None = None,
+        max_length: int | None = None,
+        bos: str = "auto",
+        allow_misaligned: bool = False,
+        skip_bad_pairs: bool = False,
+    ) -> PromptSet:
+        """Generate, tokenize and check `n` pairs; see :func:`acdc.pairs.tokenize_pair`.
+
+        Without `n` it's :attr:`default_n`: 100, or all pairs of a file. What may make the
+        pairs mean something else than meant is warned of; see :mod:`acdc.pairs.lint`.
+
+        With `skip_bad_pairs`, pairs that fail their check are left out and counted, and warnings name the
+        first ten; of given pairs, `n` others are taken where there are as many.
+
+        Raises:
+            PromptError: a pair fails its check, or with `skip_bad_pairs` all do.
+            UnknownNameError: no such corruption, or `bos`.
+            SettingsError: `n` below 1, or ``bos="yes"`` without a BOS.
+            AcdcError: the task fails, or makes something else than pairs.
+        """
+
+        def tokenized(pair: PromptPair) -> TokenPair:
+            return tokenize_pair(
+                pair,
+                tokenizer,
+                vocab_size=vocab_size,
+                n_outputs=n_outputs,
+                max_length=max_length,
+                bos=bos,
+                allow_misaligned=allow_misaligned,
+            )
+
+        checked = _guarded(tokenized)
+        task: Task = self
+        if skip_bad_pairs:
+            with warnings.catch_warnings():
+                if split == "test":  # the same pairs are left out as of the used ones, and have been named
+                    warnings.simplefilter("ignore", AcdcWarning)
+                task = self.fitting(checked, tokenizer)
+        n = task.default_n if n is None else whole("n", n)
+        if n < 1:
+            raise SettingsError(f"n must be at least 1, got {n}.")
+        if corruption is None:
+            corruption = next(iter(self.corruptions))
+        elif corruption not in self.corruptions:
+            raise UnknownNameError("corruption", corruption, self.corruptions)
+        made = _generated(task, tokenizer, n, whole("seed", seed), split, corruption)
+        found: list[tuple[PromptPair, TokenPair]] = []
+        bad: list[PromptError] = []
+        for pair in waiting(made.pairs, "tokenizing prompts"):
+            try:
+                found.append((pair, checked(pair)))
+            except PromptError as error:
+                if not skip_bad_pairs:
+                    raise
+                bad.append(error)
+        left_out = {kind: len(words) for kind, words in made.left_out.items()}
+        if bad:
+            if not found:
+                raise none_left(self.name, bad)
+            warn_of_bad(self.name, bad, len(made.pairs))
+            left_out[BAD_PAIRS] = left_out.get(BAD_PAIRS, 0) + len(bad)
+        prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out)
+        about = self.name if split == "train" else f"{self.name}, held out"
+        for doubt in doubts(found, tokenizer):
+            warnings.warn(f"{about}: {doubt}", AcdcWarning, stacklevel=2)
+        return prompts
+
+
+def made_of(kind: Any, what: str) -> Task:
+    """An instance of a task's class. Raises :class:`AcdcError` if it can't be made without arguments."""
+    try:
+        made = kind()
+    except Exception as error:
+        raise AcdcError(f"{what} can't be made without arguments: {said(error)}") from error
+    if not isinstance(made, Task):
+        raise AcdcError(f"{what} is not an acdc.Task, but of the type {type(made).__name__}.")
+    return made
+
+
+def checked_task(task: Task, what: str | None = None) -> Task:
+    """Hand a task through. Raises :class:`AcdcError` if it lacks an attribute that every task has."""
+    what = what or f"the task {type(task).__name__}"
+    for attribute, kind, meaning in (
+        ("name", str, "text"),
+        ("summary", str, "text"),
+        ("metric", str, "a metric's name"),
+        ("corruptions", Mapping, "a mapping of names to meanings"),
+    ):
+        try:
+            value = getattr(task, attribute)
+        except Exception as error:
+            raise AcdcError(f"{what} lacks `{attribute}`: {said(error)}") from error
+        if not isinstance(value, kind) or not (value or attribute == "summary"):
+            raise AcdcError(f"{what}: its `{attribute}` must be {meaning}, not {shown(value)}.")
+    return task
+
+
+def _guarded(tokenized: Callable[[PromptPair], TokenPair]) -> Callable[[PromptPair], TokenPair]:
+    """`tokenized`, whose tokenizer's own errors become a :class:`PromptError` that names the pair."""
+
+    def guarded(pair: PromptPair) -> TokenPair:
+        try:
+            return tokenized(pair)
+        except (AcdcError, MemoryError):
+            raise
+        except Exception as error:
+            raise PromptError(f"{pair.where}: it can't be tokenized: {said(error)}") from error
+
+    return guarded
+
+
+def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
+    """What a task makes. Raises :class:`AcdcError` if it fails or makes something else than pairs."""
+    try:
+        made = task.generate(tokenizer, n, seed, split, corruption)
+        if isinstance(made, Generated):
+            left_out = {kind: list(words) for kind, words in made.left_out.items()}
+            made = Generated(list(made.pairs), left_out)
+    except (AcdcError, MemoryError):
+        raise
+    except Exception as error:
+        raise AcdcError(f"task {task.name}: making prompts failed: {said(error)}") from error
+    if not isinstance(made, Generated):
+        raise AcdcError(f"task {task.name}: `generate` must give acdc.pairs.task.Generated, not {shown(made)}.")
+    for pair in made.pairs:
+        if not isinstance(pair, PromptPair):
+            raise AcdcError(f"task {task.name}: `generate` must give pairs of acdc.PromptPair, not {shown(pair)}.")
+    pairs = [
+        replace(pair, where=f"task {task.name}, {split} pair {number}") if pair.where == PromptPair.where else pair
+        for number, pair in enumerate(made.pairs, start=1)
+    ]
+    return Generated(pairs, made.left_out)

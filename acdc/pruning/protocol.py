@@ -1,0 +1,66 @@
+"""The interface between discovery methods and whatever runs the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from acdc.graph import Graph
+
+
+class Engine(Protocol):
+    """Runs one model on one set of prompts with a circuit that only ever shrinks.
+
+    A method asks what removals would cost and commits those that it accepts; how a
+    patched run is computed, one by one or many at once, is the engine's business.
+    """
+
+    @property
+    def name(self) -> str:
+        """As users write it."""
+        ...
+
+    @property
+    def graph(self) -> Graph:
+        """The graph whose edges are removed."""
+        ...
+
+    @property
+    def drops_are_free(self) -> bool:
+        """Whether dropping the edges into a node that nothing reads leaves the metric as it is.
+
+        It doesn't where heads share a norm behind their sum.
+        """
+        ...
+
+    def metric(self) -> float:
+        """The metric of the present circuit."""
+        ...
+
+    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
+        """The metric after removing the first group, the first two, and so on.
+
+        Slots are visited from the output back, as
+        :func:`acdc.pruning.pruner.visiting_order` gives them: nothing in front of the slot has
+        lost an edge yet. Nothing is committed. The caller may stop early, at a group that
+        stays: an engine that computes ahead does so in batches, throws the rest away, and
+        guesses by it how far to compute ahead next time.
+
+        Args:
+            groups: edge numbers, all into one slot.
+        """
+        ...
+
+    def remove(self, edges: np.ndarray) -> None:
+        """Take edges (their numbers) out of the present circuit."""
+        ...
+
+    def metric_of(self, kept: np.ndarray) -> float:
+        """The metric of any circuit, ``[n_edges]`` bool; the present one stays."""
+        ...
+
+    def noise_floor(self) -> float:
+        """How far rounding alone moves the metric."""
+        ...

@@ -1,0 +1,242 @@
+"""ACDC: greedy removal of edges from the output back (Conmy et al. 2023, arXiv 2304.14997, Algorithm 1).
+
+Slots are visited from ``logits`` back; in each, parents are tried one after another, and
+with H the circuit so far an edge e goes if
+
+    metric(H without e) - metric(H) < threshold
+
+The difference is signed: an edge whose removal helps goes. A slot whose node has no kept
+edge out is not tried; its edges go. With *gates*, as in the authors' code, each q, k and v
+slot is first tried as a whole; a closed gate takes all edges into its slot along, untried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from acdc.decision import Decision
+from acdc.errors import RunFolderError, SettingsError
+from acdc.graph import Graph, Slot
+from acdc.pruning.orders import check_order, ordered_parents
+from acdc.pruning.protocol import Engine
+
+#: How far a metric may be from that of an earlier run of the same circuit, since other machines and versions sum
+#: otherwise: so many noise floors, and such a share of it or of the threshold.
+_FAR, _SHARE = 10, 1e-3
+
+
+@dataclass(frozen=True)
+class AcdcSettings:
+    """What decides the outcome, besides engine and prompts.
+
+    Attributes:
+        threshold: largest rise of the metric that a removal may cost; at least 0.
+        order: see :mod:`acdc.pruning.orders`.
+        gates: try each q, k and v slot as a whole before its edges.
+        seed: for the random order.
+    """
+
+    threshold: float
+    order: str = "default"
+    gates: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and self.threshold >= 0):
+            raise SettingsError(f"the threshold must be a number of at least 0, got {self.threshold}.")
+        if self.seed < 0:
+            raise SettingsError(f"the seed must be at least 0, got {self.seed}.")
+        check_order(self.order)
+
+
+def visiting_order(graph: Graph) -> Iterator[list[Slot]]:
+    """Slots in the order in which they are visited: ``logits``; then, from the top, a layer's MLP and its heads.
+
+    Each list is tried together when gates are on: all of a layer's v, k and q slots, the
+    highest head first.
+    """
+    yield [graph.slot("logits")]
+    for layer in reversed(range(graph.cfg.n_layers)):
+        if not graph.cfg.attn_only:
+            yield [graph.slot(f"m{layer}")]
+        heads = list(reversed(range(graph.cfg.n_heads)))
+        yield [graph.slot(f"a{layer}.h{head}<{letter}>") for letter in "vkq" for head in heads]
+
+
+class Acdc:
+    """One run of the pruner, decision by decision.
+
+    Iterate over :meth:`decisions`; afterwards (or in between) read the attributes.
+
+    Attributes:
+        kept: ``[n_edges]`` bool, edges not removed so far.
+        scores: ``[n_edges]`` float64, the metric's change when an edge was tried; else 0.
+        n_tried: edges and gates tried so far.
+        n_kept: edges that stayed when they were tried.
+        n_settled: edges kept or gone for good.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: AcdcSettings,
+        *,
+        attribution: np.ndarray | None = None,
+        past: Iterable[Decision] = (),
+        noise: float | None = None,
+    ) -> None:
+        """Set up a run.
+
+        Args:
+            engine: runs the circuits; must hold the whole graph.
+            settings: threshold and options.
+            attribution: ``[n_edges]``, for the order of that name.
+            past: decisions of an interrupted run, which are replayed, not tried again.
+            noise: how far rounding alone moves the metric; the metric that the past decisions left is compared
+                with the engine's. ``None`` to believe it, where the engine can't run anything.
+        """
+        self.engine = engine
+        self.settings = settings
+        self._attribution = attribution
+        self._past = deque(past)
+        self._noise = noise if self._past else None  # there is something to compare
+        self.kept = np.ones(engine.graph.n_edges, dtype=bool)
+        self.scores = np.zeros(engine.graph.n_edges)
+        self.n_tried = 0
+        self.n_kept = 0
+        self.n_settled = 0
+        self._metric: float | None = None  # of the present circuit; None: ask the engine
+        self._edges_out = np.zeros(engine.graph.n_sources, dtype=np.int64)  # kept ones, of each node
+
+    def decisions(self) -> Iterator[Decision]:
+        """Run to the end, yielding each new decision; replayed ones are not yielded.
+
+        Raises:
+            RunFolderError: a past decision isn't the one that this run makes; names its line in the trace.
+        """
+        for slots in visiting_order(self.engine.graph):
+            gated = self.settings.gates and slots[0].letter is not None
+            if gated:
+                gates = [slot for slot in slots if self._is_read(slot)]
+                yield from self._gates(gates)
+            for slot in slots:
+                if not self._is_read(slot):
+                    self._drop(slot)
+                elif not gated or self.kept[slot.edges].any():
+                    yield from self._edges(slot)
+            for slot in slots:
+                self._edges_out[: slot.n_parents] += self.kept[slot.edges]
+        if self._past:
+            raise RunFolderError(
+                f"line {self.n_tried + 1}: the trace goes on after the run's end, with {self._past[0].edge}; "
+                "it is not of this run."
+            )
+        self._check_left()
+
+    def _is_read(self, slot: Slot) -> bool:
+        """Whether something in the circuit reads what the slot's node writes."""
+        return slot.name == "logits" or bool(self._edges_out[slot.node.index])
+
+    def _drop(self, slot: Slot) -> None:
+        self._take_out(np.arange(slot.edges.start, slot.edges.stop))
+        self.n_settled += slot.n_parents
+        if not self.engine.drops_are_free:
+            self._metric = None
+
+    def _gates(self, slots: Sequence[Slot]) -> Iterator[Decision]:
+        for slot in slots:
+            edges = np.arange(slot.edges.start, slot.edges.stop)
+            yield from self._try([f"gate:{slot.name}"], [edges])
+            if not self.kept[edges].any():
+                self.n_settled += len(edges)
+
+    def _edges(self, slot: Slot) -> Iterator[Decision]:
+        parents = ordered_parents(slot, self.settings.order, self.settings.seed, self._attribution)
+        names = self.engine.graph.edge_names(slot)
+        groups = [np.array([slot.first_edge + parent]) for parent in parents]
+        yield from self._try([names[parent] for parent in parents], groups)
+
+    def _try(self, names: list[str], groups: list[np.ndarray]) -> Iterator[Decision]:
+        """Decide on groups of edges, one after another."""
+        at = 0
+        while self._past and at < len(names):
+            self._settle(self._replayed(names[at]), groups[at], commit=True)
+            at += 1
+        if at < len(names):
+            self._check_left()
+        while at < len(names):
+            if self._metric is None:
+                self._metric = self.engine.metric()
+            accepted = []
+            for after in self.engine.removals(groups[at:]):
+                kept = self._stays(self._metric, after)
+                decision = Decision(names[at], self._metric, after, kept)
+                self._settle(decision, groups[at], commit=False)
+                if not kept:
+                    accepted.append(groups[at])
+                at += 1
+                yield decision
+                if kept:
+                    break
+            if accepted:
+                self.engine.remove(np.concatenate(accepted))
+
+    def _check_left(self) -> None:
+        """Raise :class:`RunFolderError` unless the engine has the metric that the last past decision left."""
+        noise, self._noise = self._noise, None
+        if noise is None or self._metric is None:
+            return
+        now = self.engine.metric()
+        size = max(abs(now), abs(self._metric), self.settings.threshold)
+        if not abs(now - self._metric) <= _FAR * noise + _SHARE * size:
+            raise RunFolderError(
+                f"line {self.n_tried}: the trace leaves the metric at {self._metric!r}, and the rest of the model has "
+                f"{now!r}; it was changed, or the metric was."
+            )
+
+    def _settle(self, decision: Decision, edges: np.ndarray, *, commit: bool) -> None:
+        is_gate = decision.edge.startswith("gate:")
+        if not is_gate:
+            self.scores[edges] = decision.after - decision.before
+            self.n_settled += len(edges)
+            self.n_kept += decision.kept
+        self.n_tried += 1
+        self._metric = decision.before
+        if not decision.kept:
+            self._metric = decision.after
+            self.kept[edges] = False
+            if commit:
+                self.engine.remove(edges)
+
+    def _take_out(self, edges: np.ndarray) -> None:
+        self.kept[edges] = False
+        self.engine.remove(edges)
+
+    def _replayed(self, name: str) -> Decision:
+        """The next past decision. Raises :class:`RunFolderError` unless this run would have made it."""
+        decision, line = self._past.popleft(), self.n_tried + 1
+        if decision.edge != name:
+            raise RunFolderError(
+                f"line {line}: the trace has {decision.edge} where this run tries {name}; it is not of this run."
+            )
+        if self._metric is not None and decision.before != self._metric:
+            raise RunFolderError(
+                f"line {line}: the trace has {name} begin at {decision.before!r}, where the line above left "
+                f"{self._metric!r}; it was changed."
+            )
+        if decision.kept != self._stays(decision.before, decision.after):
+            raise RunFolderError(
+                f"line {line}: the trace has {name} {'stay' if decision.kept else 'go'}, but from "
+                f"{decision.before!r} to {decision.after!r} it {'goes' if decision.kept else 'stays'} at a threshold "
+                f"of {self.settings.threshold:g}; it was changed, or is not of this run."
+            )
+        return decision
+
+    def _stays(self, before: float, after: float) -> bool:
+        """The decision rule."""
+        return not after - before < self.settings.threshold

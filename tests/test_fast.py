@@ -15,8 +15,8 @@ from families import random_weights
 from tiny import save_toy
 
 import acdc
-from acdc.engine.fast import scores
 from acdc.engine.choice import make_engine
+from acdc.engine.fast import scores
 from acdc.engine.fast.chains import KeepRates
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.tactics import Tactics

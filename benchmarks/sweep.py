@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from roc import agreement
-
 from acdc.circuit import Circuit
+from acdc.comparison import agreement
 from acdc.discovery.discover import discover
 from acdc.files import atomic_write
 from acdc.models.model import Model
@@ -38,7 +37,7 @@ class Row:
         logit_difference_used, logit_difference_held_out: of the circuit.
         logit_difference_model_used, logit_difference_model_held_out: of the model.
         accuracy_used, accuracy_held_out: of the circuit.
-        precision, recall, false_positive_rate: see :class:`roc.Agreement`.
+        precision, recall, false_positive_rate: see :class:`acdc.comparison.Agreement`.
     """
 
     threshold: float
@@ -110,7 +109,7 @@ def sweep(
         task: the task.
         thresholds: in the order in which they run.
         out: folder of the folders and the table.
-        reference: compare every circuit with this one; see :func:`roc.check_reference`.
+        reference: compare every circuit with this one; see :func:`acdc.comparison.check_reference`.
         asked: other arguments of :func:`acdc.discover`, the same for all.
 
     Yields:

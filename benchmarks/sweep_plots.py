@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from plots import save, styled
-from roc import staircase, step_area
 from sweep import Row
+
+from acdc.comparison import staircase, step_area
 
 #: Told apart by colour-blind readers (Okabe and Ito), and by their markers in grey.
 _USED = {"color": "#0072B2", "marker": "o", "label": "prompts used"}

@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 from plots import check_matplotlib
-from roc import check_reference, step_area
 from sweep import Row, sweep
 from sweep_plots import draw
 from tqdm import tqdm
@@ -23,6 +22,7 @@ from acdc.circuit import Circuit
 from acdc.cli.discover import discover as discover_command
 from acdc.cli.main import main
 from acdc.cli.printing import say
+from acdc.comparison import check_reference, step_area
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 from acdc.models.loading import load_model

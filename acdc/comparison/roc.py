@@ -1,14 +1,16 @@
-"""How far a found circuit agrees with a reference circuit, and the area under a ROC curve of several."""
+"""How far circuits agree with a reference circuit, and the area under their ROC curve by the ACDC paper's rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
-from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.graph import Graph
 
 
@@ -26,31 +28,32 @@ class Agreement:
     recall: float
     false_positive_rate: float
 
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall; 0 where either is 0 or nothing was found."""
+        if not self.precision:
+            return 0.0
+        return 2 * self.precision * self.recall / (self.precision + self.recall)
 
-def check_reference(reference: Circuit | HasCircuit, graph: Graph) -> None:
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"f1": self.f1}
+
+
+def check_reference(reference: Circuit, graph: Graph) -> None:
     """Raise :class:`SettingsError` unless `reference` can be compared with circuits of `graph`."""
-    reference = circuit_of(reference)
-    # The width of the residual stream has no part in the edges, and files by hand may lack it.
-    if replace(reference.graph.cfg, d_model=graph.cfg.d_model) != graph.cfg:
+    if differences := reference.graph.cfg.differences(graph.cfg):
         raise SettingsError(
-            f"the reference circuit is of another graph: it has {_in_words(reference.graph)}, "
-            f"and the model {_in_words(graph)}."
+            f"the reference circuit is of another graph: {', '.join(differences)}; give one of a model of this shape."
         )
     if reference.n_edges in (0, graph.n_edges):
         kept = "no edge" if reference.n_edges == 0 else "every edge"
         raise SettingsError(f"the reference circuit keeps {kept}; there is nothing to compare with.")
 
 
-def _in_words(graph: Graph) -> str:
-    cfg = graph.cfg
-    blocks = "attention only" if cfg.attn_only else ("parallel MLPs" if cfg.parallel_attn_mlp else "sequential MLPs")
-    inputs = "split" if cfg.split_input else "one"
-    return f"{graph.n_edges} edges ({cfg.n_layers} layers of {cfg.n_heads} heads, {blocks}, {inputs} input)"
-
-
-def agreement(found: Circuit | HasCircuit, reference: Circuit | HasCircuit) -> Agreement:
-    """Compare two circuits (or those of two runs) of one graph; see :func:`check_reference`."""
-    found, reference = circuit_of(found), circuit_of(reference)
+def agreement(found: Circuit, reference: Circuit) -> Agreement:
+    """Compare a circuit with a reference. Raises like :func:`check_reference`."""
+    check_reference(reference, found.graph)
     both = int((found.in_graph & reference.in_graph).sum())
     outside = found.graph.n_edges - reference.n_edges
     return Agreement(
@@ -58,6 +61,34 @@ def agreement(found: Circuit | HasCircuit, reference: Circuit | HasCircuit) -> A
         recall=both / reference.n_edges,
         false_positive_rate=(found.n_edges - both) / outside,
     )
+
+
+def ranking(scores: np.ndarray, reference: Circuit) -> list[tuple[float, float]]:
+    """False and true positive rate at every cut of a ranking of edges by the size of their score, largest first.
+
+    Edges of equal size are in or out together, and those without a score (NaN) come last. The sets at
+    the cuts are taken as they are, without leaving out edges on no path.
+
+    Args:
+        scores: ``[n_edges]``.
+        reference: a circuit that keeps some edges, not all.
+
+    Returns:
+        A point a distinct size, the smallest set first; the last one has every edge, ``(1, 1)``.
+
+    Raises:
+        SettingsError: `scores` are of another graph, or the reference keeps all edges or none.
+    """
+    check_reference(reference, reference.graph)
+    if scores.shape != reference.in_graph.shape:
+        raise SettingsError(f"scores must have shape {reference.in_graph.shape}, got {scores.shape}.")
+    sizes = np.where(np.isnan(scores), -1.0, np.abs(scores))
+    order = np.argsort(-sizes, kind="stable")
+    sizes = sizes[order]
+    last = np.flatnonzero(np.append(sizes[1:] != sizes[:-1], True))  # of each run of equals
+    true = np.cumsum(reference.in_graph[order])[last] / reference.n_edges
+    false = np.cumsum(~reference.in_graph[order])[last] / (len(scores) - reference.n_edges)
+    return list(zip(false.tolist(), true.tolist(), strict=True))
 
 
 def staircase(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -221,7 +221,7 @@ def test_a_reference_gives_precision_recall_and_areas():
 
 def test_others_than_two_of_one_graph_are_refused():
     one = circuit(*ONE)
-    with pytest.raises(SettingsError, match="nothing can't be compared; give two circuits"):
+    with pytest.raises(SettingsError, match="there is nothing to compare; give two circuits"):
         compare()
     with pytest.raises(SettingsError, match="one circuit alone can't be compared; give two circuits or more, or one"):
         compare(one)

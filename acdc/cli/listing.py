@@ -1,4 +1,4 @@
-"""A run as JSON or CSV on standard output, for other programs: what is known of it and its edges, strongest first."""
+"""Runs and comparisons as JSON or CSV, for other programs: what is known of them, and edges."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from acdc.circuit import Circuit
+from acdc.comparison import Comparison
+from acdc.comparison.comparison import REFERENCE
 from acdc.errors import RunFolderError
+from acdc.files import atomic_write
+from acdc.graph import Edge
 from acdc.provenance import FIGURES
 
 #: What a record says of the circuit that was measured.
@@ -43,6 +50,15 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
         "record": _vouched(record, circuit),
         "edges": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(circuit, top)],
     }
+    print_object(whole)
+
+
+def print_object(whole: Mapping[str, Any]) -> None:
+    """Print one JSON object in ASCII, with null for what isn't a finite number.
+
+    Raises:
+        RunFolderError: it is nested too deeply.
+    """
     try:
         text = json.dumps(_finite(whole), indent=1, allow_nan=False)
     except RecursionError:
@@ -59,21 +75,46 @@ def _vouched(record: Mapping[str, Any] | None, circuit: Circuit) -> Mapping[str,
 
 def print_csv(circuit: Circuit, top: int | None) -> None:
     """Print a line of :data:`COLUMNS`, then a line an edge; slot and score may be empty."""
+    _print(_csv(COLUMNS, _rows(circuit, top)))
+
+
+def write_membership(found: Comparison, path: Path) -> None:
+    """Write a line an edge that any circuit, or the reference, keeps: its ends, then who keeps it with which score.
+
+    A score that is no finite number is left empty. Raises :class:`RunFolderError` if the file can't be written.
+    """
+    known = [] if found.reference is None else [(REFERENCE, found.reference)]
+    circuits = [*zip(found.labels, found.circuits, strict=True), *known]
+    columns = [f"{what}_{name}" for name, _ in circuits for what in ("kept", "score")]
+    graph = found.circuits[0].graph
+    rows = (
+        (
+            *(edge.name, edge.source.name, edge.slot.node.name, edge.slot.letter),
+            *(value for _, one in circuits for value in (int(one.in_graph[edge.number]), _score(one, edge))),
+        )
+        for edge in graph.edges(np.logical_or.reduce([one.in_graph for _, one in circuits]))
+    )
+    with atomic_write(path) as file:
+        file.write(_csv([*COLUMNS[:-1], *columns], rows))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    lines.writerows(_rows(circuit, top))
-    _print(out.getvalue())
+    lines.writerow(columns)
+    lines.writerows(rows)
+    return out.getvalue()
 
 
 def _rows(circuit: Circuit, top: int | None) -> Iterator[tuple[str, str, str, str | None, float | None]]:
     """The strongest edges as :data:`COLUMNS`; the slot is q, k or v where the target is a head."""
     for edge in circuit.strongest(top):
-        score = float(circuit.scores[edge.number])
-        yield (
-            *(edge.name, edge.source.name, edge.slot.node.name, edge.slot.letter),
-            score if math.isfinite(score) else None,
-        )
+        yield edge.name, edge.source.name, edge.slot.node.name, edge.slot.letter, _score(circuit, edge)
+
+
+def _score(circuit: Circuit, edge: Edge) -> float | None:
+    score = float(circuit.scores[edge.number])
+    return score if math.isfinite(score) else None
 
 
 def _finite(value: Any) -> Any:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "discover": "acdc.cli.discover",
     "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
+    "compare": "acdc.cli.compare",
     "export": "acdc.cli.export",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",

@@ -57,8 +57,8 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if len(self.circuits) < (2 if self.reference is None else 1):
-            given = "one circuit alone" if self.circuits else "nothing"
-            raise SettingsError(f"{given} can't be compared; give two circuits or more, or one and a `reference`.")
+            given = "one circuit alone can't be compared" if self.circuits else "there is nothing to compare"
+            raise SettingsError(f"{given}; give two circuits or more, or one and a `reference`.")
         if len(self.sources) != len(self.circuits):
             raise SettingsError(
                 f"{counted(len(self.sources), 'source')} were given for {counted(len(self.circuits), 'circuit')}."

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from acdc.circuit import Circuit
+from acdc.comparison import Comparison
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.export.excerpt import Excerpt
 from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.files import atomic_write
 
-__all__ = ["FORMATS", "export_circuit"]
+__all__ = ["FORMATS", "PICTURES", "export_circuit", "export_comparison"]
 
 #: Every format and the ending of its files.
 FORMATS = {
@@ -27,6 +28,8 @@ FORMATS = {
     "json": ".json",
     "html-table": ".html",
 }
+#: The formats of diagrams.
+PICTURES = ("svg", "png", "pdf", "dot")
 _WHOLE = ("graphml", "json")  # for programs: without a heading, a part would pass for the circuit
 _MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
@@ -96,10 +99,52 @@ def _content(excerpt: Excerpt, format: str) -> bytes:
             "draw its strongest by `top`, choose the format graphml, json or html-table, or a higher threshold."
         )
     from acdc.export.diagram import to_dot
+
+    return _drawn(to_dot(excerpt), format)
+
+
+def export_comparison(comparison: Comparison, format: str, path: str | Path, *, strongest: int | None = None) -> Path:
+    """Draw two circuits in one diagram, atomically: edges of the one, of the other and of both in three colours.
+
+    They differ in their dashes too. Edges of both lie below; a node that only one of them has is tinted. Lines
+    are as wide as the root of |score| over the largest in the same circuit.
+
+    Args:
+        comparison: of two circuits, or of one and a reference.
+        format: one of :data:`PICTURES`.
+        path: the file to write; its folder must exist.
+        strongest: show only so many edges, the strongest; the picture says so.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UnknownNameError: no such format.
+        SettingsError: there aren't two, too many edges to draw, or no number of edges.
+        RunFolderError: the file can't be written.
+        RenderError: Graphviz is missing or failed.
+    """
+    if format not in PICTURES:
+        raise UnknownNameError("format of a diagram", format, PICTURES)
+    from acdc.export.contrast import Contrast, to_dot
+
+    contrast = Contrast(comparison, strongest)
+    if len(contrast.numbers) > _MAX_DRAWN:
+        raise SettingsError(
+            f"two circuits of {len(contrast.numbers):,} edges together are too large to draw (at most "
+            f"{_MAX_DRAWN:,}); draw the strongest by `strongest`."
+        )
+    content = _drawn(to_dot(contrast), format)
+    path = Path(path)
+    with atomic_write(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def _drawn(dot: str, format: str) -> bytes:
     from acdc.export.pdf import undated
     from acdc.export.render import render
 
-    dot = to_dot(excerpt)
     if format == "dot":
         return dot.encode()
     picture = render(dot, format)

@@ -14,7 +14,7 @@ _MAX_NAME = 50  # characters of a task or model in the title
 def title(circuit: Circuit) -> str:
     """``ioi on gpt2``, as far as both are known; of a path, the name at its end."""
     found = circuit.found
-    task, model = (_short(_name(printable(text))) for text in (found.task or "", found.model or ""))
+    task, model = (short_name(text) for text in (found.task or "", found.model or ""))
     if task and model:
         return f"{task} on {model}"
     return task or model or "Circuit"
@@ -66,6 +66,11 @@ def _share(found: Provenance, share: float | None) -> Iterator[str]:
 def printable(text: str) -> str:
     """`text` as one line that XML can hold: control characters replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def short_name(text: str) -> str:
+    """A name, or the last part of a path, as one line of not too many printable characters."""
+    return _short(_name(printable(text)))
 
 
 def _name(text: str) -> str:

@@ -1,0 +1,169 @@
+"""Tables of a comparison, for the terminal; legible at 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from acdc.circuit import Circuit
+from acdc.cli.terminal import Terminal
+from acdc.comparison import Comparison, Overlap, Pair
+from acdc.comparison.comparison import REFERENCE, share
+from acdc.export.summary import title
+from acdc.graph import Edge
+from acdc.wording import counted, quoted
+
+_STRONGEST = 10  # edges in only one of the two
+_LONGEST = 50  # characters of a value
+_BLOCK = 10  # columns of a matrix
+
+
+def print_comparison(found: Comparison, *, names: bool) -> None:
+    """The answer in a sentence, then what it rests on.
+
+    Args:
+        found: the comparison.
+        names: name every edge.
+    """
+    out = Terminal()
+    for sentence in found.sentences():
+        out.print(sentence)
+    out.print(_circuits(found))
+    if found.differences:
+        out.print(_differences(found))
+    if found.pair is not None:
+        _print_pair(out, found.pair, found.pair_labels, names)
+    else:
+        for what, matrix in (("edges", found.edge_jaccard), ("nodes", found.node_jaccard)):
+            for table in _matrix(f"Jaccard of {what}", found.labels, matrix):
+                out.print(table)
+        if names:
+            out.print(_keepers(found))
+    if found.reference is not None:
+        _print_reference(out, found)
+
+
+def _table(heading: str, *columns: str) -> Table:
+    """A table whose first column is text and the others numbers."""
+    table = Table(title=heading, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    return table
+
+
+def _circuits(found: Comparison) -> Table:
+    graph = found.circuits[0].graph
+    table = _table(f"of {graph.n_edges} edges and {len(graph.nodes)} nodes", "", "edges", "nodes")
+    table.add_column("task and model", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for name, one, n_nodes, source in zip(found.labels, found.circuits, found.n_nodes, found.sources, strict=True):
+        table.add_row(name, str(one.n_edges), str(n_nodes), title(one), source or "")
+    if found.reference is not None:
+        n_nodes = int(graph.live_nodes(found.reference.in_graph).sum())
+        row = (str(found.reference.n_edges), str(n_nodes), title(found.reference), found.reference_source or "")
+        table.add_row(REFERENCE, *row)
+    return table
+
+
+def _differences(found: Comparison) -> Table:
+    """Each field that isn't alike, with the circuits of each value."""
+    table = Table(title="found otherwise", title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    names = [*found.labels, *([] if found.reference is None else [REFERENCE])]
+    for field, values in found.differences.items():
+        of: dict[str, list[str]] = {}
+        for name, value in zip(names, values, strict=True):
+            of.setdefault(_value(value), []).append(name)
+        table.add_row(field, "; ".join(f"{value} ({', '.join(who)})" for value, who in of.items()))
+    return table
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else quoted(value, _LONGEST)
+
+
+def _print_pair(out: Terminal, pair: Pair, labels: tuple[str, str], names: bool) -> None:
+    a, b = labels
+    table = _table("in both, and in one", "", a, b, "both", f"only {a}", f"only {b}", "Jaccard")
+    _add_overlap(table, "nodes", pair.nodes)
+    _add_overlap(table, "edges", pair.edges)
+    for group in (pair.by_layer, pair.by_kind):
+        table.add_section()
+        for name, overlap in group.items():
+            _add_overlap(table, f"into {name}" if group is pair.by_layer else name, overlap)
+    table.caption = f"{_of(pair.edges.share_of_first)} of {a}'s edges are in {b}, {_of(pair.edges.share_of_second)} of "
+    table.caption += f"{b}'s in {a}"
+    out.print(table)
+    scores = pair.scores
+    if scores.spearman is None or scores.kendall is None:
+        out.print(f"rank correlation of the scores: not defined ({scores.why})")
+    else:
+        found = f"Spearman {scores.spearman:.2f}, Kendall {scores.kendall:.2f}"
+        out.print(
+            f"rank correlation of the scores: {found} (of {scores.n_edges} edges, without those that neither tried)"
+        )
+    most = None if names else _STRONGEST
+    for first, second, edges, n in (
+        ((a, pair.first), (b, pair.second), pair.only_first(most), pair.edges.only_first),
+        ((b, pair.second), (a, pair.first), pair.only_second(most), pair.edges.only_second),
+    ):
+        if edges:
+            part = f"the strongest {len(edges)} of " if len(edges) < n else ""
+            out.print(_edges(f"{part}{counted(n, 'edge')} only in {first[0]}", first, second, edges))
+    if names and pair.edges.both:
+        out.print(_edges(f"{counted(pair.edges.both, 'edge')} in both", (a, pair.first), (b, pair.second), pair.both()))
+
+
+def _add_overlap(table: Table, name: str, found: Overlap) -> None:
+    counts = (found.first, found.second, found.both, found.only_first, found.only_second)
+    table.add_row(name, *map(str, counts), share(found.jaccard))
+
+
+def _of(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1%}"
+
+
+def _edges(heading: str, first: tuple[str, Circuit], second: tuple[str, Circuit], edges: Sequence[Edge]) -> Table:
+    table = _table(heading, "edge", f"score in {first[0]}", f"score in {second[0]}")
+    for edge in edges:
+        table.add_row(edge.name, *(f"{one.scores[edge.number]:.4g}" for _, one in (first, second)))
+    return table
+
+
+def _matrix(heading: str, labels: Sequence[str], matrix: np.ndarray) -> list[Table]:
+    """A square of numbers, in blocks of columns that a terminal has room for."""
+    tables = []
+    for start in range(0, len(labels), _BLOCK):
+        chosen = slice(start, start + _BLOCK)
+        table = _table(heading, "", *labels[chosen])
+        for name, row in zip(labels, matrix[:, chosen].tolist(), strict=True):
+            table.add_row(name, *("-" if math.isnan(value) else share(value) for value in row))
+        tables.append(table)
+    return tables
+
+
+def _keepers(found: Comparison) -> Table:
+    table = Table(title=f"{counted(int(found.in_any.sum()), 'edge')} that any of them keeps", title_justify="left")
+    table.add_column("edge")
+    table.add_column("kept by", overflow="fold")
+    for edge in found.circuits[0].graph.edges(found.in_any):
+        kept = (name for name, one in zip(found.labels, found.circuits, strict=True) if one.in_graph[edge.number])
+        table.add_row(edge.name, " ".join(kept))
+    return table
+
+
+def _print_reference(out: Terminal, found: Comparison) -> None:
+    columns = ("precision", "recall", "F1", "false positives", "ROC of scores")
+    table = _table(f"against the {REFERENCE}", "", *columns)
+    for name, one, area in zip(found.labels, found.agreements or (), found.score_areas or (), strict=True):
+        table.add_row(name, *map(share, (one.precision, one.recall, one.f1, one.false_positive_rate, area)))
+    table.caption = "false positives: the share of the edges outside the reference that are kept"
+    out.print(table)
+    out.print(f"area under the ROC curve through all of them, by the ACDC paper's step rule: {share(found.area)}")

@@ -221,6 +221,11 @@ class Graph:
             for source in chosen:
                 yield Edge(slot.first_edge + int(source), self.nodes[int(source)], slot)
 
+    def ends(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slot and the source of edges, by their indices: each ``[n]``, as `numbers` is."""
+        slots = np.searchsorted(self.first_edges, numbers, side="right") - 1
+        return slots, numbers - self.first_edges[slots]
+
     def edge_names(self, slot: Slot) -> list[str]:
         """Names of all edges into `slot`, in order; cheaper than making the edges."""
         return [f"{node.name}->{slot.name}" for node in self.nodes[: slot.n_parents]]

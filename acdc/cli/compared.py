@@ -106,9 +106,7 @@ def _print_pair(out: Terminal, pair: Pair, labels: tuple[str, str], names: bool)
         out.print(f"rank correlation of the scores: not defined ({scores.why})")
     else:
         found = f"Spearman {scores.spearman:.2f}, Kendall {scores.kendall:.2f}"
-        out.print(
-            f"rank correlation of the scores: {found} (of {scores.n_edges} edges, without those that neither tried)"
-        )
+        out.print(f"rank correlation of the scores: {found} ({scores.n_edges} edges, without those that neither tried)")
     most = None if names else _STRONGEST
     for first, second, edges, n in (
         ((a, pair.first), (b, pair.second), pair.only_first(most), pair.edges.only_first),

@@ -20,6 +20,7 @@ from acdc.comparison.comparison import REFERENCE
 from acdc.errors import RunFolderError
 from acdc.files import atomic_write
 from acdc.graph import Edge
+from acdc.nodescores import node_scores
 from acdc.provenance import FIGURES
 
 #: What a record says of the circuit that was measured.
@@ -30,10 +31,11 @@ COLUMNS = ("edge", "source", "target", "slot", "score")
 def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | None) -> None:
     """Print one JSON object in ASCII.
 
-    ``n_edges`` and ``of_edges`` are the circuit's and the graph's, ``nodes`` those that its edges
-    touch, ``found`` how it was found, ``doubt`` why its figures are left out (null where they aren't),
-    ``record`` what ``run.json`` holds (null for a circuit file) and ``edges`` a list of objects with
-    :data:`COLUMNS`. What isn't a finite number is null.
+    ``n_edges`` and ``of_edges`` are the circuit's and the graph's, ``nodes`` those that its edges touch,
+    ``node_scores`` each one's sums of |score| over its kept edges, ``out`` and ``in``, ``found`` how it was
+    found, ``doubt`` why its figures are left out (null where they aren't), ``record`` what ``run.json`` holds
+    (null for a circuit file) and ``edges`` a list of objects with :data:`COLUMNS`. What isn't a finite number is
+    null.
 
     Raises:
         RunFolderError: the record is nested too deeply.
@@ -45,6 +47,7 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
         "n_edges": circuit.n_edges,
         "of_edges": graph.n_edges,
         "nodes": [node.name for node in graph.nodes if live[node.index]],
+        "node_scores": _node_scores(circuit),
         "found": {name: value for name, value in asdict(circuit.found).items() if name not in hidden},
         "doubt": circuit.doubt,
         "record": _vouched(record, circuit),
@@ -64,6 +67,13 @@ def print_object(whole: Mapping[str, Any]) -> None:
     except RecursionError:
         raise RunFolderError("the run's record is nested too deeply for JSON; leave out --json.") from None
     _print(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves as it is
+
+
+def _node_scores(circuit: Circuit) -> dict[str, dict[str, float | None]]:
+    """By node that an edge touches; see :class:`acdc.nodescores.NodeScores`."""
+    scores = node_scores(circuit)
+    live = np.flatnonzero(scores.n_out + scores.n_into)
+    return {circuit.graph.nodes[i].name: {"out": float(scores.out[i]), "in": float(scores.into[i])} for i in live}
 
 
 def _vouched(record: Mapping[str, Any] | None, circuit: Circuit) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.cli.terminal import Terminal
+from acdc.nodescores import node_scores
 from acdc.results import Behaviour, Evaluation, faithfulness
 from acdc.wording import counted
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from acdc.circuit import Circuit
     from acdc.runs.run import Run
 
+_STRONGEST_NODES = 10  # in the table
 _STATES = {
     "model": "model",
     "circuit": "circuit",
@@ -87,7 +89,7 @@ def _share(evaluation: Evaluation, value: float) -> str:
 
 
 def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
-    """Nodes, heads by layer, and the strongest edges."""
+    """Nodes, heads by layer, the strongest nodes and the strongest edges."""
     out, graph = Terminal(), circuit.graph
     live = graph.live_nodes(circuit.in_graph)
     others = [node.name for node in graph.nodes if live[node.index] and node.kind not in ("head", "mlp")]
@@ -103,6 +105,8 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
         table.add_row(str(layer), heads, mlps)
     table.caption = f"and {', '.join(others)}" if others else None
     out.print(table)
+    if circuit.n_edges:
+        out.print(_nodes_table(circuit, doubt))
     edges = circuit.strongest(strongest)
     table = Table(title=f"the strongest {len(edges)} of {circuit.n_edges} edges{doubt}", title_justify="left")
     table.add_column("edge")
@@ -110,3 +114,21 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
     for edge in edges:
         table.add_row(edge.name, f"{circuit.scores[edge.number]:.4g}")
     out.print(table)
+
+
+def _nodes_table(circuit: Circuit, doubt: str) -> Table:
+    """The nodes that matter most, by the scores of what they write."""
+    scores = node_scores(circuit)
+    nodes, n_all = scores.strongest(_STRONGEST_NODES), len(scores.strongest())
+    part = f"the strongest {len(nodes)} of " if len(nodes) < n_all else ""
+    heading = f"{part}{counted(n_all, 'node')} that write{'s' if n_all == 1 else ''}{doubt}"
+    table = Table(title=heading, title_justify="left")
+    table.add_column("node")
+    for column in ("score", "edges out", "score of edges in", "edges in"):
+        table.add_column(column, justify="right")
+    for node in nodes:
+        i = node.index
+        into = f"{scores.into[i]:.4g}" if scores.n_into[i] else ""
+        table.add_row(node.name, f"{scores.out[i]:.4g}", str(scores.n_out[i]), into, str(scores.n_into[i] or ""))
+    table.caption = "a node's score is the sum of |score| over its kept edges out"
+    return table

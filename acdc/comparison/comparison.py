@@ -16,6 +16,7 @@ from acdc.comparison.found import differences
 from acdc.comparison.overlap import Overlap, Pair
 from acdc.comparison.roc import Agreement, agreement, check_reference, ranking, step_area
 from acdc.errors import SettingsError
+from acdc.provenance import EDITED
 from acdc.wording import counted, quoted
 
 
@@ -194,8 +195,8 @@ class Comparison:
 
     def _notes(self) -> Iterator[str]:
         for name, circuit, off_path in zip(self.labels, self.circuits, self.off_path, strict=True):
-            if circuit.doubt:
-                yield f"{name} was {circuit.doubt}."
+            if circuit.doubt == EDITED:  # no figures are shown, whose age would matter
+                yield f"{name} was {EDITED}."
             if off_path:
                 yield (
                     f"{name} keeps {counted(off_path, 'edge')} on no path from the input to the logits, "

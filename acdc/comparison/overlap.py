@@ -11,7 +11,7 @@ import numpy as np
 
 from acdc.circuit import Circuit
 from acdc.comparison.correlation import Correlation, correlation
-from acdc.graph import Edge, Graph
+from acdc.graph import Edge
 
 _SOURCE_KINDS = ("input", "embed", "pos_embed", "head", "mlp")
 _SLOT_KINDS = ("q", "k", "v", "mlp", "logits")
@@ -157,7 +157,7 @@ class Pair:
     @cached_property
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """The slot and the source of each edge that either keeps, by their indices, ``[n]`` each."""
-        return ends(self.first.graph, self._kept)
+        return self.first.graph.ends(self._kept)
 
     def _counted(self, group: np.ndarray, names: Iterable[str]) -> dict[str, Overlap]:
         """The overlap within each group, by its name; `group` numbers that of each edge that either keeps."""
@@ -166,12 +166,6 @@ class Pair:
         counts = (np.bincount(group[chosen], minlength=len(names)) for chosen in (first, second, first & second))
         rows = zip(names, *(count.tolist() for count in counts), strict=True)
         return {name: Overlap(a, b, both) for name, a, b, both in rows if a or b}
-
-
-def ends(graph: Graph, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The slot and the source of edges, by their indices: each ``[n]``, as `numbers` is."""
-    slots = np.searchsorted(graph.first_edges, numbers, side="right") - 1
-    return slots, numbers - graph.first_edges[slots]
 
 
 def strongest(circuit: Circuit, mask: np.ndarray, n: int | None = None) -> list[Edge]:

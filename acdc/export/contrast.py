@@ -33,6 +33,7 @@ from acdc.export.drawing import (
 from acdc.export.layout import SLOT_OFFSETS, lay_out
 from acdc.export.summary import printable, short_name, title
 from acdc.graph import Edge, Node
+from acdc.provenance import EDITED
 from acdc.wording import counted
 
 _ONLY_FIRST, _ONLY_SECOND, _BOTH = range(3)
@@ -119,7 +120,7 @@ def to_dot(contrast: Contrast) -> str:
     looks = _looks(contrast)
     add_nodes(dot, layout, lambda node: looks[node.index])
     lines = sorted(
-        zip(edges, widths(contrast.sizes[contrast.numbers]), strict=True),
+        zip(edges, widths(contrast.sizes[contrast.numbers], 1.0), strict=True),
         key=lambda line: (groups[line[0].number] != _BOTH, line[1]),
     )
     for edge, width in lines:
@@ -175,7 +176,7 @@ def _facts(contrast: Contrast) -> list[list[str]]:
     for i, (name, one) in enumerate(zip(comparison.pair_labels, contrast.circuits, strict=True)):
         source = sources[i]
         named = name if source is None else f"{name} ({short_name(source)})"
-        doubt = [one.doubt] if one.doubt else []
+        doubt = [EDITED] if one.doubt == EDITED else []  # no figures are shown, whose age would matter
         paragraphs.append([f"{named}: {counted(one.n_edges, 'edge')}", *doubt, *_otherwise(comparison, i)])
     return paragraphs
 

@@ -197,14 +197,15 @@ def _head_label(name: str, look: Look) -> str:
     return f'<{TABLE}<TR><TD COLSPAN="3">{name}</TD></TR><TR>{cells}</TR></TABLE>>'
 
 
-def widths(sizes: np.ndarray) -> np.ndarray:
-    """Width of lines of such |scores| in points, ``[n]``: their root, the widest `WIDEST`, none too thin to see.
+def widths(sizes: np.ndarray, largest: float | None = None) -> np.ndarray:
+    """Width of lines of such |scores| in points, ``[n]``: their root, none too thin to see.
 
+    That of the largest, or of what is given as the largest, is `WIDEST`.
     Scores spread over orders of magnitude: without the root all but a few lines look alike.
     """
     if not sizes.any():
         return np.full_like(sizes, WIDEST / 4)  # no scores: all lines alike
-    return np.maximum(WIDEST * np.sqrt(sizes / sizes.max()), THINNEST)
+    return np.maximum(WIDEST * np.sqrt(sizes / (largest or sizes.max())), THINNEST)
 
 
 def opacity(width: float, n_lines: int) -> int:

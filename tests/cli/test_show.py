@@ -81,6 +81,20 @@ def test_scores_that_are_no_numbers_come_last_and_are_null(call, file):
     assert call("show", name, "--csv")[1].splitlines()[-1] == "m0->logits,m0,logits,,"
 
 
+def test_nodes_are_shown_by_the_scores_of_what_they_write(call, finished, circuit):
+    out = call("show", finished)[1]
+    scores = json.loads(call("show", finished, "--json")[1])["node_scores"]
+    for name in scores:
+        written = [edge for edge in circuit.edges() if edge.source.name == name]
+        assert scores[name]["out"] == pytest.approx(sum(abs(circuit.scores[edge.number]) for edge in written))
+    writing = sorted((name for name in scores if name != "logits"), key=lambda name: -scores[name]["out"])
+    assert f"{len(writing)} nodes that write" in out
+    table = out[out.index("nodes that write") :]
+    places = [table.index(f" {name} ") for name in writing]
+    assert places == sorted(places)
+    assert f"{scores[writing[0]]['out']:.4g}" in table
+
+
 def test_json_and_csv_at_once_are_refused(refused, finished):
     assert refused("show", finished, "--json", "--csv").startswith("--json and --csv contradict each other")
 

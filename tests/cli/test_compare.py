@@ -1,0 +1,227 @@
+"""``acdc compare``: circuits held against each other on the command line."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from acdc.circuit import Circuit, Provenance
+from acdc.comparing import compare
+from acdc.graph import Graph
+
+
+@pytest.fixture
+def other(finished, tmp_path):
+    """A circuit file of the same graph as the finished run's, found on another task."""
+    run = Circuit.load(finished / "circuit.json")
+    kept = run.graph.on_path(run.in_graph & (np.arange(run.graph.n_edges) % 4 > 0) | (run.scores < -0.05))
+    circuit = Circuit(run.graph, kept, run.scores[::-1].copy(), Provenance("pronouns", "gpt2", "acdc", threshold=0.5))
+    circuit.save(tmp_path / "other.json")
+    return "other.json"
+
+
+def words(out):
+    return " ".join(out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A circuit file of some edges of a small graph; gives its name."""
+
+    def named(name, *edges, found=None, **shape):
+        graph = Graph.from_config(**{"n_layers": 2, "n_heads": 2, **shape})
+        mask = np.zeros(graph.n_edges, dtype=bool)
+        mask[[graph.edge(edge).number for edge in edges]] = True
+        Circuit(graph, mask, np.arange(1.0, graph.n_edges + 1), found or Provenance()).save(tmp_path / name)
+        return name
+
+    return named
+
+
+def test_two_are_told_apart_in_one_line_and_tables(call, finished, other, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = call("compare", finished, other)
+    assert (code, err) == (0, "")
+    found = compare(finished, other)
+    assert out.splitlines()[0] == found.sentences()[0]
+    edges, scores = found.pair.edges, found.pair.scores
+    row = (edges.first, edges.second, edges.both, edges.only_first, edges.only_second)
+    assert f"edges {' '.join(map(str, row))} {edges.jaccard:.2f}" in words(out)
+    for name, overlap in (*found.pair.by_layer.items(), *found.pair.by_kind.items()):
+        assert f"{name} {overlap.first} {overlap.second} {overlap.both} " in words(out)
+    assert f"Spearman {scores.spearman:.2f}, Kendall {scores.kendall:.2f} ({scores.n_edges} edges" in words(out)
+    assert "threshold 0.01 (A); 0.5 (B)" in words(out)
+    assert "task '" in words(out)
+    assert "only in A" in out
+
+
+def test_names_names_every_edge(call, named):
+    first = named("one.json", "input->m0", "m0->logits", *(f"input->a1.h{i}<{x}>" for i in (0, 1) for x in "qkv"))
+    second = named("two.json", "input->m0", "input->logits", *(f"a0.h{i}->a1.h0<{x}>" for i in (0, 1) for x in "qkv"))
+    out = call("compare", first, second, "--names")[1]
+    for edge in ("input->m0", "m0->logits", "input->a1.h1<v>", "a0.h1->a1.h0<k>"):
+        assert edge in out
+    assert "1 edge in both" in out
+    out = words(call("compare", first, second, first, "--names")[1])
+    assert "input->m0 A B C" in out
+    assert "m0->logits A C" in out
+
+
+def test_only_ten_of_those_in_one_alone_are_named_else(call, named):
+    many = [f"a0.h{i}->a1.h{j}<{x}>" for i in (0, 1) for j in (0, 1) for x in "qkv"]
+    out = call("compare", named("one.json", *many), named("two.json", "input->logits"))[1]
+    assert "the strongest 10 of 12 edges only in A" in out
+    assert sum(edge in out for edge in many) == 10
+    assert many[0] not in out  # its score is the lowest
+
+
+def test_many_have_a_matrix(call, named):
+    names = [named(f"{i}.json", "input->logits", *(["m0->logits"] if i else []), "input->m0") for i in range(3)]
+    code, out, err = call("compare", *names)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "3 circuits keep 2 to 3 edges; 2 in all of them, 3 in any: Jaccard of two 0.67 to 1."
+    assert "A 1 0.67 0.67" in words(out)
+    assert "B 0.67 1 1" in words(out)
+
+
+def test_a_wide_matrix_is_cut_into_blocks_of_columns(call, named, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [named(f"{i}.json", "input->logits") for i in range(28)]
+    code, out, _ = call("compare", *names)
+    assert code == 0
+    assert "AB" in out
+    assert max(map(len, out.splitlines()[1:])) <= 80
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+
+
+def test_a_reference_judges_them(call, named):
+    one = named("one.json", "input->logits", "m0->logits", "input->m0")
+    two = named("two.json", "input->logits", "m1->logits", "input->m1")
+    reference = named("reference.json", "input->logits", "m0->logits", "input->a0.h0<v>")
+    code, out, err = call("compare", one, two, "--reference", reference)
+    assert (code, err) == (0, "")
+    assert "A 0.67 0.67 0.67 0.02" in words(out)
+    assert "B 0.33 0.33 0.33" in words(out)
+    assert "area under the ROC curve through all of them, by the ACDC paper's step rule: 0.65" in words(out)
+    alone = words(call("compare", one, "--reference", reference)[1])
+    assert "A keeps 3 edges, the reference 3; 2 in both: Jaccard 0.50." in alone
+
+
+def test_json_is_all_of_it(call, finished, other, tmp_path):
+    code, out, err = call("compare", finished, other, "--json", "--csv", "table.csv")
+    assert (code, err) == (0, "table.csv\n")
+    assert json.loads(out) == json.loads(json.dumps(compare(finished, other).to_json()))
+    assert out.isascii()
+
+
+def test_csv_has_a_line_an_edge_with_who_keeps_it(call, finished, other, tmp_path):
+    assert call("compare", finished, other, "--reference", finished / "circuit.json", "--csv", "t.csv")[0] == 0
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    first, second = Circuit.load(finished / "circuit.json"), Circuit.load(other)
+    either = first.in_graph | second.in_graph
+    assert [row["edge"] for row in rows] == [edge.name for edge in first.graph.edges(either)]
+    for row in rows:
+        number = first.graph.edge(row["edge"]).number
+        assert (row["kept_A"], row["kept_B"]) == tuple(str(int(one.in_graph[number])) for one in (first, second))
+        assert (float(row["score_A"]), float(row["score_B"])) == (first.scores[number], second.scores[number])
+        assert row["kept_reference"] == row["kept_A"]
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf", "dot"])
+def test_a_diagram_is_what_its_ending_says(call, finished, other, tmp_path, ending):
+    code, out, err = call("compare", finished, other, "--diagram", f"two.{ending}", "--strongest", 5)
+    assert code == 0, err
+    assert out.splitlines()[-1] == f"two.{ending}"
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}[ending]
+    assert (tmp_path / f"two.{ending}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("option", ["--diagram", "--csv"])
+def test_no_file_is_replaced_and_none_written_where_no_folder_is(refused, finished, other, tmp_path, option):
+    (tmp_path / "mine.svg").write_text("mine")
+    (tmp_path / "link.svg").symlink_to("nowhere")
+    for name in ("mine.svg", "link.svg"):
+        assert f"{name} exists already; choose another file with {option}." in refused(
+            "compare", finished, other, option, name
+        )
+    assert "there is no folder none; choose another" in refused("compare", finished, other, option, "none/x.svg")
+
+
+def test_options_that_make_no_sense_are_refused_before_any_work(refused, finished, other):
+    both = ("compare", finished, other)
+    assert "doesn't end in one of .svg, .png, .pdf, .dot" in refused(*both, "--diagram", "two.jpg")
+    assert "--strongest is of a picture" in refused(*both, "--strongest", 3)
+    assert refused(*both, "--strongest", 0, "--diagram", "two.svg").startswith("--strongest must be at least 1 edge")
+    assert "--json names every edge anyway" in refused(*both, "--json", "--names")
+    assert "name the same file" in refused(*both, "--diagram", "two.svg", "--csv", "./two.svg")
+    assert "a diagram shows two circuits, not 3" in refused(*both, finished, "--diagram", "two.svg")
+    assert "a diagram shows two circuits, not 1" in refused("compare", finished, "--diagram", "two.svg")
+
+
+def test_inputs_that_are_no_circuits_are_one_sentence(refused, finished, other, file, tmp_path):
+    assert "Missing argument" in refused("compare")
+    assert refused("compare", other) == (
+        "one circuit alone can't be compared; give two circuits or more, or one and a --reference."
+    )
+    assert "can't read none.json" in refused("compare", other, "none.json")
+    assert "can't read none.json" in refused("compare", other, "--reference", "none.json")
+    assert "isn't a circuit" in refused("compare", other, file("[1, 2]", name="list.json"))
+    assert "isn't JSON" in refused("compare", file("no", name="text.json"), other)
+    (tmp_path / "folder").mkdir()
+    assert "folder" in refused("compare", "folder", other)
+
+
+def test_circuits_of_other_graphs_are_refused_by_what_differs(refused, named):
+    one, deeper = named("one.json", "input->logits"), named("deeper.json", "input->logits", n_layers=4)
+    said = refused("compare", one, one, deeper)
+    assert "A ('one.json') and C ('deeper.json') are of different graphs: n_layers 2 against 4; " in said
+    said = refused("compare", one, one, "--reference", deeper)
+    assert "the reference circuit is of another graph: n_layers 4 against 2; " in said
+    assert "the reference circuit keeps no edge" in refused("compare", one, one, "--reference", named("none.json"))
+
+
+def test_a_run_given_twice_is_said_and_gone_on_with(call, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    code, out, err = call("compare", "run", "run/circuit.json")
+    assert code == 0
+    assert err == "acdc: warning: A and B are the same file, 'run/circuit.json'.\n"
+    assert out.startswith("A and B keep the same ")
+
+
+def test_an_edited_run_is_called_so(call, finished, tmp_path):
+    data = json.loads((finished / "circuit.json").read_text())
+    name = next(name for name, edge in data["edges"].items() if edge["in_graph"])
+    data["edges"][name]["in_graph"] = False
+    (tmp_path / "edited.json").write_text(json.dumps(data))
+    out = call("compare", finished, "edited.json")[1]
+    assert "B was edited since it was measured." in out
+
+
+def test_empty_circuits_and_unknown_scores_are_told_as_such(call, named, file):
+    empty = named("empty.json")
+    assert call("compare", empty, named("one.json", "input->logits"))[1].startswith(
+        "A keeps 0 edges, B 1; 0 in both: Jaccard 0."
+    )
+    code, out, _ = call("compare", empty, named("empty2.json"))
+    assert code == 0
+    assert out.startswith("A and B keep no edge; there is nothing to compare.")
+    edges = {"input->m0": {"score": None, "in_graph": True}, "m0->logits": {"score": None, "in_graph": True}}
+    unscored = file({"cfg": {"n_layers": 2, "n_heads": 2}, "nodes": {}, "edges": edges}, name="unscored.json")
+    code, out, _ = call("compare", unscored, "one.json")
+    assert code == 0
+    assert "rank correlation of the scores: " in out
+    assert call("compare", unscored, unscored.replace("un", "./un"), "--reference", "one.json")[0] == 0
+
+
+def test_what_a_file_says_of_itself_stays_text(call, named):
+    evil = Provenance(task="\x1b[31mred\n[bold]", model="\u202emodel", order="x" * 5_000)
+    one, two = named("one.json", "input->logits", found=evil), named("two.json", "input->logits")
+    code, out, err = call("compare", one, two)
+    assert code == 0, err
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "[bold]" in out
+    assert len(out) < 5_000
+    assert json.loads(call("compare", one, two, "--json")[1])["differences"]["task"]["A"] == evil.task

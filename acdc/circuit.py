@@ -6,30 +6,22 @@ of our own beside theirs, ``found``. Nothing here imports torch.
 
 from __future__ import annotations
 
-import gc
 import json
-import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acdc.errors import AcdcError, CircuitFileError, SettingsError
-from acdc.files import atomic_write
-from acdc.graph import Edge, Graph, GraphConfig
-from acdc.jsondata import check, check_plain, distinct, parse
-from acdc.provenance import EDITED, FIGURES, KNOWN, UNPROVEN, Provenance, fingerprint
-from acdc.reading import opened
+from acdc import circuitfile
+from acdc.editing import edges_joining, edges_of, edited, in_common, nodes_of, words_of
+from acdc.errors import SettingsError
+from acdc.graph import Edge, Graph, Node, Slot
+from acdc.provenance import EDITED, UNPROVEN, Provenance, fingerprint
+from acdc.wording import counted, shortened
 
 __all__ = ["Circuit", "Provenance"]
-
-#: A file that leaves edges out may be of a graph of so many; a larger graph must be mostly in the file.
-_FREE_NODES, _FREE_EDGES = 2**13, 2**21
-_BYTES_A_NODE, _BYTES_AN_EDGE = 16, 16
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -38,6 +30,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """Some edges of a graph, with a score each.
+
+    It is a set of edges: ``len``, ``in``, iteration, and with a circuit of the same graph ``|``, ``&`` and ``-``.
+    An edit gives a new circuit, which keeps how it was found, says what was done (``found.edited_from``) and loses
+    all figures; one that changes nothing gives the circuit itself. Edges that an edit leaves on no path from the
+    input to the logits stay: they carry nothing, and :meth:`on_path` drops them.
 
     Attributes:
         graph: the graph of the model.
@@ -58,8 +55,54 @@ class Circuit:
             raise SettingsError(f"scores must have shape ({self.graph.n_edges},), got {self.scores.shape}.")
 
     def __repr__(self) -> str:
-        doubt = f", {self.doubt}" if self.doubt else ""
-        return f"Circuit({self.n_edges} of {self.graph.n_edges} edges{doubt})"
+        said = [f"{self.n_edges} of {self.graph.n_edges} edges"]
+        if astray := self.n_astray:
+            said.append(f"{astray} of them on no path")
+        if self.doubt:
+            said.append(self.doubt)
+        if self.found.edited_from is not None:
+            said.append("edited")
+        return f"Circuit({', '.join(said)})"
+
+    def __len__(self) -> int:
+        return self.n_edges
+
+    def __iter__(self) -> Iterator[Edge]:
+        return self.edges()
+
+    def __contains__(self, what: object) -> bool:
+        """Whether an edge is kept; of a node, slot or pattern (:meth:`with_edges`), whether any edge of it is.
+
+        Raises:
+            AcdcError: the graph has no such edge.
+        """
+        return bool((edges_of(self.graph, what) & self.in_graph).any())
+
+    def __or__(self, other: Circuit) -> Circuit:
+        """The edges of either; a score is this circuit's where it keeps the edge, or neither does.
+
+        Where the two were found differently, it is unknown how.
+        """
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        scores = np.where(other.in_graph & ~self.in_graph, other.scores, self.scores)
+        found = in_common(self.found, other.found)
+        return self._edited(self.in_graph | other.in_graph, f"joined with {other._words}", scores, found)
+
+    def __and__(self, other: Circuit) -> Circuit:
+        """The edges of both, with this circuit's scores."""
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        return self._edited(self.in_graph & other.in_graph, f"cut down to {other._words}")
+
+    def __sub__(self, other: Circuit) -> Circuit:
+        """The edges that only this circuit has."""
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        return self._edited(self.in_graph & ~other.in_graph, f"without those of {other._words}")
 
     @property
     def edited(self) -> bool:
@@ -96,6 +139,77 @@ class Circuit:
         """Number of kept edges."""
         return int(self.in_graph.sum())
 
+    @property
+    def n_astray(self) -> int:
+        """Number of kept edges that are on no path from the input to the logits."""
+        return self.n_edges - int(self.graph.on_path(self.in_graph).sum())
+
+    def nodes(self) -> list[Node]:
+        """The nodes that kept edges touch, in topological order."""
+        live = self.graph.live_nodes(self.in_graph)
+        return [node for node in self.graph.nodes if live[node.index]]
+
+    def with_edges(self, *edges: str | int | Edge | Node | Slot | Iterable[Any]) -> Circuit:
+        """The circuit with further edges.
+
+        Args:
+            edges: each an edge, its name (``a0.h1->m1``) or number; a node (``a0.h1``) for all edges from and
+                into it, a slot (``a0.h1<k>``) for all edges into it; a pattern such as ``m0->*``,
+                ``*->a0.h1<k>`` or ``m0->a1.h0`` (into q, k and v); or a list of these.
+
+        Raises:
+            UnknownNameError: no such node or slot; names the nearest.
+            SettingsError: no such edge, or none of these.
+        """
+        return self._edited(self.in_graph | edges_of(self.graph, edges), f"added {words_of(edges)}")
+
+    def without_edges(self, *edges: str | int | Edge | Node | Slot | Iterable[Any]) -> Circuit:
+        """The circuit without some edges, given and refused as by :meth:`with_edges`."""
+        return self._edited(self.in_graph & ~edges_of(self.graph, edges), f"removed {words_of(edges)}")
+
+    def with_nodes(self, *nodes: str | Node | Iterable[Any]) -> Circuit:
+        """The circuit with nodes, and every edge between them and its own nodes, the input and the logits.
+
+        Raises:
+            UnknownNameError: no such node; names the nearest.
+        """
+        joining = edges_joining(self.graph, nodes, self.in_graph)
+        return self._edited(self.in_graph | joining, f"added the nodes {words_of(nodes)}")
+
+    def without_nodes(self, *nodes: str | Node | Iterable[Any]) -> Circuit:
+        """The circuit without all edges from or into some nodes.
+
+        Raises:
+            UnknownNameError: no such node; names the nearest.
+        """
+        gone = [node for node, is_gone in zip(self.graph.nodes, nodes_of(self.graph, nodes), strict=True) if is_gone]
+        return self._edited(self.in_graph & ~edges_of(self.graph, gone), f"removed the nodes {words_of(nodes)}")
+
+    def on_path(self) -> Circuit:
+        """The circuit without edges that are on no path from the input to the logits."""
+        return self._edited(self.graph.on_path(self.in_graph), "dropped edges on no path")
+
+    def _edited(
+        self,
+        in_graph: np.ndarray,
+        what: str,
+        scores: np.ndarray | None = None,
+        found: Provenance | None = None,
+    ) -> Circuit:
+        """The circuit after an edit; itself, figures and all, if that changes nothing."""
+        scores = self.scores if scores is None else scores
+        n_changed = int((in_graph != self.in_graph).sum())
+        if not n_changed and np.array_equal(scores, self.scores, equal_nan=True):
+            return self
+        found = edited(found or self.found, self._fingerprint(self.found), f"{what} ({counted(n_changed, 'edge')})")
+        return Circuit(self.graph, in_graph, scores.copy(), found)
+
+    @property
+    def _words(self) -> str:
+        """What it is, in the words of an edit."""
+        found = " on ".join(shortened(name) for name in (self.found.task, self.found.model) if name)
+        return f"a circuit of {counted(self.n_edges, 'edge')}{found and f' ({found})'}"
+
     def edges(self) -> Iterator[Edge]:
         """The kept edges, in topological order of their slots."""
         return self.graph.edges(self.in_graph)
@@ -109,16 +223,17 @@ class Circuit:
     def to_networkx(self) -> nx.MultiDiGraph:
         """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``.
 
-        The graph carries how it was found, as far as that is known; figures that can't be vouched for are
-        left out, and ``doubt`` says why.
+        The graph carries how it was found, as far as that is known, the method's options by their names and what
+        isn't a plain value as JSON; figures that can't be vouched for are left out, and ``doubt`` says why.
         """
         out = self.graph.to_networkx(self.in_graph)
         for _, _, data in out.edges(data=True):
             data["score"] = float(self.scores[self.graph.edge(data["name"]).number])
-        doubt = self.doubt
-        hidden = () if doubt is None else (*FIGURES, "faithfulness_metric", "fingerprint")
-        found = {name: getattr(self.found, name) for name in KNOWN if name not in hidden} | {"doubt": doubt}
-        out.graph.update({name: value for name, value in found.items() if value is not None})
+        found = self.found.known if self.doubt is None else self.found.without_figures | {"doubt": self.doubt}
+        options = found.pop("options", {})
+        for name, value in (options | found).items():
+            if value is not None:
+                out.graph[name] = json.dumps(value) if isinstance(value, dict | list) else value
         return out
 
     def save(self, path: str | Path) -> None:
@@ -127,25 +242,7 @@ class Circuit:
         Raises:
             RunFolderError: the folder can't be written.
         """
-        graph = self.graph
-        with atomic_write(Path(path)) as file:
-            file.write(f'{{"cfg": {json.dumps(asdict(graph.cfg))},\n')
-            file.write(f'"found": {json.dumps(self.found.to_json())},\n"nodes": {{\n')
-            live = graph.live_nodes(self.in_graph)
-            rows = (f'"{node.name}": {{"in_graph": {_json_bool(live[node.index])}}}' for node in graph.nodes)
-            file.write(",\n".join(rows))
-            file.write('\n},\n"edges": {\n')
-            for slot in graph.slots:
-                scores = self.scores[slot.edges].tolist()
-                kept = self.in_graph[slot.edges].tolist()
-                file.write(",\n" if slot.index else "")
-                file.write(
-                    ",\n".join(
-                        f'"{name}": {{"score": {_json_float(score)}, "in_graph": {_json_bool(keep)}}}'
-                        for name, score, keep in zip(graph.edge_names(slot), scores, kept, strict=True)
-                    )
-                )
-            file.write("\n}}\n")
+        circuitfile.write(Path(path), self.graph, self.in_graph, self.scores, self.found)
 
     @classmethod
     def load(cls, path: str | Path) -> Circuit:
@@ -155,134 +252,9 @@ class Circuit:
             CircuitFileError: the file is missing, isn't JSON, or isn't a circuit; the
                 message says which edge or key is wrong.
         """
-        return cls._load(Path(path), follow=True)
-
-    @classmethod
-    def _load(cls, path: Path, *, follow: bool) -> Circuit:
-        try:
-            with opened(path, follow=follow) as file, _no_garbage_collection():
-                size = os.fstat(file.fileno()).st_size
-                data = parse(lambda: json.load(file, object_pairs_hook=_light_object))
-        except OSError as error:
-            raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
-        except ValueError as error:
-            raise CircuitFileError(f"{path} isn't a circuit: it isn't JSON ({error}).") from error
-        missing = {"cfg", "nodes", "edges"} - (data.keys() if isinstance(data, dict) else set())
-        if missing:
-            raise CircuitFileError(f"{path} isn't a circuit: it lacks {', '.join(sorted(missing))}.")
-        try:
-            graph = Graph(_config(data["cfg"], size))
-            scores, in_graph = parse(lambda: _read_edges(graph, data["edges"]))
-            found = _provenance(data.get("found"))
-            if found.fingerprint is not None and _contradicted(data["nodes"], graph, in_graph):
-                found = replace(found, fingerprint="")  # that of nothing
-        except AcdcError as error:
-            raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
-        except ValueError as error:
-            raise CircuitFileError(f"{path} isn't a circuit: {error}.") from error
-        return cls(graph, in_graph, scores, found)
+        return cls(*circuitfile.read(Path(path)))
 
 
 def load_own(path: Path) -> Circuit:
     """The circuit in a run folder, where no link is followed. Raises like :meth:`Circuit.load`."""
-    return Circuit._load(path, follow=False)
-
-
-def _config(cfg: Any, size: int) -> GraphConfig:
-    """The graph's shape, from a file of `size` bytes, which bounds it."""
-    check(cfg, {"n_layers": int, "n_heads": int}, "cfg")
-    made = GraphConfig(**_known_fields(GraphConfig, cfg, "cfg"))
-    if made.n_nodes > max(_FREE_NODES, size // _BYTES_A_NODE) or made.n_edges > max(
-        _FREE_EDGES, size // _BYTES_AN_EDGE
-    ):
-        raise ValueError(
-            f"its cfg is of a graph of {made.n_nodes:,} nodes and {made.n_edges:,} edges, "
-            f"far more than a file of {size:,} bytes lists"
-        )
-    return made
-
-
-def _provenance(found: Any) -> Provenance:
-    if found is None:
-        return Provenance()
-    parse(lambda: check_plain(found, "found"))
-    known = _known_fields(Provenance, found, "found", KNOWN)
-    return Provenance(**known, further={key: value for key, value in found.items() if key not in known})
-
-
-def _known_fields(kind: type, given: Any, name: str, known: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """What an object of the file says of a dataclass' fields, each of its type; other keys are passed over."""
-    check(given, dict, name)
-    types = {key: type_ for key, type_ in get_type_hints(kind).items() if key in given and key in (known or given)}
-    check(given, types, name)
-    return {key: given[key] for key in types}
-
-
-def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and kept edges; edges that the file leaves out have score 0 and aren't kept."""
-    check(edges, dict, "edges")
-    scores = [0.0] * graph.n_edges  # lists: setting one entry of an array takes several times longer
-    in_graph = [False] * graph.n_edges
-    number = _numbers(graph, edges)
-    for name, value in edges.items():
-        if not isinstance(value, tuple):
-            check(value, dict, name)
-            value = value.get("score"), value.get("in_graph")
-        score, kept = value
-        if type(score) is not float or type(kept) is not bool:  # a full check of a million edges takes seconds
-            check({"score": score, "in_graph": kept}, {"score": float | None, "in_graph": bool}, name)
-        i = number[name]
-        scores[i], in_graph[i] = math.nan if score is None else score, kept
-    return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
-
-
-def _contradicted(nodes: Any, graph: Graph, in_graph: np.ndarray) -> bool:
-    """Whether a file says of a node that it is in the circuit, or isn't, where its edges say otherwise."""
-    check(nodes, dict, "nodes")
-    live = graph.live_nodes(in_graph).tolist()
-    said = {name: value.get("in_graph") for name, value in nodes.items() if isinstance(value, dict)}
-    return any(said.get(node.name, live[node.index]) is not live[node.index] for node in graph.nodes)
-
-
-def _numbers(graph: Graph, names: Mapping[str, Any]) -> dict[str, int]:
-    """The number of each edge named. Raises :class:`AcdcError` for a name that is no edge's."""
-    if 8 * len(names) < graph.n_edges:  # few: no table of all the graph's names
-        return {name: graph.edge(name).number for name in names}
-    every = (name for slot in graph.slots for name in graph.edge_names(slot))
-    number = {name: i for i, name in enumerate(every)}
-    for name in names:
-        if name not in number:
-            graph.edge(name)  # raises, and says what is wrong with it
-    return number
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Parsing makes millions of objects and no cycles; looking for some takes longer than the parsing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _light_object(pairs: list[tuple[str, Any]]) -> Any:
-    """An edge's object as a tuple, any other as a dict: a third of the memory for 1.6 million edges."""
-    if len(pairs) == 2:
-        (first, a), (second, b) = pairs
-        if (first, second) == ("score", "in_graph"):
-            return a, b
-        if (first, second) == ("in_graph", "score"):
-            return b, a
-    return distinct(pairs)
-
-
-def _json_bool(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _json_float(value: float) -> str:
-    """JSON has no NaN or infinity; a score that isn't a number becomes null."""
-    return repr(value) if math.isfinite(value) else "null"
+    return Circuit(*circuitfile.read(path, follow=False))

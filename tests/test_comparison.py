@@ -15,7 +15,8 @@ from acdc.errors import AcdcWarning, CircuitFileError, SettingsError
 from acdc.graph import Graph
 
 GRAPH = Graph.from_config(2, 2)
-FOUND = Provenance(task="ioi", model="gpt2", method="acdc", metric="kl", threshold=0.01, order="default")
+OPTIONS = {"threshold": 0.01, "order": "default"}
+FOUND = Provenance(task="ioi", model="gpt2", method="acdc", metric="kl", options=OPTIONS)
 ONE = ("input->a0.h0<v>", "a0.h0->m1", "m1->logits", "input->logits")
 OTHER = ("input->a0.h0<v>", "a0.h0->a1.h1<k>", "a1.h1->logits", "input->logits", "m0->m1")
 
@@ -165,13 +166,31 @@ def test_scores_that_rank_nothing_have_no_correlation_and_it_is_said_why(value, 
 
 
 def test_what_they_were_found_by_is_told_as_far_as_it_differs():
-    other = replace(FOUND, task="greater-than", threshold=0.1, order=None, metric_circuit=0.5, further={"mine": 3})
+    other = replace(FOUND, task="greater-than", options={"threshold": 0.1}, metric_circuit=0.5, further={"mine": 3})
     found = compare(circuit(*ONE), circuit(*OTHER, found=other), circuit(*ONE))
     assert found.differences == {
         "task": ["ioi", "greater-than", "ioi"],
         "threshold": [0.01, 0.1, 0.01],
-        "order": ["default", None, "default"],
     }
+    assert found.known_of_some == ["order"]
+
+
+def test_a_method_s_seed_is_not_that_of_the_prompts():
+    random = replace(FOUND, seed=1, options={"order": "random", "seed": 7})
+    found = compare(circuit(*ONE, found=random), circuit(*ONE, found=replace(random, options={"seed": 8})))
+    assert found.differences == {"seed of the method": [7, 8]}
+    found = compare(circuit(*ONE, found=random), circuit(*ONE, found=replace(random, seed=2, selection={"top": 3})))
+    assert found.differences == {"seed": [1, 2]}
+    assert found.known_of_some == ["selection"]
+    found = compare(circuit(*ONE, found=replace(random, seed=None)), circuit(*ONE, found=replace(FOUND, seed=2)))
+    assert found.differences == {"order": ["random", "default"]}
+
+
+def test_files_of_the_older_layout_are_compared_with_newer_ones():
+    old = Provenance.from_json({"task": "ioi", "threshold": 0.01, "order": "default", "gates": False})
+    found = compare(circuit(*ONE, found=old), circuit(*ONE, found=replace(FOUND, bos="yes")))
+    assert found.differences == {}
+    assert sorted(found.known_of_some) == ["bos", "gates", "method", "metric", "model"]
 
 
 def test_many_have_a_matrix():
@@ -237,6 +256,11 @@ def test_others_than_two_of_one_graph_are_refused():
             compare(one, reference=every)
 
 
+def test_a_number_is_no_circuit_below_either():
+    with pytest.raises(SettingsError, match="a circuit is wanted, not 3"):
+        acdc.comparison.compare([circuit(*ONE), 3])
+
+
 @pytest.mark.parametrize("given", [3, None, ["a", "b"], {"circuit": 1}, np.zeros(3)])
 def test_what_is_no_circuit_is_refused(given):
     with pytest.raises(SettingsError, match="a circuit or a run is wanted, not "):
@@ -280,6 +304,9 @@ def test_json_holds_all_of_it_and_names_who_keeps_each_edge():
     assert pair["by_kind"]["head->k"]["second"] == 1
     assert data["jaccard"]["edges"] == [[1, 2 / 7], [2 / 7, 1]]
     assert data["circuits"][1]["off_path"] == 1
+    assert data["circuits"][0]["found"] == {"task": "ioi", "model": "gpt2", "method": "acdc", "metric": "kl"} | {
+        "options": OPTIONS
+    }
     assert data["reference"] is None
     empty = compare(circuit(), circuit(), circuit(*ONE), reference=one).to_json()
     assert json.loads(json.dumps(empty, allow_nan=False))["jaccard"]["edges"][0] == [None, None, 0]

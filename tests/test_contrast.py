@@ -23,7 +23,9 @@ def two(shape="12x12", n=60):
     graph = SHAPES[shape]
     first, other = grown(graph, n, seed=1), grown(graph, n // 2, seed=2)
     mask = graph.on_path(other.in_graph | (first.in_graph & (np.arange(graph.n_edges) % 3 > 0)))
-    return first, Circuit(graph, mask, np.where(mask, first.scores + other.scores, 0.0), replace(FOUND, threshold=0.01))
+    return first, Circuit(
+        graph, mask, np.where(mask, first.scores + other.scores, 0.0), replace(FOUND, options={"threshold": 0.01})
+    )
 
 
 def exported(comparison, format, folder, **options):

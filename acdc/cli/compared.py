@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from acdc.comparison import Comparison, Overlap, Pair
 from acdc.comparison.comparison import REFERENCE, share
 from acdc.export.summary import title
 from acdc.graph import Edge
-from acdc.wording import counted, quoted
+from acdc.wording import counted, quoted, shortened
 
 _STRONGEST = 10  # edges in only one of the two
 _LONGEST = 50  # characters of a value
@@ -35,6 +35,8 @@ def print_comparison(found: Comparison, *, names: bool) -> None:
     out.print(_circuits(found))
     if found.differences:
         out.print(_differences(found))
+    if found.known_of_some:
+        out.print(f"not known of all: {', '.join(found.known_of_some)}")
     if found.pair is not None:
         _print_pair(out, found.pair, found.pair_labels, names)
     else:
@@ -86,6 +88,8 @@ def _differences(found: Comparison) -> Table:
 def _value(value: Any) -> str:
     if value is None:
         return "unknown"
+    if isinstance(value, Mapping):
+        return shortened(", ".join(f"{name} {_value(entry)}" for name, entry in value.items()), _LONGEST)
     return f"{value:g}" if isinstance(value, float) else quoted(value, _LONGEST)
 
 
@@ -105,7 +109,7 @@ def _print_pair(out: Terminal, pair: Pair, labels: tuple[str, str], names: bool)
     if scores.spearman is None or scores.kendall is None:
         out.print(f"rank correlation of the scores: not defined ({scores.why})")
     else:
-        found = f"Spearman {scores.spearman:.2f}, Kendall {scores.kendall:.2f}"
+        found = f"Spearman {_rank(scores.spearman)}, Kendall {_rank(scores.kendall)}"
         out.print(f"rank correlation of the scores: {found} ({scores.n_edges} edges, without those that neither tried)")
     most = None if names else _STRONGEST
     for first, second, edges, n in (
@@ -125,7 +129,17 @@ def _add_overlap(table: Table, name: str, found: Overlap) -> None:
 
 
 def _of(value: float | None) -> str:
-    return "none" if value is None else f"{value:.1%}"
+    """A share in percent, which is none or all only where it is."""
+    if value is None:
+        return "none"
+    return "<0.1%" if 0 < value < 0.0005 else ">99.9%" if 0.9995 <= value < 1 else f"{value:.1%}"
+
+
+def _rank(value: float) -> str:
+    """A correlation in two digits, which is 1 only where the ranks are the same."""
+    if 0.995 <= abs(value) < 1 - 1e-9:
+        return ">0.99" if value > 0 else "<-0.99"
+    return f"{value:.2f}"
 
 
 def _edges(heading: str, first: tuple[str, Circuit], second: tuple[str, Circuit], edges: Sequence[Edge]) -> Table:

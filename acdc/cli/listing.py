@@ -8,7 +8,6 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
         "of_edges": graph.n_edges,
         "nodes": [node.name for node in graph.nodes if live[node.index]],
         "node_scores": _node_scores(circuit),
-        "found": {name: value for name, value in asdict(circuit.found).items() if name not in hidden},
+        "found": {name: value for name, value in circuit.found.to_json().items() if name not in hidden},
         "doubt": circuit.doubt,
         "record": _vouched(record, circuit),
         "edges": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(circuit, top)],

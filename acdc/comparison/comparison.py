@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from acdc.asked import shown
 from acdc.circuit import Circuit
-from acdc.comparison.found import differences
+from acdc.comparison.found import differences, known_of_some, settings
 from acdc.comparison.overlap import Overlap, Pair
 from acdc.comparison.roc import Agreement, agreement, check_reference, ranking, step_area
 from acdc.errors import SettingsError
@@ -60,6 +61,9 @@ class Comparison:
         if len(self.circuits) < (2 if self.reference is None else 1):
             given = "one circuit alone can't be compared" if self.circuits else "there is nothing to compare"
             raise SettingsError(f"{given}; give two circuits or more, or one and a `reference`.")
+        for one in self._all:
+            if not isinstance(one, Circuit):
+                raise SettingsError(f"a circuit is wanted, not {shown(one)}.")
         if len(self.sources) != len(self.circuits):
             raise SettingsError(
                 f"{counted(len(self.sources), 'source')} were given for {counted(len(self.circuits), 'circuit')}."
@@ -88,7 +92,7 @@ class Comparison:
         """The two that there are, if there are two: both circuits, or the only one and the reference."""
         if len(self.circuits) == 2:
             return Pair(*self.circuits)
-        return Pair(self.circuits[0], self.reference) if self.reference and len(self.circuits) == 1 else None
+        return None if self.reference is None or len(self.circuits) > 1 else Pair(self.circuits[0], self.reference)
 
     @property
     def pair_labels(self) -> tuple[str, str]:
@@ -144,9 +148,18 @@ class Comparison:
     def differences(self) -> dict[str, list[Any]]:
         """In what they were found otherwise: each such field of :class:`acdc.Provenance` with every one's value.
 
-        If there is a reference, its value comes last.
+        If there is a reference, its value comes last. ``None`` is unknown, which differs from nothing.
         """
-        return differences([*self.circuits, *([] if self.reference is None else [self.reference])])
+        return differences(self._all)
+
+    @cached_property
+    def known_of_some(self) -> list[str]:
+        """The fields that only some of them say, without a contradiction."""
+        return known_of_some(self._all)
+
+    @property
+    def _all(self) -> list[Circuit]:
+        return [*self.circuits, *([] if self.reference is None else [self.reference])]
 
     @cached_property
     def agreements(self) -> list[Agreement] | None:
@@ -234,6 +247,7 @@ class Comparison:
                     "n_nodes": n_nodes,
                     "off_path": off_path,
                     "doubt": circuit.doubt,
+                    "found": settings(circuit.found),
                 }
                 for name, source, circuit, n_nodes, off_path in rows
             ],
@@ -241,6 +255,7 @@ class Comparison:
                 name: dict(zip([*self.labels, REFERENCE], values, strict=False))
                 for name, values in self.differences.items()
             },
+            "known_of_some": self.known_of_some,
             "in_all": int(self.in_all.sum()),
             "in_any": int(self.in_any.sum()),
             "pairs": [{"first": a, "second": b, **pair.to_json()} for a, b, pair in self._pairs()],

@@ -184,7 +184,11 @@ def _facts(contrast: Contrast) -> list[list[str]]:
 def _otherwise(comparison: Comparison, i: int) -> list[str]:
     """What a circuit was found by, as far as it differs and isn't in the heading."""
     found = {name: values[i] for name, values in comparison.differences.items() if name not in ("task", "model")}
-    plain = {name: value for name, value in found.items() if isinstance(value, str | int | float)}
+    plain = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, str | int | float) and not name.endswith("_sha256")
+    }
     return [f"{printable(name)} {_plain(value)}" for name, value in plain.items()]
 
 

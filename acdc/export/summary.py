@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from acdc.circuit import Circuit, Provenance
-from acdc.wording import counted
+from acdc.wording import counted, shortened
 
 _MAX_NAME = 50  # characters of a task or model in the title
 
@@ -28,9 +29,22 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(f"method {printable(found.method)}")
     if found.threshold is not None:
         out.append(f"threshold {found.threshold:g}")
+    elif found.options:
+        out.append(_words(found.options))
+    if found.selection:
+        out.append(_words(found.selection))
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
+    if found.edited_from is not None:
+        edits = found.edited_from.get("edits") or ["somehow"]
+        others = f", and {counted(len(edits) - 1, 'earlier edit')}" if len(edits) > 1 else ""
+        out.append(f"edited: {printable(shortened(edits[-1], 3 * _MAX_NAME))}{others}")
     return [*out, *_figures(circuit)]
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    """``steps 5``, ``top 100 by magnitude``."""
+    return _short(" ".join(printable(f"{name} {value}") for name, value in options.items()))
 
 
 def _figures(circuit: Circuit) -> Iterator[str]:

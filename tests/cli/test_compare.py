@@ -17,7 +17,9 @@ def other(finished, tmp_path):
     """A circuit file of the same graph as the finished run's, found on another task."""
     run = Circuit.load(finished / "circuit.json")
     kept = run.graph.on_path(run.in_graph & (np.arange(run.graph.n_edges) % 4 > 0) | (run.scores < -0.05))
-    circuit = Circuit(run.graph, kept, run.scores[::-1].copy(), Provenance("pronouns", "gpt2", "acdc", threshold=0.5))
+    circuit = Circuit(
+        run.graph, kept, run.scores[::-1].copy(), Provenance("pronouns", "gpt2", "acdc", options={"threshold": 0.5})
+    )
     circuit.save(tmp_path / "other.json")
     return "other.json"
 
@@ -216,12 +218,18 @@ def test_empty_circuits_and_unknown_scores_are_told_as_such(call, named, file):
 
 
 def test_what_a_file_says_of_itself_stays_text(call, named):
-    evil = Provenance(task="\x1b[31mred\n[bold]", model="\u202emodel", order="x" * 5_000)
-    one, two = named("one.json", "input->logits", found=evil), named("two.json", "input->logits")
+    evil = Provenance(task="\x1b[31mred\n[bold]", model="\u202emodel", ablation="x" * 5_000)
+    one, two = (
+        named("one.json", "input->logits", found=evil),
+        named("two.json", "input->logits", found=Provenance(task="ioi")),
+    )
     code, out, err = call("compare", one, two)
     assert code == 0, err
+    assert "not known of all: model, ablation" in words(out)
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert "[bold]" in out
     assert len(out) < 5_000
-    assert json.loads(call("compare", one, two, "--json")[1])["differences"]["task"]["A"] == evil.task
+    data = json.loads(call("compare", one, two, "--json")[1])
+    assert data["differences"] == {"task": {"A": evil.task, "B": "ioi"}}
+    assert data["circuits"][0]["found"]["model"] == evil.model

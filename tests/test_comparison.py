@@ -110,7 +110,7 @@ def test_an_empty_circuit_shares_nothing_and_two_have_no_jaccard():
     both = compare(empty, empty)
     assert both.pair.edges.jaccard is None
     assert both.pair.by_layer == both.pair.by_kind == {}
-    assert both.sentences() == ["A and B keep no edge; there is nothing to compare."]
+    assert both.sentences() == ["A and B keep no edge; only their scores can be compared."]
     assert np.isnan(both.edge_jaccard).all()
     assert compare(empty, empty, empty).sentences() == [
         "3 circuits keep 0 edges; 0 in all of them, 0 in any: they keep no edge."
@@ -203,6 +203,12 @@ def test_many_have_a_matrix():
     )
     for i, j in ((0, 1), (2, 3), (1, 1)):
         assert found.node_jaccard[i, j] == compare(circuits[i], circuits[j]).pair.nodes.jaccard
+    assert found.score_spearman == pytest.approx(
+        np.array([[stats.spearmanr(a.scores, b.scores).statistic for a in circuits] for b in circuits])
+    )
+    unscored = compare(circuits[0], circuits[1], replace(circuits[2], scores=np.full(GRAPH.n_edges, np.nan)))
+    assert np.isnan(unscored.score_spearman[2]).all()
+    assert unscored.score_spearman[0, 0] == 1
     assert found.in_all.sum() == masks.all(0).sum()
     assert found.in_any.sum() == masks.any(0).sum()
     low, high = (f"{value:.2f}" for value in np.sort(found.edge_jaccard[np.triu_indices(4, 1)])[[0, -1]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,12 @@ def print_comparison(found: Comparison, *, names: bool) -> None:
     if found.pair is not None:
         _print_pair(out, found.pair, found.pair_labels, names)
     else:
-        for what, matrix in (("edges", found.edge_jaccard), ("nodes", found.node_jaccard)):
-            for table in _matrix(f"Jaccard of {what}", found.labels, matrix):
+        for heading, matrix, words in (
+            ("Jaccard of edges", found.edge_jaccard, share),
+            ("Jaccard of nodes", found.node_jaccard, share),
+            ("Spearman of scores", found.score_spearman, _rank),
+        ):
+            for table in _matrix(heading, found.labels, matrix, words):
                 out.print(table)
         if names:
             out.print(_keepers(found))
@@ -149,14 +153,14 @@ def _edges(heading: str, first: tuple[str, Circuit], second: tuple[str, Circuit]
     return table
 
 
-def _matrix(heading: str, labels: Sequence[str], matrix: np.ndarray) -> list[Table]:
+def _matrix(heading: str, labels: Sequence[str], matrix: np.ndarray, words: Callable[[float], str]) -> list[Table]:
     """A square of numbers, in blocks of columns that a terminal has room for."""
     tables = []
     for start in range(0, len(labels), _BLOCK):
         chosen = slice(start, start + _BLOCK)
         table = _table(heading, "", *labels[chosen])
         for name, row in zip(labels, matrix[:, chosen].tolist(), strict=True):
-            table.add_row(name, *("-" if math.isnan(value) else share(value) for value in row))
+            table.add_row(name, *("-" if math.isnan(value) else words(value) for value in row))
         tables.append(table)
     return tables
 

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
 from acdc.asked import shown
 from acdc.circuit import Circuit
+from acdc.comparison.correlation import spearman
 from acdc.comparison.found import differences, known_of_some, settings
 from acdc.comparison.overlap import Overlap, Pair
 from acdc.comparison.roc import Agreement, agreement, check_reference, ranking, step_area
@@ -119,6 +120,16 @@ class Comparison:
         """Jaccard of the nodes of every two, likewise."""
         return self._matrix(self.node_overlaps, self.n_nodes)
 
+    @cached_property
+    def score_spearman(self) -> np.ndarray:
+        """Spearman's rank correlation of the scores of every two, likewise; NaN where it isn't defined."""
+        n = len(self.circuits)
+        found = np.full((n, n), math.nan)
+        for i, j in combinations_with_replacement(range(n), 2):
+            value = spearman(self.circuits[i].scores, self.circuits[j].scores)
+            found[i, j] = found[j, i] = math.nan if value is None else 1.0 if i == j else value
+        return found
+
     @property
     def n_edges(self) -> list[int]:
         """Kept edges of each."""
@@ -199,7 +210,7 @@ class Comparison:
         (a, b), edges = self.pair_labels, self.pair.edges
         b = f"the {b}" if b == REFERENCE else b
         if edges.jaccard is None:
-            return f"{a} and {b} keep no edge; there is nothing to compare."
+            return f"{a} and {b} keep no edge; only their scores can be compared."
         if edges.jaccard == 1:
             return f"{a} and {b} keep the same {counted(edges.both, 'edge')}."
         return f"{a} keeps {counted(edges.first, 'edge')}, {b} {edges.second}; {edges.both} in both: " + (
@@ -260,6 +271,7 @@ class Comparison:
             "in_any": int(self.in_any.sum()),
             "pairs": [{"first": a, "second": b, **pair.to_json()} for a, b, pair in self._pairs()],
             "jaccard": {"edges": _plain(self.edge_jaccard), "nodes": _plain(self.node_jaccard)},
+            "spearman": _plain(self.score_spearman),
             "reference": self._reference_json(),
             "edges": {
                 edge.name: [name for name, mask in kept if mask[edge.number]] for edge in graph.edges(self.in_any)

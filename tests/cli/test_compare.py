@@ -86,6 +86,7 @@ def test_many_have_a_matrix(call, named):
     assert out.splitlines()[0] == "3 circuits keep 2 to 3 edges; 2 in all of them, 3 in any: Jaccard of two 0.67 to 1."
     assert "A 1 0.67 0.67" in words(out)
     assert "B 0.67 1 1" in words(out)
+    assert "Spearman of scores" in out
 
 
 def test_a_wide_matrix_is_cut_into_blocks_of_columns(call, named, monkeypatch):
@@ -203,12 +204,14 @@ def test_an_edited_run_is_called_so(call, finished, tmp_path):
 
 def test_empty_circuits_and_unknown_scores_are_told_as_such(call, named, file):
     empty = named("empty.json")
+    ranked = words(call("compare", empty, named("empty2.json"), "--reference", named("one.json", "m1->logits"))[1])
+    assert "A not defined 0 0 0 1 " in ranked  # scores alone are judged: that edge has the largest
     assert call("compare", empty, named("one.json", "input->logits"))[1].startswith(
         "A keeps 0 edges, B 1; 0 in both: Jaccard 0."
     )
     code, out, _ = call("compare", empty, named("empty2.json"))
     assert code == 0
-    assert out.startswith("A and B keep no edge; there is nothing to compare.")
+    assert out.startswith("A and B keep no edge; only their scores can be compared.")
     edges = {"input->m0": {"score": None, "in_graph": True}, "m0->logits": {"score": None, "in_graph": True}}
     unscored = file({"cfg": {"n_layers": 2, "n_heads": 2}, "nodes": {}, "edges": edges}, name="unscored.json")
     code, out, _ = call("compare", unscored, "one.json")

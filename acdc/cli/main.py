@@ -30,6 +30,7 @@ _COMMANDS = {
     "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
     "export": "acdc.cli.export",
+    "edit": "acdc.cli.edit",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",
     "models": "acdc.cli.models",

@@ -187,3 +187,4 @@ def test_options_of_another_kind_are_refused(write, tmp_path):
     refused(SettingsError, "`path` must be a path", 3)
     refused(CircuitFileError, "can't read .*No such file", tmp_path / "nothing.pt")
     refused(CircuitFileError, "can't read", "no\nfile here")
+    refused(CircuitFileError, "can't read .*name too long", "c" * 5000)

@@ -89,9 +89,9 @@ def open_circuit(
 
 def _kind(path: Path) -> str:
     """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``."""
-    if path.is_dir() or (path.name == CIRCUIT and is_regular(path.parent / RECORD)):
-        return "folder"
     try:
+        if path.is_dir() or (path.name == CIRCUIT and is_regular(path.parent / RECORD)):
+            return "folder"
         with opened(path) as file:
             start = file.read(512)
     except OSError as error:

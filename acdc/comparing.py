@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from acdc import asked
@@ -10,16 +11,19 @@ from acdc.circuit import Circuit
 from acdc.comparison import Comparison
 from acdc.comparison import compare as compare_circuits
 from acdc.comparison.comparison import label
-from acdc.errors import AcdcWarning
+from acdc.errors import AcdcWarning, NoGraphError, SettingsError, UnchosenError
 from acdc.export.wanted import HasCircuit, circuit_of
+from acdc.graph import Graph
+from acdc.interchange import open_circuit
 from acdc.runs.folder import CIRCUIT
-from acdc.runs.run import Run, load_circuit
+from acdc.runs.run import Run
+from acdc.selection import Selection
 from acdc.wording import quoted
 
 Comparable = Circuit | HasCircuit | str | Path
 
 
-def compare(*given: Comparable, reference: Comparable | None = None) -> Comparison:
+def compare(*given: Comparable, reference: Comparable | None = None, selection: Selection | None = None) -> Comparison:
     """Hold circuits of one graph against each other: those of two tasks, methods, thresholds or checkpoints.
 
         >>> acdc.compare("runs/ioi-0.01", "runs/ioi-0.001")  # doctest: +SKIP
@@ -29,29 +33,66 @@ def compare(*given: Comparable, reference: Comparable | None = None) -> Comparis
           A keeps 34 edges, B 112; 33 in both: Jaccard 0.29.
 
     Args:
-        given: each a circuit, a run, or the path of a run's folder or a circuit file.
+        given: each a circuit, a run, or the path of a run's folder or of a file that
+            :func:`acdc.interchange.open_circuit` opens. A list of edges is taken to be of the others' graph.
         reference: another one to judge them by: precision, recall, F1, and areas under the ROC curve by the
             step rule of the ACDC paper (arXiv 2304.14997).
+        selection: chooses the circuit of each file that holds scores and no choice among the edges.
 
     Raises:
         SettingsError: what is given is no circuit, they are too few or of different graphs (says which sizes
-            differ), or the reference keeps all edges or none.
-        CircuitFileError: a file can't be read as a circuit.
+            differ), scores without a selection, or the reference keeps all edges or none.
+        CircuitFileError: a file can't be read as a circuit, or keeps no edge.
         RunFolderError: a folder can't be read as a run.
     """
-    circuits = [_opened(one) for one in given]
-    known = None if reference is None else _opened(reference)
-    _warn_of_doubles([*given, *([] if reference is None else [reference])], len(given))
+    known = [] if reference is None else [reference]
+    circuits = _opened([*given, *known], selection)
+    _warn_of_doubles([*given, *known], len(given))
     return compare_circuits(
-        circuits,
-        known,
+        circuits[: len(given)],
+        circuits[-1] if known else None,
         sources=[_source(one) for one in given],
         reference_source=None if reference is None else _source(reference),
     )
 
 
-def _opened(given: Comparable) -> Circuit:
-    return load_circuit(asked.path("circuit", given)) if isinstance(given, str | Path) else circuit_of(given)
+def _opened(given: Sequence[Comparable], selection: Selection | None) -> list[Circuit]:
+    """All circuits; lists, which don't say of what graph they are, last."""
+    circuits: dict[int, Circuit] = {}
+    lists: list[int] = []
+    unchosen: list[int] = []
+    for i, one in enumerate(given):
+        try:
+            circuits[i] = _circuit(one)
+        except NoGraphError:
+            lists.append(i)
+        except UnchosenError:
+            if selection is None:
+                raise
+            unchosen.append(i)
+    if selection is not None and not unchosen:
+        raise SettingsError(
+            "nothing here holds scores without a choice of edges, so there is nothing to choose by `top` or `above` "
+            "(in Python, by `selection`); leave it out."
+        )
+    for i in unchosen:
+        circuits[i] = _circuit(given[i], selection=selection)
+    if lists and not circuits:
+        raise NoGraphError(
+            f"{given[lists[0]]} is a list of names, and doesn't say of what model; compare it with a circuit that does."
+        )
+    for i in lists:
+        circuits[i] = _circuit(given[i], graph=circuits[min(circuits)].graph)
+    return [circuits[i] for i in range(len(given))]
+
+
+def _circuit(given: Comparable, graph: Graph | None = None, selection: Selection | None = None) -> Circuit:
+    if not isinstance(given, str | Path):
+        return circuit_of(given)
+    with warnings.catch_warnings():
+        # The comparison says so itself, of circuits that aren't files too.
+        warnings.filterwarnings("ignore", ".* on no path from the input to the logits", AcdcWarning)
+        return open_circuit(asked.path("circuit", given), graph=graph, selection=selection)
 
 
 def _source(given: Comparable) -> str | None:

@@ -69,6 +69,14 @@ class SettingsError(AcdcError):
     """An option whose value makes no sense, or two that contradict each other."""
 
 
+class UnchosenError(SettingsError):
+    """A file holds scores of edges and no choice among them; a selection makes one."""
+
+
+class NoGraphError(SettingsError):
+    """A file names edges or nodes, and doesn't say of what graph."""
+
+
 class NumericsError(AcdcError):
     """NaN or infinite logits; names the prompt."""
 

@@ -13,7 +13,7 @@ from acdc import asked
 from acdc.circuit import Circuit
 from acdc.circuitfile import Content, read
 from acdc.editing import without_figures
-from acdc.errors import AcdcWarning, CircuitFileError, SettingsError
+from acdc.errors import AcdcWarning, CircuitFileError, NoGraphError, SettingsError, UnchosenError
 from acdc.graph import Graph
 from acdc.interchange.lists import read_edges, read_nodes
 from acdc.interchange.torchfile import read_torch
@@ -52,7 +52,9 @@ def open_circuit(
     Raises:
         CircuitFileError: it can't be read, is no circuit, is a neuron-level or an empty one, or another model's;
             says which sizes differ, or which line, edge or key is wrong.
-        SettingsError: a list without a graph, scores without a selection, or a selection that can't choose.
+        NoGraphError: a list without a graph.
+        UnchosenError: scores without a selection.
+        SettingsError: a selection that can't choose.
         RunFolderError: a run's folder that isn't whole.
     """
     path = asked.path("path", path)
@@ -70,7 +72,7 @@ def open_circuit(
     if selection is not None:
         content = _chosen(path, content, selection)
     elif kind in ("file", "torch file") and _has_scores_only(content):
-        raise SettingsError(
+        raise UnchosenError(
             f"{path} holds the scores of edges and {_marks(content)}; choose its circuit by `top` or `above`, the "
             "number of edges or their least score (in Python by `selection=Top(100)`)."
         )
@@ -112,7 +114,7 @@ def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | Non
     if kind == "file":
         return read(path, lone_scores=True)
     if graph is None:
-        raise SettingsError(
+        raise NoGraphError(
             f"{path} is a list of {'nodes' if nodes else 'edges'} by name, which doesn't say of what model; give the "
             "model that it is of (`graph` of acdc.interchange.open_circuit, or `model`)."
         )

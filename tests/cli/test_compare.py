@@ -82,7 +82,7 @@ def test_only_ten_of_those_in_one_alone_are_named_else(call, named):
 def test_many_have_a_matrix(call, named):
     names = [named(f"{i}.json", "input->logits", *(["m0->logits"] if i else []), "input->m0") for i in range(3)]
     code, out, err = call("compare", *names)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "")  # that an edge is on no path is said once, below
     assert out.splitlines()[0] == "3 circuits keep 2 to 3 edges; 2 in all of them, 3 in any: Jaccard of two 0.67 to 1."
     assert "A 1 0.67 0.67" in words(out)
     assert "B 0.67 1 1" in words(out)
@@ -182,7 +182,9 @@ def test_circuits_of_other_graphs_are_refused_by_what_differs(refused, named):
     assert "A ('one.json') and C ('deeper.json') are of different graphs: n_layers 2 against 4; " in said
     said = refused("compare", one, one, "--reference", deeper)
     assert "the reference circuit is of another graph: n_layers 4 against 2; " in said
-    assert "the reference circuit keeps no edge" in refused("compare", one, one, "--reference", named("none.json"))
+    graph = Graph.from_config(2, 2)
+    every = named("every.json", *(edge.name for edge in graph.edges()), found=Provenance(method="acdc"))
+    assert "the reference circuit keeps every edge" in refused("compare", one, one, "--reference", every)
 
 
 def test_a_run_given_twice_is_said_and_gone_on_with(call, finished, tmp_path):
@@ -202,22 +204,46 @@ def test_an_edited_run_is_called_so(call, finished, tmp_path):
     assert "B was edited since it was measured." in out
 
 
-def test_empty_circuits_and_unknown_scores_are_told_as_such(call, named, file):
-    empty = named("empty.json")
-    ranked = words(call("compare", empty, named("empty2.json"), "--reference", named("one.json", "m1->logits"))[1])
-    assert "A not defined 0 0 0 1 " in ranked  # scores alone are judged: that edge has the largest
-    assert call("compare", empty, named("one.json", "input->logits"))[1].startswith(
-        "A keeps 0 edges, B 1; 0 in both: Jaccard 0."
-    )
-    code, out, _ = call("compare", empty, named("empty2.json"))
-    assert code == 0
-    assert out.startswith("A and B keep no edge; only their scores can be compared.")
+def test_an_empty_circuit_is_refused_and_unknown_scores_are_told_as_such(call, refused, named, file):
+    one = named("one.json", "input->logits")
+    cfg = {"n_layers": 2, "n_heads": 2}
+    empty = file({"cfg": cfg, "nodes": {}, "edges": {"input->m0": {"score": 0.0, "in_graph": False}}}, name="e.json")
+    assert "e.json is an empty circuit" in refused("compare", one, empty)
     edges = {"input->m0": {"score": None, "in_graph": True}, "m0->logits": {"score": None, "in_graph": True}}
-    unscored = file({"cfg": {"n_layers": 2, "n_heads": 2}, "nodes": {}, "edges": edges}, name="unscored.json")
-    code, out, _ = call("compare", unscored, "one.json")
+    unscored = file({"cfg": cfg, "nodes": {}, "edges": edges}, name="unscored.json")
+    code, out, _ = call("compare", unscored, one, "--reference", one)
     assert code == 0
-    assert "rank correlation of the scores: " in out
-    assert call("compare", unscored, unscored.replace("un", "./un"), "--reference", "one.json")[0] == 0
+    assert "nan" in out  # of an edge only in A
+    assert "A 0 0 0 0.04 " in words(out)
+
+
+def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named):
+    scores, one = named("scores.json"), named("one.json", "input->logits", "m1->logits", "a1.h1->logits")
+    assert "choose its circuit by --top or --above" in refused("compare", one, scores)
+    # The scores rise with the edges' numbers: the last seven are those into the logits, and one is on a path.
+    n_edges = Graph.from_config(2, 2).n_edges
+    for option in (("--top", 7), ("--above", n_edges - 6)):
+        code, out, err = call("compare", one, scores, *option, "--names")
+        assert (code, err) == (0, "")
+        assert out.startswith("A keeps 3 edges, B 1; 1 in both")
+        assert "selection" in out
+    for options, sentence in (
+        (("--top", 0), "--top is a number of edges, at least 1, not 0."),
+        (("--above", -1), "--above is the least |score| of an edge, 0 or more, not -1."),
+        (("--above", "nan"), "--above is the least |score| of an edge, 0 or more, not nan."),
+        (("--top", 1, "--above", 1), "--top and --above contradict each other; give one of them."),
+    ):
+        assert refused("compare", one, scores, *options) == sentence
+    assert "nothing to choose by --top or --above" in refused("compare", one, one, "--top", 3)
+
+
+def test_a_list_of_edges_is_of_the_others_graph(call, refused, named, tmp_path):
+    one = named("one.json", "input->logits", "input->m1")
+    (tmp_path / "edges.txt").write_text("input->logits\ninput->m0  # mine\nm0->logits\n")
+    assert call("compare", "edges.txt", one)[1].startswith("A keeps 3 edges, B 2; 1 in both: Jaccard 0.25.")
+    assert "edges.txt is a list of names" in refused("compare", "edges.txt", "edges.txt")
+    (tmp_path / "wrong.txt").write_text("input->logits\nm7->logits\n")
+    assert "m7" in refused("compare", one, "wrong.txt")
 
 
 def test_what_a_file_says_of_itself_stays_text(call, named):

@@ -119,11 +119,8 @@ def to_dot(contrast: Contrast) -> str:
         dot.node(_below(name), "", pos=f"{x:.1f},{y:.1f}", shape="point", style="invis", width="0", height="0")
     looks = _looks(contrast)
     add_nodes(dot, layout, lambda node: looks[node.index])
-    lines = sorted(
-        zip(edges, widths(contrast.sizes[contrast.numbers], 1.0), strict=True),
-        key=lambda line: (groups[line[0].number] != _BOTH, line[1]),
-    )
-    for edge, width in lines:
+    lines = list(zip(edges, widths(contrast.sizes[contrast.numbers], 1.0), strict=True))
+    for edge, width in reversed(lines):
         group, tip = groups[edge.number], _tooltip(contrast, edge)
         if group == _BOTH:
             stroke = Stroke(_LINE[group], _DASH[group], width, tip, opacity(width, len(lines)))

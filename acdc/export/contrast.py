@@ -10,7 +10,7 @@ import numpy as np
 
 from acdc import asked
 from acdc.circuit import Circuit
-from acdc.comparison import Comparison, Overlap
+from acdc.comparison import Comparison, Pair
 from acdc.comparison.comparison import share
 from acdc.errors import SettingsError
 from acdc.export.drawing import (
@@ -62,15 +62,19 @@ class Contrast:
     strongest: int | None = None
 
     def __post_init__(self) -> None:
-        check_two(2 if self.comparison.pair else len(self.comparison.circuits))
+        check_two(2 if self.comparison.pair is not None else len(self.comparison.circuits))
         if self.strongest is not None and asked.whole("strongest", self.strongest) < 1:
             raise SettingsError("`strongest` must be at least 1 edge; leave it out to show all.")
+
+    @cached_property
+    def pair(self) -> Pair:
+        """The two, held against each other."""
+        return self.comparison.pair or Pair(*self.comparison.circuits)
 
     @property
     def circuits(self) -> tuple[Circuit, Circuit]:
         """The two."""
-        assert self.comparison.pair is not None
-        return self.comparison.pair.first, self.comparison.pair.second
+        return self.pair.first, self.pair.second
 
     @cached_property
     def numbers(self) -> np.ndarray:
@@ -162,8 +166,7 @@ def _heading(contrast: Contrast) -> str:
 
 def _facts(contrast: Contrast) -> list[list[str]]:
     """What is shown and how much is in both; then of each of the two how many edges it keeps, and by what."""
-    comparison, pair = contrast.comparison, contrast.comparison.pair
-    assert pair is not None
+    comparison, pair = contrast.comparison, contrast.pair
     n_all = pair.edges.first + pair.edges.only_second
     shown = len(contrast.numbers)
     out = [f"{shown:,} strongest of {n_all:,} edges shown"] if shown < n_all else []
@@ -195,9 +198,7 @@ def _plain(value: Any) -> str:
 
 def _legends(contrast: Contrast) -> list[str]:
     """What colours and dashes mean, with counts; and widths, where there are scores."""
-    pair, (a, b) = contrast.comparison.pair, contrast.comparison.pair_labels
-    assert pair is not None
-    edges: Overlap = pair.edges
+    edges, (a, b) = contrast.pair.edges, contrast.comparison.pair_labels
     counts = {f"only {a}": edges.only_first, f"only {b}": edges.only_second, "both": edges.both}
     named = (f"{name}: {count:,}" for name, count in counts.items())
     rows = [legend([DOT.join(key(*row) for row in zip(_LINE, named, _DASH, strict=True))])]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from acdc.cli.printing import say
+from acdc.cli.printing import announce, say
 
 
 @click.command()
@@ -31,6 +31,7 @@ def export(
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import FORMATS, check_shown, export_circuit
+    from acdc.export.eap_ig import ties
     from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
     from acdc.runs.run import load_circuit
@@ -59,6 +60,8 @@ def export(
         from acdc.interchange import ranking
 
         circuit = ranking([circuit, *map(load_circuit, sweep)])
+    if format == "eap-ig" and (note := ties(circuit)):
+        announce(note)
     say(export_circuit(circuit, format, target, title=title, top=top))
 
 

@@ -126,7 +126,6 @@ def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):
     assert call("export", "c.json", "--format", "eap-ig")[0] == 0
     assert (tmp_path / "c.pt").exists()
     assert "ends as svg does" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.svg")
-    assert "ends in .json or .pt" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.txt")
     assert "holds the whole circuit; leave out --top" in refused("export", "c.json", "--out", "y.pt", "--top", "3")
 
 

@@ -64,6 +64,15 @@ def test_edges_on_no_path_stay_and_are_told(write):
     assert circuit.n_edges == 6
 
 
+def test_a_circuit_may_lack_scores(tmp_path):
+    path = tmp_path / "c.json"
+    edges = {name: {"in_graph": kept} for name, (_, kept) in EDGES.items()}
+    path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": edges}))
+    circuit = open_circuit(path)
+    assert names(circuit) == set(KEPT)
+    assert np.isnan(circuit.scores).all()
+
+
 def test_scores_without_a_choice_need_a_selection(write):
     nothing, everything = ({name: (score, kept) for name, (score, _) in EDGES.items()} for kept in (False, True))
     for edges, marks in ((nothing, "no edge"), (everything, "every edge")):
@@ -160,7 +169,7 @@ def test_another_model_s_circuit_is_refused_by_its_sizes(write, options, says):
 
 
 def test_a_width_that_one_side_does_not_know_is_no_difference(write, tmp_path):
-    assert open_circuit(write(), graph=Graph.from_config(2, 2)).graph == Graph.from_config(2, 2)
+    assert open_circuit(write(), graph=Graph.from_config(2, 2)).graph == GRAPH
     cfg = {name: value for name, value in CFG.items() if name != "d_model"}
     assert open_circuit(write_json(tmp_path / "c.json", cfg=cfg), graph=GRAPH).graph == GRAPH
 

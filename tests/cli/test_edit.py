@@ -125,6 +125,9 @@ def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):
     assert json.loads((tmp_path / "theirs.json").read_text())["edges"]["m1->logits"]["in_graph"]
     assert call("export", "c.json", "--format", "eap-ig")[0] == 0
     assert (tmp_path / "c.pt").exists()
+    assert call("export", "c.pt", "--out", "ours.json")[0] == 0
+    assert names(tmp_path / "ours.json") == set(EDGES)
+    assert call("export", "c.pt", "--format", "eap-ig")[:2] == (0, "c.pt\n")
     assert "ends as svg does" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.svg")
     assert "holds the whole circuit; leave out --top" in refused("export", "c.json", "--out", "y.pt", "--top", "3")
 
@@ -136,6 +139,8 @@ def test_a_sweep_ranks(call, refused, file, tmp_path):
     assert "41 of 46 edges share the score 0" in err
     scores = torch.load(tmp_path / "ranked.pt", weights_only=True)["edges_scores"]
     assert sorted(scores[scores != 0].tolist()) == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.5])
+    circuit_of("m1->logits", options={"threshold": 0.2}).save(tmp_path / "c2.json")
+    assert "ranked.pt exists already" in refused("export", "c.json", "--sweep", "c2.json", "--out", "ranked.pt")
     circuit_of("m1->logits", options={"threshold": 0.2}, task="acronyms").save(tmp_path / "o.json")
     says = refused("export", "c.json", "--sweep", "o.json", "--out", "no.pt")
     assert "circuits 1 and 2 don't belong together: task 'ioi' against 'acronyms'" in says

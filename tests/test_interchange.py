@@ -1,6 +1,8 @@
 """Circuits of every kind of file, opened; what must be chosen, said or refused."""
 
+import contextlib
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ from eap_ig_reader import write_pt
 from theirs import CFG, EDGES, GRAPH, KEPT, UNMARKED, names, refused, text, write_json
 
 from acdc import Circuit, Graph, Provenance
-from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError, SettingsError
+from acdc.errors import AcdcError, AcdcWarning, CircuitFileError, RunFolderError, SettingsError
 from acdc.interchange import open_circuit
 from acdc.selection import Above, Greedy, Top
 
@@ -148,7 +150,7 @@ def test_a_selection_of_nothing_is_said(write):
     refused(
         SettingsError, r"of the edges chosen \(top 1 by magnitude\) none is on a path", write(edges), selection=Top(1)
     )
-    refused(SettingsError, "but the graph has 46", write(edges), selection=Top(47))
+    refused(SettingsError, "more than the 46 of the graph", write(edges), selection=Top(47))
     refused(SettingsError, "none is on a path", write(edges), selection=Above(1e6))
 
 
@@ -197,3 +199,16 @@ def test_options_of_another_kind_are_refused(write, tmp_path):
     refused(CircuitFileError, "can't read .*No such file", tmp_path / "nothing.pt")
     refused(CircuitFileError, "can't read", "no\nfile here")
     refused(CircuitFileError, "can't read .*name too long", "c" * 5000)
+
+
+def test_damaged_text_never_gives_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    files = [write_json(tmp_path / "c.json").read_bytes(), "\n".join(KEPT).encode()]
+    for number in range(300):
+        content = bytearray(files[number % 2])
+        for at in rng.integers(0, len(content), 2):
+            content[at] = rng.integers(256)
+        path = text(tmp_path / ("c.json" if number % 2 == 0 else "c.txt"), bytes(content))
+        with contextlib.suppress(AcdcError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            open_circuit(path, graph=GRAPH, selection=Top(3) if number % 4 == 0 else None, nodes=number % 8 == 1)

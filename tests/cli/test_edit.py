@@ -1,12 +1,14 @@
 """``acdc edit``, and ``acdc export`` for EAP-IG."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from acdc import Circuit, Graph, Provenance
+from acdc import Circuit, Graph, Provenance, Run
+from acdc.provenance import EDITED
 
 GRAPH = Graph.from_config(2, 2, 8)
 EDGES = ("input->a0.h1<q>", "input->a0.h1<k>", "a0.h1->m1", "m1->logits")
@@ -78,6 +80,16 @@ def test_a_run_s_folder_is_edited_too(call, finished, tmp_path):
     assert names(tmp_path / "e.json") >= {"input->logits"}
     assert Circuit.load(tmp_path / "e.json").figures is None
     assert "removed" in out
+
+
+def test_an_edit_put_into_the_run_s_folder_is_shown_as_one(call, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    assert call("edit", "run", "--add", "input->logits", "--remove", "m0", "--out", "e.json")[0] == 0
+    (tmp_path / "e.json").replace(tmp_path / "run" / "circuit.json")
+    circuit = Run.load(tmp_path / "run").circuit
+    assert (circuit.figures, circuit.doubt) == (None, EDITED)
+    assert circuit.found.edited_from["edits"][0].startswith("removed m0 (")
+    assert call("show", "run")[0] == 0
 
 
 def test_what_does_nothing_is_warned_of(call, file):

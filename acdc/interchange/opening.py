@@ -134,7 +134,7 @@ def _of_graph(path: Path, content: Content, graph: Graph) -> Content:
             f"{path} is a circuit of another model: {', '.join(differences)}; give the model that it is of, or "
             "another circuit."
         )
-    return content if here == there else content._replace(graph=graph)
+    return content._replace(graph=graph) if not here.d_model else content
 
 
 def _has_scores_only(content: Content) -> bool:

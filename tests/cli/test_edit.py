@@ -1,12 +1,14 @@
 """``acdc edit``, and ``acdc export`` for EAP-IG."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from acdc import Circuit, Graph, Provenance
+from acdc import Circuit, Graph, Provenance, Run
+from acdc.provenance import EDITED
 
 GRAPH = Graph.from_config(2, 2, 8)
 EDGES = ("input->a0.h1<q>", "input->a0.h1<k>", "a0.h1->m1", "m1->logits")
@@ -80,6 +82,16 @@ def test_a_run_s_folder_is_edited_too(call, finished, tmp_path):
     assert "removed" in out
 
 
+def test_an_edit_put_into_the_run_s_folder_is_shown_as_one(call, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    assert call("edit", "run", "--add", "input->logits", "--remove", "m0", "--out", "e.json")[0] == 0
+    (tmp_path / "e.json").replace(tmp_path / "run" / "circuit.json")
+    circuit = Run.load(tmp_path / "run").circuit
+    assert (circuit.figures, circuit.doubt) == (None, EDITED)
+    assert circuit.found.edited_from["edits"][0].startswith("removed m0 (")
+    assert call("show", "run")[0] == 0
+
+
 def test_what_does_nothing_is_warned_of(call, file):
     code, out, err = call("edit", "c.json", "--remove", "m0", "--add", "m1->logits", "--out", "e.json")
     assert (code, out.splitlines()[0]) == (0, "0 edges removed, 0 added")
@@ -125,8 +137,10 @@ def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):
     assert json.loads((tmp_path / "theirs.json").read_text())["edges"]["m1->logits"]["in_graph"]
     assert call("export", "c.json", "--format", "eap-ig")[0] == 0
     assert (tmp_path / "c.pt").exists()
+    assert call("export", "c.pt", "--out", "ours.json")[0] == 0
+    assert names(tmp_path / "ours.json") == set(EDGES)
+    assert call("export", "c.pt", "--format", "eap-ig")[:2] == (0, "c.pt\n")
     assert "ends as svg does" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.svg")
-    assert "ends in .json or .pt" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.txt")
     assert "holds the whole circuit; leave out --top" in refused("export", "c.json", "--out", "y.pt", "--top", "3")
 
 
@@ -137,6 +151,8 @@ def test_a_sweep_ranks(call, refused, file, tmp_path):
     assert "41 of 46 edges share the score 0" in err
     scores = torch.load(tmp_path / "ranked.pt", weights_only=True)["edges_scores"]
     assert sorted(scores[scores != 0].tolist()) == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.5])
+    circuit_of("m1->logits", options={"threshold": 0.2}).save(tmp_path / "c2.json")
+    assert "ranked.pt exists already" in refused("export", "c.json", "--sweep", "c2.json", "--out", "ranked.pt")
     circuit_of("m1->logits", options={"threshold": 0.2}, task="acronyms").save(tmp_path / "o.json")
     says = refused("export", "c.json", "--sweep", "o.json", "--out", "no.pt")
     assert "circuits 1 and 2 don't belong together: task 'ioi' against 'acronyms'" in says

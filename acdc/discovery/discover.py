@@ -35,7 +35,7 @@ from acdc.pairs.finding import find_task
 from acdc.pairs.given import GivenPairs
 from acdc.pairs.splitting import refuse_overlap
 from acdc.pairs.task import Task
-from acdc.pruning.protocol import Engine
+from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc
 from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.record import measured_provenance, peak_memory_bytes, versions, working_directory
@@ -272,7 +272,7 @@ def _say_why(error: AcdcError, announce: Callable[[str], None]) -> None:
         announce(why)
 
 
-def _new_record(request: dict[str, Any], hashes: dict[str, str], setting: Setting, engine: Engine) -> dict[str, Any]:
+def _new_record(request: dict[str, Any], hashes: dict[str, str], setting: Setting, engine: Pruning) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
         "format": 1,

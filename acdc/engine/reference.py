@@ -3,64 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.engine.setting import Setting
+from acdc.engine.base import PruningEngine
 from acdc.errors import NumericsError
-from acdc.graph import Graph
-from acdc.metrics import Metric
 from acdc.models.patched import run_patched
+from acdc.pruning.shrinking import Groups
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
 
 
-class ReferenceEngine:
-    """Runs every circuit from scratch; see :class:`acdc.pruning.protocol.Engine`.
-
-    Attributes:
-        setting: model, prompts and cached values.
-        measure: the metric it reports.
-        kept: ``[n_edges]`` bool, the present circuit; at first all edges.
-    """
-
-    def __init__(self, setting: Setting, measure: Metric) -> None:
-        measure.check(setting.prompts)
-        self.setting = setting
-        self.measure = measure
-        self.kept = np.ones(setting.graph.n_edges, dtype=bool)
+class ReferenceEngine(PruningEngine):
+    """Runs every circuit from scratch; see :class:`acdc.pruning.protocol.Pruning`."""
 
     #: As users write it.
     name = "reference"
 
-    @property
-    def graph(self) -> Graph:
-        """The graph whose edges are removed."""
-        return self.setting.graph
-
-    @property
-    def drops_are_free(self) -> bool:
-        """See :class:`acdc.pruning.protocol.Engine`."""
-        return not self.setting.model.tied_heads
-
     def metric(self) -> float:
         """The metric of the present circuit."""
-        return self.metric_of(self.kept)
+        return self.metric_of(self._circuit.kept)
 
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
-        """The metric after removing the first group, the first two, and so on."""
-        kept = self.kept.copy()
-        for edges in groups:
-            kept[edges] = False
+    def _try(self, groups: Groups) -> Generator[float, None, None]:
+        kept = self.kept
+        for i in range(len(groups)):
+            kept[groups[i]] = False
             yield self.metric_of(kept)
-
-    def remove(self, edges: np.ndarray) -> None:
-        """Take edges out of the present circuit."""
-        self.kept[edges] = False
 
     def metric_of(self, kept: np.ndarray) -> float:
         """The metric of any circuit, ``[n_edges]`` bool.

@@ -37,7 +37,7 @@ class LayerMlp:
     def __init__(self, model: Model, layer: int, scratch: Scratch) -> None:
         self._model, self._layer, self._scratch = model, layer, scratch
         self.plain: NormedMlp | None = model.plain_mlp(layer)
-        self._products: dict[tuple[int, int], list[Tensor]] = {}  # W_O W_in of the heads asked for last
+        self._products: dict[int, list[Tensor]] = {}  # W_O W_in of the heads asked for last
 
     @cached_property
     def _first(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -98,11 +98,11 @@ class LayerMlp:
         return out
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
-        if head.key not in self._products:
+        if head.source not in self._products:
             if len(self._products) >= _MOST_PRODUCTS:
                 self._products.pop(next(iter(self._products)))
-            self._products[head.key] = [head.weight @ weight for weight, _ in self._first]
-        return self._products[head.key]
+            self._products[head.source] = [head.weight @ weight for weight, _ in self._first]
+        return self._products[head.source]
 
 
 def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -90,7 +90,7 @@ class KlScorer(Scorer):
         self._log_p = _split(rest.to(weight.dtype))  # of all others, [prediction, column] each
         # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
         self._most_products = setting.graph.cfg.n_heads + 8
-        self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
+        self._products: OrderedDict[int, list[Tensor]] = OrderedDict()
         self._base: _Base | None = None
 
     def score(self, residual: Tensor) -> Tensor:
@@ -151,12 +151,12 @@ class KlScorer(Scorer):
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
         """``W_O W_U`` of a head, ``[d_head, column]`` each."""
-        if head.key not in self._products:
+        if head.source not in self._products:
             if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            self._products[head.key] = [head.weight @ block for block in self._blocks]
-        self._products.move_to_end(head.key)
-        return self._products[head.key]
+            self._products[head.source] = [head.weight @ block for block in self._blocks]
+        self._products.move_to_end(head.source)
+        return self._products[head.source]
 
 
 def _gain(norm: Norm, residual: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from acdc.discovery.progress import run_pruner
 from acdc.discovery.request import Request
 from acdc.engine.agreement import check_prompts
 from acdc.engine.choice import engine_for, make_engine
+from acdc.engine.memory import MemoryOptions
 from acdc.engine.own_metric import MetricFunction, check_own_metric, is_own
 from acdc.engine.setting import Setting, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
@@ -240,10 +241,10 @@ def discover(
 
 def _plan(asked: Request, model: Model, task: Task, announce: Callable[[str], None]) -> tuple[PromptSet, int, int]:
     """The prompts used, how many of them to run together, and bytes of a usual run."""
-    options = {
+    options: MemoryOptions = {
         "ablation": asked.ablation,
         "engine": engine_for(asked.engine, model),
-        "order": asked.settings.order,
+        "gradients": asked.settings.order == "attribution",
     }
     checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
     if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:

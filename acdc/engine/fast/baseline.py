@@ -12,6 +12,7 @@ from torch import Tensor
 from acdc.engine.fast.places import Places, live_positions
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.setting import Setting
+from acdc.engine.sizes import Sizes
 from acdc.graph import Slot
 
 
@@ -140,3 +141,9 @@ def _streams(setting: Setting, written: Tensor, at: Any) -> Iterator[tuple[int, 
 def _pairs(places: Places) -> Iterator[tuple[int, int]]:
     """Prompt and position of each place."""
     return zip(places.prompt.tolist(), places.position.tolist(), strict=True)
+
+
+def baseline_bytes(sizes: Sizes) -> int:
+    """Differences, what is read (by an MLP and by heads, clean and ablated), and the clean run's inputs of heads."""
+    differences = sizes.n_sources * (sizes.live + sizes.predictions)
+    return sizes.stream * (differences + sizes.n_layers * (sizes.tokens + 4 * sizes.live))

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.places import Places
+from acdc.engine.sizes import Sizes
 from acdc.graph import Letter
 from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
 from acdc.models.norms import Norm
@@ -241,3 +242,8 @@ def _per_run(a: Tensor, b: Tensor) -> Tensor:
         flat = a.transpose(1, 2).reshape(heads, batch, runs * rows, inner)
         return (flat @ b[:, 0]).view(heads, batch, runs, rows, -1).transpose(1, 2)
     return a @ b
+
+
+def head_bytes(sizes: Sizes) -> int:
+    """All layers' weights, folded and contiguous."""
+    return sizes.element * 4 * sizes.n_layers * sizes.n_heads * sizes.d_head * sizes.d_model

@@ -17,6 +17,7 @@ from torch import Tensor
 from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.heads import fold
 from acdc.engine.fast.scratch import Scratch
+from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
@@ -109,3 +110,9 @@ def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tens
     """A norm's weight, bias and centring moved into the product behind it."""
     weight, bias = fold(norm, weight, bias)
     return (weight - weight.mean(0) if norm.kind == "layer" else weight), bias
+
+
+def mlp_bytes(sizes: Sizes) -> int:
+    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
+    weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
+    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * sizes.d_mlp)

@@ -13,6 +13,7 @@ from acdc.engine.fast.baseline import Baseline
 from acdc.engine.fast.heads import HeadVectors
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
+from acdc.engine.sizes import Sizes
 from acdc.graph import Slot
 
 
@@ -83,3 +84,20 @@ class Present:
                 now[head] = values
             else:
                 now[head, self._baseline.answer_places] = values
+
+
+def present_bytes(sizes: Sizes, changed: float) -> int:
+    """Of all that is kept of the present circuit.
+
+    Args:
+        sizes: of the run.
+        changed: share of the slots that are read anew behind a change.
+    """
+    vectors = 2 * sizes.n_layers * sizes.n_heads * (sizes.tokens + sizes.live) * sizes.d_head
+    of_mlps = sizes.n_layers * sizes.live * (sizes.d_model + sizes.d_mlp)  # what they write, and first products
+    return sizes.element * (vectors + of_mlps) + changed_input_bytes(sizes, changed)
+
+
+def changed_input_bytes(sizes: Sizes, changed: float) -> int:
+    """What a share of the slots read, at the places that matter."""
+    return int(changed * (sizes.n_layers * (3 * sizes.n_heads + 1) * sizes.live * sizes.stream))

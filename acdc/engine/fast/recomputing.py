@@ -14,15 +14,17 @@ from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
 from acdc.engine.fast.changes import Changes, MixtureChange
+from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import LayerMlp
-from acdc.engine.fast.present import Present
+from acdc.engine.fast.present import Present, changed_input_bytes
 from acdc.engine.fast.scores import KlScorer, Scorer
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.fast.trial import NewInputs, NewMlpOutput, NewVectors, Trial
+from acdc.engine.sizes import Sizes
 from acdc.graph import Letter, Slot
 
 #: By letter, places among a step's heads and the new inputs of their slots,
@@ -253,3 +255,15 @@ class Recomputing:
         start = self._graph.node(f"a{step.layer}.h0").index
         written = index([source - start for source in step.writes], raw.device)
         return new[written] - old[written][:, None]
+
+
+def batch_bytes(sizes: Sizes, changed: float, device: torch.device) -> int:
+    """Of two batches' inputs, which are held at a time, and of the changes of one.
+
+    Args:
+        sizes: of the run.
+        changed: share of the slots, and of the nodes, that are behind a change.
+        device: where it runs.
+    """
+    inputs = max(BATCH_BYTES[machine_kind(device)], changed_input_bytes(sizes, changed))
+    return 2 * inputs + int(changed * sizes.n_sources * sizes.live * sizes.stream)

@@ -80,7 +80,7 @@ def test_parts_take_what_they_say(model, ablation, together):
     vectors = [
         x
         for heads, read in zip(layers, clean.read_by_heads, strict=True)
-        for x in heads.clean_vectors(read, baseline.live).values()
+        for x in heads.vectors(read, baseline.live).values()
     ]
     products = sizes.n_layers * sizes.live * sizes.d_mlp * sizes.element
     assert sum(x.nbytes for x in (*vectors, *clean.mlp_outputs)) + products == present_bytes(sizes, 0.0)

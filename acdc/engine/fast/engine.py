@@ -68,9 +68,7 @@ class FastEngine(PruningEngine):
             LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
             for layer, attention in enumerate(model.attention)
         ]
-        vectors = [
-            heads.clean_vectors(x, self._baseline.live) for heads, x in zip(layers, clean.read_by_heads, strict=True)
-        ]
+        vectors = [heads.vectors(x, self._baseline.live) for heads, x in zip(layers, clean.read_by_heads, strict=True)]
         self._present = Present(self._baseline, vectors, clean.mlp_outputs)
         mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
         scorer = make_scorer(setting, measure)

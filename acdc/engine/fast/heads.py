@@ -98,8 +98,8 @@ class LayerHeads:
             bias = table.bias if table.bias.dim() == 4 else table.bias[None]
             self._bias = bias[..., :length, :length].transpose(0, 1)
 
-    def clean_vectors(self, x: Tensor, live: Places) -> HeadVectors:
-        """All heads' vectors where all of them read the same.
+    def vectors(self, x: Tensor, live: Places) -> HeadVectors:
+        """All heads' vectors where all of them read the same, as in the whole model.
 
         Args:
             x: what they read, ``[batch, pos, d_model]``.

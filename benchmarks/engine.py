@@ -39,7 +39,7 @@ from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.finding import find_task
-from acdc.pruning.protocol import Engine
+from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.record import peak_memory_bytes, versions
 
@@ -67,7 +67,7 @@ def stretches(n_decisions: int, n: int) -> list[int]:
     return [int((i + 0.5) * n_decisions / n) for i in range(n)]
 
 
-def time_stretch(engine: Engine, threshold: float, decisions: Sequence[Decision], start: int, length: int) -> Seconds:
+def time_stretch(engine: Pruning, threshold: float, decisions: Sequence[Decision], start: int, length: int) -> Seconds:
     """What an engine takes for some decisions in the middle of a run, the ones before being replayed."""
     pruner = Acdc(engine, AcdcSettings(threshold), past=decisions[:start])
     found = pruner.decisions()
@@ -136,7 +136,7 @@ def measure(model: Model, prompts: PromptSet, threshold: float, points: int) -> 
         for name, tactics in variants:
             seconds = 0.0
             for start in starts:
-                engine: Engine
+                engine: Pruning
                 if tactics is None:
                     engine, length = ReferenceEngine(setting, kl), REFERENCE_STRETCH
                 else:

@@ -11,7 +11,7 @@ from tiny import save_toy
 
 import acdc
 from acdc.engine.fast.engine import FastEngine
-from acdc.engine.fast.state import State
+from acdc.engine.fast.recomputing import Recomputing
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
@@ -54,8 +54,8 @@ def test_the_way_through_a_gpu(kind, metric, tmp_path, monkeypatch):
     expected = list(Acdc(reference, settings).decisions())
     assert {d.kept for d in expected} == {True, False}
     batches = []
-    run = State.try_inputs
-    monkeypatch.setattr(State, "try_inputs", lambda self, *args, **kw: batches.append(1) or run(self, *args, **kw))
+    run = Recomputing.run
+    monkeypatch.setattr(Recomputing, "run", lambda self, *args, **kw: batches.append(1) or run(self, *args, **kw))
     with ClaimedGpu() as gpu:
         engine = FastEngine(gpu.claim(setting), METRICS[metric])
         gpu.waits.clear()

@@ -12,8 +12,14 @@ import transformers as tf
 
 import acdc
 from acdc.engine import memory
+from acdc.engine.contributions import contribution_bytes
+from acdc.engine.fast.baseline import baseline_bytes, run_clean
 from acdc.engine.fast.engine import FastEngine
-from acdc.engine.memory import largest_batch, memory_estimate
+from acdc.engine.fast.heads import LayerHeads, head_bytes
+from acdc.engine.fast.present import present_bytes
+from acdc.engine.fast.tactics import Tactics
+from acdc.engine.memory import largest_batch, memory_estimate, sizes_of
+from acdc.engine.setting import prediction_bytes, prepare
 from acdc.errors import SettingsError
 from acdc.pairs import PromptSet, TokenPair
 
@@ -42,7 +48,7 @@ def test_the_reference_needs_less_and_attribution_more(model):
     few = prompts(20, 8)
     usual = memory_estimate(model, few)
     assert memory_estimate(model, few, engine="reference").at_most < usual.usual < usual.at_most
-    assert memory_estimate(model, few, engine="reference", order="attribution").usual > (
+    assert memory_estimate(model, few, engine="reference", gradients=True).usual > (
         memory_estimate(model, few, engine="reference").usual
     )
 
@@ -54,6 +60,32 @@ def test_fewer_positions_that_matter_and_smaller_batches_need_less(model):
     many = prompts(4000, 16)
     sizes = [memory_estimate(model, many, batch_size=size).usual for size in (1000, 2000, 4000)]
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize(("ablation", "together"), [("corrupted", 20), ("zero", 7)])
+def test_parts_take_what_they_say(model, ablation, together):
+    few = prompts(20, 12)
+    sizes = sizes_of(model, few, ablation, together)
+    setting = prepare(model, few, ablation=ablation, batch_size=together)
+    assert setting.contributions.clean(setting.contributions.chunks[0]).nbytes == contribution_bytes(sizes)
+    assert 2 * setting.model_logits.nbytes < prediction_bytes(sizes)
+    baseline, clean = run_clean(setting, Tactics())
+    held = [baseline.difference, baseline.answer_difference, *clean.read_by_heads]
+    held += [*baseline.clean_inputs.values(), *baseline.ablated_inputs.values()]
+    assert sum(x.nbytes for x in held) == pytest.approx(baseline_bytes(sizes), rel=0.05)
+    layers = [
+        LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
+        for layer, attention in enumerate(model.attention)
+    ]
+    vectors = [
+        x
+        for heads, read in zip(layers, clean.read_by_heads, strict=True)
+        for x in heads.vectors(read, baseline.live).values()
+    ]
+    products = sizes.n_layers * sizes.live * sizes.d_mlp * sizes.element
+    assert sum(x.nbytes for x in (*vectors, *clean.mlp_outputs)) + products == present_bytes(sizes, 0.0)
+    assert present_bytes(sizes, 0.0) < present_bytes(sizes, 0.5) < present_bytes(sizes, 1.0)
+    assert head_bytes(sizes) == 4 * sum(heads.W_O.nbytes for heads in layers)
 
 
 def test_as_many_prompts_are_run_together_as_fit(model, monkeypatch):

@@ -20,6 +20,7 @@ from acdc.discovery.progress import run_pruner
 from acdc.discovery.request import Request
 from acdc.engine.agreement import check_prompts
 from acdc.engine.choice import engine_for, make_engine
+from acdc.engine.memory import MemoryOptions
 from acdc.engine.own_metric import MetricFunction, check_own_metric, is_own
 from acdc.engine.setting import Setting, prepare
 from acdc.errors import AcdcError, AcdcWarning, OverlapError, PromptError, SettingsError
@@ -35,7 +36,7 @@ from acdc.pairs.finding import find_task
 from acdc.pairs.given import GivenPairs
 from acdc.pairs.splitting import refuse_overlap
 from acdc.pairs.task import Task
-from acdc.pruning.protocol import Engine
+from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc
 from acdc.runs.folder import RunFolder, check_free
 from acdc.runs.record import measured_provenance, peak_memory_bytes, versions, working_directory
@@ -240,10 +241,10 @@ def discover(
 
 def _plan(asked: Request, model: Model, task: Task, announce: Callable[[str], None]) -> tuple[PromptSet, int, int]:
     """The prompts used, how many of them to run together, and bytes of a usual run."""
-    options = {
+    options: MemoryOptions = {
         "ablation": asked.ablation,
         "engine": engine_for(asked.engine, model),
-        "order": asked.settings.order,
+        "gradients": asked.settings.order == "attribution",
     }
     checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
     if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:
@@ -272,7 +273,7 @@ def _say_why(error: AcdcError, announce: Callable[[str], None]) -> None:
         announce(why)
 
 
-def _new_record(request: dict[str, Any], hashes: dict[str, str], setting: Setting, engine: Engine) -> dict[str, Any]:
+def _new_record(request: dict[str, Any], hashes: dict[str, str], setting: Setting, engine: Pruning) -> dict[str, Any]:
     """What ``run.json`` says of a run that begins."""
     return {
         "format": 1,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
+from acdc.engine.memory import MemoryOptions, available_memory, held_memory, largest_batch, memory_estimate
 from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.wording import quoted
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def asked_batch_size(batch_size: int | str) -> int | None:
@@ -34,7 +38,7 @@ SAMPLE_PAIRS = 16
 _FAR_TOO_MUCH = 2
 
 
-def refuse_too_many(model: Model, sample: PromptSet, n: int, **options: str) -> None:
+def refuse_too_many(model: Model, sample: PromptSet, n: int, **options: Unpack[MemoryOptions]) -> None:
     """Refuse a number of prompt pairs that memory can't serve, before so many are made.
 
     Args:
@@ -64,7 +68,7 @@ def plan_memory(
     prompts: PromptSet,
     asked: int | None,
     announce: Callable[[str], None],
-    **options: str,
+    **options: Unpack[MemoryOptions],
 ) -> tuple[int, int]:
     """Say how much memory the run needs; warn where there isn't as much.
 

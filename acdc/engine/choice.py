@@ -8,7 +8,7 @@ from acdc.engine.setting import Setting
 from acdc.errors import UnknownNameError
 from acdc.metrics import Metric
 from acdc.models.model import Model
-from acdc.pruning.protocol import Engine
+from acdc.pruning.protocol import Pruning
 
 ENGINES = ("fast", "reference")
 
@@ -25,7 +25,7 @@ def engine_for(name: str, model: Model) -> str:
     return "fast" if name == "fast" and FastEngine.serves(model) else "reference"
 
 
-def make_engine(name: str, setting: Setting, measure: Metric) -> Engine:
+def make_engine(name: str, setting: Setting, measure: Metric) -> Pruning:
     """The engine of that name, or the one that runs the model instead; see :func:`engine_for`."""
     engine = {"fast": FastEngine, "reference": ReferenceEngine}[engine_for(name, setting.model)]
     return engine(setting, measure)

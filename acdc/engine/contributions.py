@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from acdc.engine.sizes import Sizes
 from acdc.graph import Graph
 from acdc.models.model import Model
 from acdc.models.patched import run_unpatched
@@ -90,3 +91,8 @@ class Contributions:
         """All nodes' outputs and the last residual of an unpatched run."""
         inputs = self._model.embed(tokens, split=self._graph.cfg.split_input)
         return run_unpatched(self._model, self._graph, tokens, inputs)
+
+
+def contribution_bytes(sizes: Sizes) -> int:
+    """Of one kind, clean or ablated, of the prompts that are run together."""
+    return sizes.n_sources * sizes.together * sizes.stream

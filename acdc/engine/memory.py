@@ -6,16 +6,27 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
-from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
-from acdc.engine.fast.mlps import BLOCK_ROWS
+from acdc.engine.contributions import contribution_bytes
+from acdc.engine.fast.baseline import baseline_bytes
+from acdc.engine.fast.heads import head_bytes
+from acdc.engine.fast.mlps import mlp_bytes
 from acdc.engine.fast.places import live_positions
-from acdc.engine.fast.scores import LIKELIEST
+from acdc.engine.fast.present import present_bytes
+from acdc.engine.fast.recomputing import batch_bytes
+from acdc.engine.fast.scores import score_bytes
 from acdc.engine.fast.tactics import Tactics
+from acdc.engine.reference import gradient_bytes, run_bytes
+from acdc.engine.setting import prediction_bytes
+from acdc.engine.sizes import Sizes
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: What a process that has opened a model still takes for code and small things, in bytes.
 _SLACK = 256 * 2**20
@@ -43,16 +54,30 @@ class MemoryEstimate:
 _USUAL_SHARE = 0.25
 
 
+class MemoryOptions(TypedDict, total=False):
+    """What :func:`memory_estimate` wants to know of a run besides its model and prompts.
+
+    Attributes:
+        ablation: what removed edges carry.
+        engine: ``fast`` or ``reference``.
+        gradients: whether the method takes any.
+    """
+
+    ablation: str
+    engine: str
+    gradients: bool
+
+
 def memory_estimate(
     model: Model,
     prompts: PromptSet,
     *,
     ablation: str = "corrupted",
     engine: str = "fast",
-    order: str = "default",
+    gradients: bool = False,
     batch_size: int | None = None,
 ) -> MemoryEstimate:
-    """How much memory a run takes.
+    """How much memory a run takes: what its parts say, added up.
 
     What grows with the prompts are contributions, ``[n_sources, prompt, pos, d_model]``: of
     the prompts that are run together, the clean and the ablated ones; and in the fast engine
@@ -63,77 +88,58 @@ def memory_estimate(
         prompts: the prompts.
         ablation: what removed edges carry.
         engine: ``fast`` or ``reference``.
-        order: ``attribution`` needs gradients as well.
+        gradients: whether the method takes any.
         batch_size: prompts that are run together; by default all.
     """
-    cfg, element = model.graph_config, model.attention[0].W_Q.element_size()
-    length = max(len(pair.clean) for pair in prompts.pairs)
-    together = min(batch_size or len(prompts), len(prompts)) * length  # tokens
-    predictions = sum(len(pair.answer_positions) for pair in prompts.pairs)
-    n_sources = _n_sources(model)
-    stream = cfg.d_model * element  # of one place
-    contributions = n_sources * together * stream
-    inputs_of_a_layer = 3 * cfg.n_heads * together * stream
-    patched_run = contributions + 3 * inputs_of_a_layer + cfg.n_heads * together * length * 4
-    fixed = _SLACK + 9 * predictions * model.n_outputs * 8
-    gradients = 0
-    if order == "attribution":  # what each head's norms and projections hold for the way back
-        gradients = 2 * contributions + 10 * cfg.n_layers * inputs_of_a_layer
+    sizes = sizes_of(model, prompts, ablation, batch_size or len(prompts))
+    contributions = contribution_bytes(sizes)
     # The clean values are held while the corrupted prompts run, the ablated ones while circuits do.
-    needed = fixed + contributions + patched_run + gradients
+    running = contributions + run_bytes(sizes)
+    with_gradients = running + (gradient_bytes(sizes) if gradients else 0)
+    fixed = _SLACK + prediction_bytes(sizes)
     if engine == "reference":
-        return MemoryEstimate(needed, needed)
-    live = sum(len(found) for found in live_positions(model, prompts, ablation, Tactics()))
-    fixed += 2 * predictions * cfg.d_model * LIKELIEST * 8  # columns of the unembedding, and of a product with it
-    own, caches = _weights(model, live), _caches(model, live, len(prompts) * length)
-    differences = n_sources * (live + predictions) * stream
-    held = contributions if together == len(prompts) * length else 0
-    slots = cfg.n_layers * (3 * cfg.n_heads + 1) * live * stream  # what all slots read
-    batch = BATCH_BYTES[machine_kind(model.device)]
+        return MemoryEstimate(fixed + with_gradients, fixed + with_gradients)
+    fixed += baseline_bytes(sizes) + head_bytes(sizes) + mlp_bytes(sizes) + score_bytes(sizes)
+    held = contributions if sizes.together == sizes.tokens else 0
 
     def with_share(share: float) -> int:
-        # Two batches' inputs are held at a time, and the changes of one.
-        batches = 2 * max(batch, int(share * slots)) + int(share * n_sources * live * stream)
-        running = caches + int(share * slots) + max(contributions + patched_run, held + batches)
-        return fixed + own + differences + max(contributions + patched_run + gradients + caches, running)
+        batches = batch_bytes(sizes, share, model.device)
+        pruning = present_bytes(sizes, share) + max(running, held + batches)
+        return fixed + max(present_bytes(sizes, 0.0) + with_gradients, pruning)
 
     return MemoryEstimate(with_share(_USUAL_SHARE), with_share(1.0))
 
 
-def _weights(model: Model, live: int) -> int:
-    """Copies of weights that the fast engine makes, in bytes (folded, contiguous, products), and its MLPs' room."""
+def sizes_of(model: Model, prompts: PromptSet, ablation: str, batch_size: int) -> Sizes:
+    """What a run's memory depends on.
+
+    Args:
+        model: the model.
+        prompts: the prompts.
+        ablation: what removed edges carry.
+        batch_size: prompts that are run together, if there are so many.
+    """
     cfg, attention = model.graph_config, model.attention[0]
-    d_head, element = attention.W_V.shape[-1], attention.W_Q.element_size()
-    d_mlp = _mlp_width(model)
-    layers = cfg.n_layers * cfg.d_model * (d_mlp + 4 * cfg.n_heads * d_head)
-    products = d_head * ((cfg.n_heads + 8) * model.n_outputs + 8 * cfg.n_layers * d_mlp)
-    return element * (layers + products + 3 * cfg.d_model * model.n_outputs + max(BLOCK_ROWS, live) * d_mlp)
-
-
-def _caches(model: Model, live: int, tokens: int) -> int:
-    """What the fast engine keeps of the present circuit whatever it is, in bytes."""
-    cfg, attention = model.graph_config, model.attention[0]
-    d_head, element = attention.W_V.shape[-1], attention.W_Q.element_size()
-    streams = cfg.n_layers * (tokens + 5 * live) * cfg.d_model
-    vectors = 2 * cfg.n_layers * cfg.n_heads * (tokens + live) * d_head
-    return element * (streams + vectors + cfg.n_layers * live * _mlp_width(model))
-
-
-def _n_sources(model: Model) -> int:
-    """Nodes that write; the graph itself, with all its edges, isn't needed for that."""
-    cfg = model.graph_config
-    return 1 + cfg.n_layers * (cfg.n_heads + (not cfg.attn_only))
-
-
-def _mlp_width(model: Model) -> int:
-    """Numbers between the products of an MLP, of both where there is a gate."""
+    length = max(len(pair.clean) for pair in prompts.pairs)
     width, n_products = model.mlp_products
-    return width * (n_products - 1)
+    return Sizes(
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        n_sources=cfg.n_nodes - 1,
+        d_model=cfg.d_model,
+        d_head=attention.W_V.shape[-1],
+        d_mlp=width * (n_products - 1),
+        n_outputs=model.n_outputs,
+        element=attention.W_Q.element_size(),
+        length=length,
+        tokens=len(prompts) * length,
+        together=min(batch_size, len(prompts)) * length,
+        predictions=sum(len(pair.answer_positions) for pair in prompts.pairs),
+        live=sum(len(found) for found in live_positions(model, prompts, ablation, Tactics())),
+    )
 
 
-def largest_batch(
-    model: Model, prompts: PromptSet, available: int | None, *, engine: str = "fast", **options: str
-) -> int:
+def largest_batch(model: Model, prompts: PromptSet, available: int | None, **options: Unpack[MemoryOptions]) -> int:
     """How many prompts to run together.
 
     All of them, where what they write takes little memory, or where the reference engine
@@ -144,17 +150,14 @@ def largest_batch(
         model: the model.
         prompts: the prompts.
         available: memory that is free, in bytes; ``None`` where it can't be told.
-        engine: ``fast`` or ``reference``.
-        options: others of :func:`memory_estimate`.
+        options: of :func:`memory_estimate`.
     """
-    cfg, n = model.graph_config, len(prompts)
-    length = max(len(pair.clean) for pair in prompts.pairs)
-    element = model.attention[0].W_Q.element_size()
-    contributions = _n_sources(model) * n * length * cfg.d_model * element
-    chunks = 1 if engine == "reference" else min(n, math.ceil(contributions / _KEPT_BYTES))
+    n = len(prompts)
+    contributions = contribution_bytes(sizes_of(model, prompts, options.get("ablation", "corrupted"), n))
+    chunks = 1 if options.get("engine") == "reference" else min(n, math.ceil(contributions / _KEPT_BYTES))
     size = math.ceil(n / chunks)
     while size > 1 and available is not None:
-        if memory_estimate(model, prompts, engine=engine, batch_size=size, **options).usual <= available:
+        if memory_estimate(model, prompts, batch_size=size, **options).usual <= available:
             break
         size = math.ceil(size / 2)
     return size

@@ -3,64 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from acdc.engine.alone import run_alone
-from acdc.engine.setting import Setting
+from acdc.engine.base import PruningEngine
+from acdc.engine.contributions import contribution_bytes
+from acdc.engine.sizes import Sizes
 from acdc.errors import NumericsError
-from acdc.graph import Graph
-from acdc.metrics import Metric
+from acdc.pruning.shrinking import Groups
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
 
 
-class ReferenceEngine:
-    """Runs every circuit from scratch; see :class:`acdc.pruning.protocol.Engine`.
-
-    Attributes:
-        setting: model, prompts and cached values.
-        measure: the metric it reports.
-        kept: ``[n_edges]`` bool, the present circuit; at first all edges.
-    """
-
-    def __init__(self, setting: Setting, measure: Metric) -> None:
-        measure.check(setting.prompts)
-        self.setting = setting
-        self.measure = measure
-        self.kept = np.ones(setting.graph.n_edges, dtype=bool)
+class ReferenceEngine(PruningEngine):
+    """Runs every circuit from scratch; see :class:`acdc.pruning.protocol.Pruning`."""
 
     #: As users write it.
     name = "reference"
 
-    @property
-    def graph(self) -> Graph:
-        """The graph whose edges are removed."""
-        return self.setting.graph
-
-    @property
-    def drops_are_free(self) -> bool:
-        """See :class:`acdc.pruning.protocol.Engine`."""
-        return not self.setting.model.tied_heads
-
     def metric(self) -> float:
         """The metric of the present circuit."""
-        return self.metric_of(self.kept)
+        return self.metric_of(self._circuit.kept)
 
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
-        """The metric after removing the first group, the first two, and so on."""
-        kept = self.kept.copy()
-        for edges in groups:
-            kept[edges] = False
+    def _try(self, groups: Groups) -> Generator[float, None, None]:
+        kept = self.kept
+        for i in range(len(groups)):
+            kept[groups[i]] = False
             yield self.metric_of(kept)
-
-    def remove(self, edges: np.ndarray) -> None:
-        """Take edges out of the present circuit."""
-        self.kept[edges] = False
 
     def metric_of(self, kept: np.ndarray) -> float:
         """The metric of any circuit, ``[n_edges]`` bool.
@@ -114,3 +88,14 @@ class ReferenceEngine:
                 'infinite; try `dtype="float32"`, or leave the prompt out.'
             )
         return values
+
+
+def run_bytes(sizes: Sizes) -> int:
+    """A patched run of the prompts that are run together: what nodes write, a layer's inputs and its patterns."""
+    patterns = sizes.n_heads * sizes.together * sizes.length * 4
+    return contribution_bytes(sizes) + 3 * sizes.inputs_of_a_layer + patterns
+
+
+def gradient_bytes(sizes: Sizes) -> int:
+    """What such a run takes besides for the way back; most is what each head's norms and projections hold for it."""
+    return 2 * contribution_bytes(sizes) + 10 * sizes.n_layers * sizes.inputs_of_a_layer

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from acdc.engine.contributions import Contributions
+from acdc.engine.sizes import Sizes
 from acdc.errors import NumericsError, PromptError, UnknownNameError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
@@ -171,3 +172,8 @@ def _predictions(prompts: PromptSet, device: torch.device) -> tuple[Tensor, Tens
 def _padded(lists: list[tuple[int, ...]], device: torch.device) -> Tensor:
     width = max(1, *(len(ids) for ids in lists))
     return torch.tensor([list(ids) + [-1] * (width - len(ids)) for ids in lists], device=device)
+
+
+def prediction_bytes(sizes: Sizes) -> int:
+    """Logits of the model in float64, and what metrics make of them and of a circuit's."""
+    return 9 * sizes.predictions * sizes.n_outputs * 8

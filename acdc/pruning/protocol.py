@@ -1,4 +1,4 @@
-"""The interface between discovery methods and whatever runs the model."""
+"""The interface between discovery methods that prune and whatever runs the model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from acdc.graph import Graph
 
 
-class Engine(Protocol):
-    """Runs one model on one set of prompts with a circuit that only ever shrinks.
+class Pruning(Protocol):
+    """Runs one model on one set of prompts with a circuit that shrinks from the output back.
 
     A method asks what removals would cost and commits those that it accepts; how a
-    patched run is computed, one by one or many at once, is the engine's business.
+    patched run is computed, one by one or many at once, is the engine's business. What makes
+    that fast is an order, which :class:`acdc.pruning.shrinking.Shrinking` keeps to: a slot
+    is asked about, and loses edges, before any slot in front of it has lost one.
     """
 
     @property
@@ -42,19 +44,26 @@ class Engine(Protocol):
     def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
         """The metric after removing the first group, the first two, and so on.
 
-        Slots are visited from the output back, as
-        :func:`acdc.pruning.pruner.visiting_order` gives them: nothing in front of the slot has
-        lost an edge yet. Nothing is committed. The caller may stop early, at a group that
-        stays: an engine that computes ahead does so in batches, throws the rest away, and
-        guesses by it how far to compute ahead next time.
+        Nothing is committed. The caller may stop early, at a group that stays: an engine that
+        computes ahead does so in batches, throws the rest away, and guesses by it how far to
+        compute ahead next time.
 
         Args:
-            groups: edge numbers, all into one slot.
+            groups: edge numbers, all into one slot; each edge once, and still in the circuit.
+
+        Raises:
+            SettingsError: a slot in front of theirs has lost an edge, the groups aren't as said
+                above, or the circuit has changed before all of them were asked for.
         """
         ...
 
     def remove(self, edges: np.ndarray) -> None:
-        """Take edges (their numbers) out of the present circuit."""
+        """Take edges (their numbers) out of the present circuit, of several slots from the output back.
+
+        Raises:
+            SettingsError: a slot in front of one of theirs has lost an edge already, or an edge is given twice,
+                isn't in the circuit any more, or doesn't exist. Nothing is removed then.
+        """
         ...
 
     def metric_of(self, kept: np.ndarray) -> float:

@@ -23,7 +23,7 @@ from acdc.decision import Decision
 from acdc.errors import RunFolderError, SettingsError
 from acdc.graph import Graph, Slot
 from acdc.pruning.orders import check_order, ordered_parents
-from acdc.pruning.protocol import Engine
+from acdc.pruning.protocol import Pruning
 
 #: How far a metric may be from that of an earlier run of the same circuit, since other machines and versions sum
 #: otherwise: so many noise floors, and such a share of it or of the threshold.
@@ -83,7 +83,7 @@ class Acdc:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Pruning,
         settings: AcdcSettings,
         *,
         attribution: np.ndarray | None = None,

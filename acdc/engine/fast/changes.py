@@ -17,12 +17,12 @@ class MixtureChange:
     """How one head's mixture changes: all that it writes is ``change @ weight``.
 
     Attributes:
-        key: layer and head.
+        source: the head's node.
         weight: its ``W_O``, ``[d_head, d_model]``.
         change: ``[run, place, d_head]``.
     """
 
-    key: tuple[int, int]
+    source: int
     weight: Tensor
     change: Tensor
 
@@ -63,9 +63,9 @@ class Changes:
             self._n_whole += n
         self._n_at_answers += n
 
-    def note_mixture(self, source: int, mixture: MixtureChange, whole: bool) -> None:
+    def note_mixture(self, mixture: MixtureChange, whole: bool) -> None:
         """Say that a head's change is no more than one of its mixture."""
-        self._mixtures[source] = mixture, whole
+        self._mixtures[mixture.source] = mixture, whole
 
     def read(self, reads: Reads, before: Sequence[Tensor]) -> Tensor:
         """Inputs of slots after the changes that they read, ``[slot, run, place, d_model]``.
@@ -101,5 +101,5 @@ class Changes:
                 return None
             mixture, whole = self._mixtures[source]
             change = mixture.change[:, self._answers] if whole and not reads.whole else mixture.change
-            found.append(MixtureChange(mixture.key, mixture.weight, change))
+            found.append(MixtureChange(source, mixture.weight, change))
         return found

@@ -9,10 +9,11 @@ positions. Nothing here runs the model.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 
-from acdc.graph import Graph, Node, Slot
+from acdc.graph import Graph, Letter, Node, Slot
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class HeadStep:
     layer: int
     heads: tuple[int, ...]
     whole: bool
-    reads: dict[str, Reads]
+    reads: dict[Letter, Reads]
     writes: tuple[int, ...]
 
 
@@ -170,8 +171,8 @@ class _Planner:
             heads = [head for head in range(n_heads) if touched[head] and self.whole[start + head] == whole]
             if not heads:
                 continue
-            reads = {}
-            for letter in "qkv":
+            reads: dict[Letter, Reads] = {}
+            for letter in get_args(Letter):
                 chosen = [slots[letter][head] for head in heads if changed[letter][head]]
                 if chosen:
                     reads[letter] = self._reads(down, chosen, whole or letter != "q")

@@ -1,61 +1,83 @@
 """The fast engine: the decisions of the reference, at a small part of its cost.
 
-It uses that slots are visited from the output back (:mod:`acdc.engine.fast.state`), that most
-nodes matter at few positions (:mod:`acdc.engine.fast.downstream`, :mod:`acdc.engine.fast.places`),
-and that most edges go: a chain of removals is evaluated in one batch, as far as they are
-likely to be accepted.
+It uses that slots are visited from the output back, so that what never changes
+(:mod:`acdc.engine.fast.baseline`) gives a slot's input and only nodes behind it are recomputed
+(:mod:`acdc.engine.fast.recomputing`) from the circuit's present values
+(:mod:`acdc.engine.fast.present`); that most nodes matter at few positions
+(:mod:`acdc.engine.fast.downstream`, :mod:`acdc.engine.fast.places`); and that most edges go: a
+chain of removals is evaluated in one batch, as far as they are likely to be accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
 
+from acdc.engine.base import PruningEngine
+from acdc.engine.fast.baseline import run_clean
 from acdc.engine.fast.chains import KeepRates, chain_length
 from acdc.engine.fast.cost import run_cost
 from acdc.engine.fast.downstream import Downstream, plan_downstream
-from acdc.engine.fast.state import State, Trial
+from acdc.engine.fast.heads import LayerHeads
+from acdc.engine.fast.mlps import LayerMlp
+from acdc.engine.fast.present import Present
+from acdc.engine.fast.recomputing import Recomputing
+from acdc.engine.fast.scores import make_scorer
+from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
+from acdc.engine.fast.trial import Trial
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
-from acdc.graph import Graph, Node, Slot
+from acdc.graph import Node, Slot
 from acdc.metrics import Metric
 from acdc.models.attention import spans_heads
 from acdc.models.model import Model
+from acdc.pruning.shrinking import Groups
 
 _EVERYTHING = Tactics()
 
 
-class FastEngine:
-    """Computes only what a removal changes; see :class:`acdc.pruning.protocol.Engine`.
+class FastEngine(PruningEngine):
+    """Computes only what a removal changes; see :class:`acdc.pruning.protocol.Pruning`."""
 
-    Attributes:
-        setting: model, prompts and cached values.
-        measure: the metric it reports.
-        kept: ``[n_edges]`` bool, the present circuit; at first all edges.
-    """
+    #: As users write it.
+    name = "fast"
 
     @torch.no_grad()
     def __init__(self, setting: Setting, measure: Metric, tactics: Tactics = _EVERYTHING) -> None:
+        """Begin with the whole graph.
+
+        Args:
+            setting: model, prompts and cached values.
+            measure: the metric to report.
+            tactics: what is saved; no decision depends on it.
+        """
+        super().__init__(setting, measure)
         self._reference = ReferenceEngine(setting, measure)
-        self.setting, self.measure = setting, measure
-        graph = setting.graph
-        self.kept = np.ones(graph.n_edges, dtype=bool)
+        graph, model = setting.graph, setting.model
         self._reads = np.zeros((len(graph.slots), graph.n_sources), dtype=bool)  # the kept edges, slot by source
         for slot in graph.slots:
             self._reads[slot.index, : slot.n_parents] = True
         self._tactics = tactics
-        self._state = State(setting, measure, tactics)
-        self._plan: tuple[int, Downstream] | None = None
-        self._pending: list[np.ndarray] = []
+        self._scratch = Scratch()
+        self._baseline, clean = run_clean(setting, tactics)
+        layers = [
+            LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
+            for layer, attention in enumerate(model.attention)
+        ]
+        vectors = [heads.vectors(x, self._baseline.live) for heads, x in zip(layers, clean.read_by_heads, strict=True)]
+        self._present = Present(self._baseline, vectors, clean.mlp_outputs)
+        mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
+        scorer = make_scorer(setting, measure)
+        self._recomputing = Recomputing(self._baseline, self._present, layers, mlps, scorer, self._scratch, tactics)
+        self._present.metric = float(scorer.score(self._present.input(graph.slots[-1], whole=False)[None])[0])
+        self._plan: tuple[int, Downstream] | None = None  # of a node
+        self._pending: list[tuple[Slot, np.ndarray]] = []
         self._tried: dict[bytes, tuple[Trial, int]] = {}  # the last runs, by the edges removed in them
         self._rates = KeepRates()
-
-    #: As users write it.
-    name = "fast"
 
     @staticmethod
     def serves(model: Model) -> bool:
@@ -77,89 +99,80 @@ class FastEngine:
                     return False
         return True
 
-    @property
-    def graph(self) -> Graph:
-        """The graph whose edges are removed."""
-        return self.setting.graph
-
-    @property
-    def drops_are_free(self) -> bool:
-        """See :class:`acdc.pruning.protocol.Engine`."""
-        return not self.setting.model.tied_heads
-
     def metric(self) -> float:
         """The metric of the present circuit."""
         self._commit()
-        return self._state.metric
+        return self._present.metric
 
     def metric_of(self, kept: np.ndarray) -> float:
         """The metric of any circuit, by the reference engine; what the last batches took is freed for it."""
         self._tried = {}
-        self._state.free_scratch()
+        self._scratch.clear()
         return self._reference.metric_of(kept)
 
     def noise_floor(self) -> float:
         """See :meth:`acdc.engine.reference.ReferenceEngine.noise_floor`."""
         return self._reference.noise_floor()
 
-    def remove(self, edges: np.ndarray) -> None:
-        """Take edges out of the present circuit."""
-        self.kept[edges] = False
-        self._pending.append(np.asarray(edges))
+    def _removed(self, slot: Slot, edges: np.ndarray) -> None:
+        self._pending.append((slot, edges))
 
     @torch.no_grad()
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
-        """The metric after removing the first group, the first two, and so on."""
+    def _try(self, groups: Groups) -> Generator[float, None, None]:
         self._commit()
-        slot = self.graph.edge(groups[0][0]).slot
-        down = self._downstream(slot)
-        cost = run_cost(self.setting, slot, down, len(self._state.live), len(self._state.answers))
-        edges, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])
-        left, x, at, given = int(self._reads[slot.index].sum()), None, 0, 0
+        slot = groups.slot
+        down = self._reached(slot)
+        if down is None:
+            yield from [self._present.metric] * len(groups)
+            return
+        cost = run_cost(self.setting, slot, down, len(self._baseline.live), len(self._baseline.answers))
+        sources = [(groups[i] - slot.first_edge).tolist() for i in range(len(groups))]
+        nodes = [self.graph.nodes[group[0]] for group in sources]  # what the first edge of each comes from
+        left, x, at = int(self._reads[slot.index].sum()), None, 0
         try:
             while at < len(groups):
-                runs = 1
-                if self._tactics.chains:
-                    runs = chain_length(cost, self._rates.predict(slot, self._sources(slot, groups[at:])))
-                inputs = self._state.chain(slot, down, left, groups[at : at + runs], x)
+                runs = chain_length(cost, self._rates.predict(slot, nodes[at:])) if self._tactics.chains else 1
+                inputs = self._recomputing.chain(slot, down, left, sources[at : at + runs], x)
                 if not at:
                     self._tried = {}  # frees an older batch before the next
-                trial = self._state.try_inputs(slot, down, inputs)
+                trial = self._recomputing.run(slot, down, inputs)
                 trial.values = trial.values.cpu()  # the only time that the host waits for the device
-                values = trial.values.tolist()
                 self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix
-                for run, end in enumerate(ends[at : at + runs]):
-                    self._tried[edges[:end].tobytes()] = trial, run
+                for run in range(len(inputs)):
+                    self._tried[groups.upto(at + run).tobytes()] = trial, run
                 x = inputs[-1]
-                left -= sum(len(group) for group in groups[at : at + runs])
-                at += runs
-                for value in values:
+                for value in trial.values.tolist():
                     if not np.isfinite(value):
-                        self._refuse(edges[: ends[given]])
-                    given += 1
+                        self._refuse(groups.upto(at))
+                    left -= len(sources[at])
+                    at += 1
                     yield value
-                    self._learn(slot, groups[given - 1], stayed=False)
+                    self._learn(slot, nodes[at - 1], sources[at - 1], stayed=False)
         except GeneratorExit:  # a caller that stops does so at a group that stays
-            self._learn(slot, groups[given - 1], stayed=True)
+            self._learn(slot, nodes[at - 1], sources[at - 1], stayed=True)
             raise
 
-    def _learn(self, slot: Slot, group: np.ndarray, *, stayed: bool) -> None:
+    def _learn(self, slot: Slot, source: Node, group: Sequence[int], *, stayed: bool) -> None:
         if len(group) == 1:
-            self._rates.learn(slot, self._sources(slot, [group])[0], stayed=stayed)
-
-    def _sources(self, slot: Slot, groups: Sequence[np.ndarray]) -> list[Node]:
-        """What the first edge of each group comes from."""
-        return [self.graph.sources[group[0] - slot.first_edge] for group in groups]
+            self._rates.learn(slot, source, stayed=stayed)
 
     def _refuse(self, removed: np.ndarray) -> None:
         """Raise :class:`NumericsError` for a metric that is no number; the reference engine knows the prompt."""
-        kept = self.kept.copy()
+        kept = self.kept
         kept[removed] = False
         self._reference.metric_of(kept)
         raise NumericsError(
             f"the {self.measure.name} of a patched run is NaN or infinite in the fast engine alone; "
             'use `engine="reference"`, and please report it.'
         )
+
+    def _reached(self, slot: Slot) -> Downstream | None:
+        """What a slot's node reaches, or those that share a norm with it; ``None`` if that is nothing."""
+        is_read = slot.name == "logits" or bool(self._reads[:, slot.node.index].any())
+        if not is_read and self.drops_are_free:
+            return None
+        down = self._downstream(slot)
+        return down if is_read or down.first else None
 
     def _downstream(self, slot: Slot) -> Downstream:
         if slot.name == "logits":
@@ -179,26 +192,25 @@ class FastEngine:
     def _commit(self) -> None:
         """Make the removals that were accepted the cache, a slot at a time in the order of their visits."""
         pending: dict[int, list[np.ndarray]] = {}
-        for edges in self._pending:
-            pending.setdefault(self.graph.edge(edges[0]).slot.index, []).append(edges)
+        for slot, edges in self._pending:
+            pending.setdefault(slot.index, []).append(edges)
         self._pending = []
-        for index, parts in pending.items():
-            slot, edges = self.graph.slots[index], np.concatenate(parts)
-            left = int(self._reads[slot.index].sum())
-            self._reads[slot.index, edges - slot.first_edge] = False
-            is_read = slot.name == "logits" or bool(self._reads[:, slot.node.index].any())
-            if not is_read and self.drops_are_free:
-                continue
-            down = self._downstream(slot)
-            if not is_read and not down.first:
+        for number, parts in pending.items():
+            slot, edges = self.graph.slots[number], np.concatenate(parts)
+            left = int(self._reads[number].sum())
+            sources = edges - slot.first_edge
+            self._reads[number, sources] = False
+            if self._plan is not None and self._plan[0] != slot.node.index:
+                self._plan = None  # it may have gone through this slot
+            down = self._reached(slot)
+            if down is None:
                 continue
             trial, run = self._tried.get(edges.tobytes(), (None, 0))
             if trial is None or not self._tactics.runs_reused:
                 value = None if trial is None else trial.values[run]
-                inputs = self._state.chain(slot, down, left, [edges])
-                trial, run = self._state.try_inputs(slot, down, inputs, score=value is None), 0
+                inputs = self._recomputing.chain(slot, down, left, [sources.tolist()])
+                trial, run = self._recomputing.run(slot, down, inputs, score=value is None), 0
                 if value is not None:
                     trial.values[0] = value
-            trial.commit(run)
-            self._state.metric = float(trial.values[run])
+            self._present.take(trial, run)
             self._tried = {}

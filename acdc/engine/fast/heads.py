@@ -8,6 +8,7 @@ needed, with the norm's weights folded into contiguous projections.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.places import Places
+from acdc.engine.sizes import Sizes
+from acdc.graph import Letter
 from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
 from acdc.models.norms import Norm
 
@@ -60,50 +63,63 @@ def fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tenso
     return folded.contiguous(), bias
 
 
+#: Queries and mixtures (what stands in front of ``W_O``), ``[head, live place, d_head]``; keys and values at
+#: every position, as queries see them all, ``[head, batch, pos, d_head]``.
+VectorKind = Literal["q", "k", "v", "z"]
+HeadVectors = dict[VectorKind, Tensor]
+
+
 class LayerHeads:
-    """One layer's attention with its cached queries, keys, values and mixtures.
+    """One layer's attention.
 
     Attributes:
         attention: the weights.
-        q, z: ``[head, live place, d_head]``; `z` is the mixture in front of ``W_O``.
-        k, v: ``[head, batch, pos, d_head]``, at every position, as queries see them all.
+        W_O: its last ones, ``[head, d_head, d_model]``, contiguous.
     """
 
-    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor, x: Tensor, live: Places) -> None:
-        """Fold the weights and run the layer once.
+    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor) -> None:
+        """Fold the weights.
 
         Args:
             attention: its weights.
             table: masks and rotations.
             filled: ``[batch, pos]`` bool, which positions hold a token.
-            x: what all heads read in the clean run, ``[batch, pos, d_model]``.
-            live: where it is going to be recomputed.
         """
         self.attention = attention
         self._table = table
-        self._projections = {letter: self._projection(letter) for letter in "qkv"}
+        self._projections = {letter: self._projection(letter) for letter in get_args(Letter)}
         self.W_O = attention.W_O.contiguous()
-        batch, length = filled.shape
+        _, length = filled.shape
         visible = table.visible[..., :length, :length] & filled[:, None, :]
-        own = torch.eye(length, dtype=torch.bool, device=x.device)
+        own = torch.eye(length, dtype=torch.bool, device=filled.device)
         self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
         self._bias: Tensor | None = None  # [head, 1 or batch, pos_q, pos_k]
         if table.bias is not None:
             bias = table.bias if table.bias.dim() == 4 else table.bias[None]
             self._bias = bias[..., :length, :length].transpose(0, 1)
-        every = Places.of([range(length)] * batch, x.device)
-        k, v = (self._same_for_all(letter, x.flatten(0, 1), every) for letter in "kv")
-        self.k, self.v = (found.view(attention.n_heads, batch, length, -1) for found in (k, v))
-        self.q = self._same_for_all("q", live.pick(x), live)
-        heads = list(range(attention.n_heads))
-        self.z = self.mix(heads, self.q[:, None], self.k[:, None], self.v[:, None], live)[:, 0]
 
-    def _same_for_all(self, letter: str, x: Tensor, places: Places) -> Tensor:
+    def vectors(self, x: Tensor, live: Places) -> HeadVectors:
+        """All heads' vectors where all of them read the same, as in the whole model.
+
+        Args:
+            x: what they read, ``[batch, pos, d_model]``.
+            live: where queries and mixtures are wanted.
+        """
+        batch, length, _ = x.shape
+        every = Places.of([range(length)] * batch, x.device)
+        k, v = self._same_for_all("k", x.flatten(0, 1), every), self._same_for_all("v", x.flatten(0, 1), every)
+        k, v = k.unflatten(1, (batch, length)), v.unflatten(1, (batch, length))
+        q = self._same_for_all("q", live.pick(x), live)
+        heads = list(range(self.attention.n_heads))
+        z = self.mix(heads, q[:, None], k[:, None], v[:, None], live)[:, 0]
+        return {"q": q, "k": k, "v": v, "z": z}
+
+    def _same_for_all(self, letter: Letter, x: Tensor, places: Places) -> Tensor:
         """Projections of all heads that read the same, ``[place, d_model]`` to ``[head, place, d_head]``."""
         heads = list(range(self.attention.n_heads))
         return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), places)[:, 0]
 
-    def project(self, letter: str, heads: list[int], x: Tensor, places: Places) -> Tensor:
+    def project(self, letter: Letter, heads: list[int], x: Tensor, places: Places) -> Tensor:
         """Queries, keys or values of some heads.
 
         Args:
@@ -181,7 +197,7 @@ class LayerHeads:
         pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))[..., :length].to(v.dtype)
         return places.flat(_per_run(pattern, v))
 
-    def _projection(self, letter: str) -> _Projection:
+    def _projection(self, letter: Letter) -> _Projection:
         attention, table = self.attention, self._table
         weight, bias, qk_norm, latent = attention.parts(letter)
         n, d_model, width = weight.shape
@@ -226,3 +242,8 @@ def _per_run(a: Tensor, b: Tensor) -> Tensor:
         flat = a.transpose(1, 2).reshape(heads, batch, runs * rows, inner)
         return (flat @ b[:, 0]).view(heads, batch, runs, rows, -1).transpose(1, 2)
     return a @ b
+
+
+def head_bytes(sizes: Sizes) -> int:
+    """All layers' weights, folded and contiguous."""
+    return sizes.element * 4 * sizes.n_layers * sizes.n_heads * sizes.d_head * sizes.d_model

@@ -17,6 +17,7 @@ from torch import Tensor
 from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.heads import fold
 from acdc.engine.fast.scratch import Scratch
+from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
@@ -37,7 +38,7 @@ class LayerMlp:
     def __init__(self, model: Model, layer: int, scratch: Scratch) -> None:
         self._model, self._layer, self._scratch = model, layer, scratch
         self.plain: NormedMlp | None = model.plain_mlp(layer)
-        self._products: dict[tuple[int, int], list[Tensor]] = {}  # W_O W_in of the heads asked for last
+        self._products: dict[int, list[Tensor]] = {}  # W_O W_in of the heads asked for last
 
     @cached_property
     def _first(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -98,14 +99,20 @@ class LayerMlp:
         return out
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
-        if head.key not in self._products:
+        if head.source not in self._products:
             if len(self._products) >= _MOST_PRODUCTS:
                 self._products.pop(next(iter(self._products)))
-            self._products[head.key] = [head.weight @ weight for weight, _ in self._first]
-        return self._products[head.key]
+            self._products[head.source] = [head.weight @ weight for weight, _ in self._first]
+        return self._products[head.source]
 
 
 def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """A norm's weight, bias and centring moved into the product behind it."""
     weight, bias = fold(norm, weight, bias)
     return (weight - weight.mean(0) if norm.kind == "layer" else weight), bias
+
+
+def mlp_bytes(sizes: Sizes) -> int:
+    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
+    weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
+    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * sizes.d_mlp)

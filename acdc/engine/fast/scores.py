@@ -26,6 +26,7 @@ from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.cost import machine_kind
 from acdc.engine.fast.heads import fold, normalized
 from acdc.engine.setting import Setting
+from acdc.engine.sizes import Sizes
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.norms import Norm
 
@@ -39,6 +40,9 @@ BLOCK_COLUMNS = {"cpu": 1024, "cuda": 16384}
 LIKELIEST = 16
 #: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
+#: Products that are kept besides those of one layer's heads, which come up three times in turn, once a letter, and
+#: with them a few heads behind.
+_MORE_PRODUCTS = 8
 
 
 class Scorer:
@@ -88,9 +92,8 @@ class KlScorer(Scorer):
         self._likeliest = _Likeliest.of(log_p, weight)
         rest = log_p.scatter(1, self._likeliest.tokens, -torch.inf)
         self._log_p = _split(rest.to(weight.dtype))  # of all others, [prediction, column] each
-        # A layer's heads come up three times in turn, once a letter, and with them a few heads behind.
-        self._most_products = setting.graph.cfg.n_heads + 8
-        self._products: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
+        self._most_products = setting.graph.cfg.n_heads + _MORE_PRODUCTS
+        self._products: OrderedDict[int, list[Tensor]] = OrderedDict()
         self._base: _Base | None = None
 
     def score(self, residual: Tensor) -> Tensor:
@@ -151,12 +154,12 @@ class KlScorer(Scorer):
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
         """``W_O W_U`` of a head, ``[d_head, column]`` each."""
-        if head.key not in self._products:
+        if head.source not in self._products:
             if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            self._products[head.key] = [head.weight @ block for block in self._blocks]
-        self._products.move_to_end(head.key)
-        return self._products[head.key]
+            self._products[head.source] = [head.weight @ block for block in self._blocks]
+        self._products.move_to_end(head.source)
+        return self._products[head.source]
 
 
 def _gain(norm: Norm, residual: Tensor) -> Tensor:
@@ -283,3 +286,10 @@ def make_scorer(setting: Setting, measure: Metric) -> Scorer:
     if measure.name == "kl" and weight is not None:
         return KlScorer(setting, measure, weight)
     return Scorer(setting, measure)
+
+
+def score_bytes(sizes: Sizes) -> int:
+    """Copies of the unembedding, products of heads' last weights with it, and the likeliest tokens' columns."""
+    weights = (3 * sizes.d_model + (sizes.n_heads + _MORE_PRODUCTS) * sizes.d_head) * sizes.n_outputs
+    likeliest = 2 * sizes.predictions * sizes.d_model * LIKELIEST  # columns of it, and of a product with it
+    return sizes.element * weights + 8 * likeliest

@@ -1,0 +1,72 @@
+"""What the engines have in common: a circuit that shrinks, and who may ask what of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+
+from acdc.engine.setting import Setting
+from acdc.graph import Graph, Slot
+from acdc.metrics import Metric
+from acdc.pruning.shrinking import Groups, Shrinking
+
+
+class PruningEngine(ABC):
+    """An :class:`acdc.pruning.protocol.Pruning`; whatever is asked of it is checked here, once for all engines.
+
+    The reference engine could serve any order, and refuses it all the same: a method that runs
+    on one engine runs on the other.
+
+    Attributes:
+        setting: model, prompts and cached values.
+        measure: the metric it reports.
+    """
+
+    def __init__(self, setting: Setting, measure: Metric) -> None:
+        """Begin with the whole graph.
+
+        Args:
+            setting: model, prompts and cached values.
+            measure: the metric to report; it must fit the prompts.
+        """
+        measure.check(setting.prompts)
+        self.setting, self.measure = setting, measure
+        self._circuit = Shrinking(setting.graph)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph whose edges are removed."""
+        return self.setting.graph
+
+    @property
+    def kept(self) -> np.ndarray:
+        """``[n_edges]`` bool, a copy of the present circuit; at first all edges."""
+        return self._circuit.kept.copy()
+
+    @property
+    def drops_are_free(self) -> bool:
+        """See :class:`acdc.pruning.protocol.Pruning`."""
+        return not self.setting.model.tied_heads
+
+    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
+        """See :meth:`acdc.pruning.protocol.Pruning.removals`."""
+        asked = self._circuit.groups(groups)
+        return iter(()) if asked is None else self._circuit.unchanged(self._try(asked))
+
+    def remove(self, edges: np.ndarray) -> None:
+        """See :meth:`acdc.pruning.protocol.Pruning.remove`."""
+        for slot, own in self._circuit.remove(edges):
+            self._removed(slot, own)
+
+    @abstractmethod
+    def metric(self) -> float:
+        """The metric of the present circuit."""
+
+    @abstractmethod
+    def _try(self, groups: Groups) -> Generator[float, None, None]:
+        """The metric after removing the first group, the first two, and so on."""
+
+    def _removed(self, slot: Slot, edges: np.ndarray) -> None:  # noqa: B027  # nothing to do where nothing is cached
+        """Called after edges of one slot are gone."""

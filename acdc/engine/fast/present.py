@@ -1,0 +1,103 @@
+"""The present circuit's values: at first the whole model's, later those of the runs that were accepted.
+
+Keys are numbers of the graph: of slots, and of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from acdc.engine.fast.baseline import Baseline
+from acdc.engine.fast.heads import HeadVectors
+from acdc.engine.fast.mlps import LayerMlp
+from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
+from acdc.engine.sizes import Sizes
+from acdc.graph import Slot
+
+
+class Present:
+    """Cached values of the present circuit.
+
+    Attributes:
+        vectors: by layer, its heads' queries, keys, values and mixtures.
+        metric: the metric.
+    """
+
+    def __init__(self, baseline: Baseline, vectors: list[HeadVectors], mlp_outputs: list[Tensor]) -> None:
+        """Begin with the whole model.
+
+        Args:
+            baseline: what never changes.
+            vectors: by layer; taken over.
+            mlp_outputs: by layer, ``[live place, d_model]``; likewise.
+        """
+        self._baseline = baseline
+        self.vectors = vectors
+        self.metric = 0.0
+        self._inputs: dict[int, Tensor] = {}  # by slot, where it has changed, [live place or answer, d_model]
+        self._mlp_outputs = mlp_outputs  # by layer, [live place or answer, d_model]
+        self._first_products: dict[int, Sequence[Tensor]] = {}  # by layer, [live place or answer, d_mlp] each
+
+    def input(self, slot: Slot, *, whole: bool) -> Tensor:
+        """What a slot reads, ``[live place or answer, d_model]``."""
+        changed = self._inputs.get(slot.index)
+        return self._baseline.clean(slot, whole=whole) if changed is None else changed
+
+    def mlp_output(self, layer: int, *, whole: bool) -> Tensor:
+        """What an MLP writes, ``[live place or answer, d_model]``; needed at the answers alone, it is so for good."""
+        output = self._mlp_outputs[layer]
+        if not whole and len(output) != len(self._baseline.answers):
+            output = self._mlp_outputs[layer] = self._baseline.at_answers(output)
+        return output
+
+    def first_products(self, slot: Slot, mlp: LayerMlp, *, whole: bool) -> Sequence[Tensor]:
+        """The first products of what an MLP reads, ``[live place or answer, d_mlp]`` each."""
+        layer = slot.node.layer or 0
+        if layer not in self._first_products:
+            self._first_products[layer] = mlp.first_products(self.input(slot, whole=whole))
+        return self._first_products[layer]
+
+    def take(self, trial: Trial, run: int) -> None:
+        """Make a run of a batch the present circuit's values."""
+        for effect in trial.effects:
+            self._take(effect, run)
+        self.metric = float(trial.values[run])
+
+    def _take(self, effect: Effect, run: int) -> None:
+        if isinstance(effect, NewInputs):
+            for i, slot in enumerate(effect.slots):
+                self._inputs[slot.index] = effect.values[i, run].clone()
+        elif isinstance(effect, NewMlpOutput):
+            self._mlp_outputs[effect.layer] = effect.values[run].clone()
+            self._first_products.pop(effect.layer, None)
+        else:
+            self._take_vectors(effect, run)
+
+    def _take_vectors(self, effect: NewVectors, run: int) -> None:
+        now = self.vectors[effect.layer][effect.kind]
+        for head, values in zip(effect.heads, effect.values[:, run], strict=True):
+            if effect.kind in ("k", "v"):
+                self._baseline.live.put(values, now[head])
+            elif effect.whole:
+                now[head] = values
+            else:
+                now[head, self._baseline.answer_places] = values
+
+
+def present_bytes(sizes: Sizes, changed: float) -> int:
+    """Of all that is kept of the present circuit.
+
+    Args:
+        sizes: of the run.
+        changed: share of the slots that are read anew behind a change.
+    """
+    vectors = 2 * sizes.n_layers * sizes.n_heads * (sizes.tokens + sizes.live) * sizes.d_head
+    of_mlps = sizes.n_layers * sizes.live * (sizes.d_model + sizes.d_mlp)  # what they write, and first products
+    return sizes.element * (vectors + of_mlps) + changed_input_bytes(sizes, changed)
+
+
+def changed_input_bytes(sizes: Sizes, changed: float) -> int:
+    """What a share of the slots read, at the places that matter."""
+    return int(changed * (sizes.n_layers * (3 * sizes.n_heads + 1) * sizes.live * sizes.stream))

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from acdc.jsondata import check, check_plain, parse, shown
+
 #: What is said in place of figures that can't be vouched for.
 EDITED = "edited since it was measured"
 UNPROVEN = "measured by an older version; evaluate it again"
@@ -24,9 +26,9 @@ class Provenance:
         method: the discovery method (``acdc``).
         metric: the metric that decided (``kl``).
         ablation: what removed edges carry (``corrupted``, ``zero``, ``mean``).
-        threshold: the largest rise of the metric that a removal may cost.
-        order: the order in which a slot's parents were tried.
-        gates: whether whole q, k and v slots were tried first.
+        options: the method's options by name; of ACDC threshold, order, gates and the seed of a random order.
+        selection: the rule that chose the edges by their scores, as :mod:`acdc.selection` writes it; unknown
+            where the method itself decides.
         n_prompts: prompt pairs used.
         metric_circuit: the metric of this circuit on those pairs.
         metric_ablated: the metric with every edge ablated.
@@ -38,7 +40,24 @@ class Provenance:
         faithfulness_held_out: the share that it keeps on them.
         fingerprint: hex SHA-256 of the edges, scores and fields that the figures were measured with
             (:meth:`acdc.Circuit.measured`); figures are shown only where it still fits.
+        corruption: the task's corruption.
+        n: prompt pairs asked for.
+        split: the part of the task that they were drawn from.
+        seed: of the draw.
+        bos: how prompts begin, see :func:`acdc.pairs.tokenize_pair`.
+        allow_misaligned: whether pairs whose words stand at other tokens were taken.
+        split_input: whether ``embed`` and ``pos_embed`` stand in place of ``input``.
+        skip_bad_pairs: whether pairs that don't fit were left out.
+        answers: of a prompt file, the field of right answers.
+        wrong_answers: likewise of wrong ones.
+        data_sha256: of the tokens of the pairs used.
+        model_sha256: of the model's weights.
+        directory: where a relative path of `task` or `model` begins.
+        edited_from: of a circuit made from another one, which that was and what was done
+            (:mod:`acdc.editing`).
         further: keys of a circuit file that this version doesn't know; written back as they are.
+        flat: it is of a file that knows ACDC's options alone, as fields of their own, and nothing of the prompts.
+            It is written back so, since its fingerprint is of that.
     """
 
     task: str | None = None
@@ -46,9 +65,8 @@ class Provenance:
     method: str | None = None
     metric: str | None = None
     ablation: str | None = None
-    threshold: float | None = None
-    order: str | None = None
-    gates: bool | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    selection: Mapping[str, Any] | None = field(default=None, hash=False)
     n_prompts: int | None = None
     metric_circuit: float | None = None
     metric_ablated: float | None = None
@@ -58,30 +76,137 @@ class Provenance:
     metric_held_out: float | None = None
     faithfulness_held_out: float | None = None
     fingerprint: str | None = None
+    corruption: str | None = None
+    n: int | None = None
+    split: str | None = None
+    seed: int | None = None
+    bos: str | None = None
+    allow_misaligned: bool | None = None
+    split_input: bool | None = None
+    skip_bad_pairs: bool | None = None
+    answers: str | None = None
+    wrong_answers: str | None = None
+    data_sha256: str | None = None
+    model_sha256: str | None = None
+    directory: str | None = None
+    edited_from: Mapping[str, Any] | None = field(default=None, hash=False)
     further: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    flat: bool = field(default=False, compare=False)
+
+    @property
+    def threshold(self) -> float | None:
+        """Of ACDC: the largest rise of the metric that a removal may cost."""
+        return self.options.get("threshold")
+
+    @property
+    def order(self) -> str | None:
+        """Of ACDC: the order in which a slot's parents were tried."""
+        return self.options.get("order")
+
+    @property
+    def gates(self) -> bool | None:
+        """Of ACDC: whether whole q, k and v slots were tried first."""
+        return self.options.get("gates")
 
     @property
     def has_figures(self) -> bool:
         """Whether anything measured is in it."""
         return any(getattr(self, name) is not None for name in FIGURES)
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of it, by name, as JSON has it."""
+        return {name: value for name, value in self._known().items() if value is not None}
+
+    @property
+    def without_figures(self) -> dict[str, Any]:
+        """:attr:`known` but for what was measured, and the fingerprint of that."""
+        hidden = (*FIGURES, "faithfulness_metric", "fingerprint")
+        return {name: value for name, value in self.known.items() if name not in hidden}
+
     def to_json(self) -> dict[str, Any]:
-        """Its fields, and the further keys beside them; a number that JSON can't hold becomes ``None``."""
-        known = _plain(self)
-        return known | {name: value for name, value in self.further.items() if name not in known}
+        """What is known of it, and the further keys beside; a number that JSON can't hold becomes ``None``."""
+        known, reserved = (self._known(), _FLAT) if self._is_flat else (self.known, KNOWN)
+        return known | {name: value for name, value in self.further.items() if name not in reserved}
+
+    @classmethod
+    def from_json(cls, found: Any) -> Provenance:
+        """Read it from parsed JSON, ``None`` for nothing.
+
+        Raises:
+            ValueError: it isn't one; the message names the key.
+        """
+        if found is None:
+            return cls()
+        parse(lambda: check_plain(found, "found"))
+        check(found, dict, "found")
+        flat = "options" not in found
+        known = _FLAT if flat else KNOWN
+        shapes = {name: _SHAPES[name] for name in known if name in found}
+        check(found, shapes, "found")
+        values = {name: found[name] for name in shapes}
+        if flat:
+            options = {name: values.pop(name) for name in _ACDC_OPTIONS if name in values}
+            values["options"] = {name: value for name, value in options.items() if value is not None}
+        for name in ("options", "selection"):
+            _check_scalars(values.get(name) or {}, f"found.{name}")
+        given = {name: _SHAPES[name] for name in _ACDC_OPTIONS if name in values["options"]}
+        check(values["options"], given, "found.options")
+        return cls(**values, flat=flat, further={name: found[name] for name in found if name not in known})
+
+    @property
+    def _is_flat(self) -> bool:
+        """Whether it is of a flat file, and nothing has come to it that such a file can't hold."""
+        later = (name for name in KNOWN if name not in _FLAT and name != "options")
+        return (
+            self.flat and set(self.options) <= set(_ACDC_OPTIONS) and all(getattr(self, name) is None for name in later)
+        )
+
+    def _known(self) -> dict[str, Any]:
+        """What a file says of it but the further keys."""
+        return {name: _finite(getattr(self, name)) for name in (_FLAT if self._is_flat else KNOWN)}
 
 
 #: The fields that are measured on the circuit's own edges.
 FIGURES = ("metric_circuit", "metric_ablated", "faithfulness", "n_held_out", "metric_held_out", "faithfulness_held_out")
-#: The fields that a circuit file may give.
-KNOWN = tuple(one.name for one in fields(Provenance) if one.name != "further")
+#: The keys that a circuit file may give.
+KNOWN = tuple(one.name for one in fields(Provenance) if one.name not in ("further", "flat"))
+#: Options of ACDC that have stood as keys of their own, and all keys of such a file, in its order.
+_ACDC_OPTIONS = ("threshold", "order", "gates")
+_FLAT = (
+    *("task", "model", "method", "metric", "ablation", *_ACDC_OPTIONS, "n_prompts", "metric_circuit"),
+    *("metric_ablated", "faithfulness", "faithfulness_metric", "n_held_out", "metric_held_out"),
+    *("faithfulness_held_out", "fingerprint"),
+)
 
 
-def _plain(found: Provenance) -> dict[str, Any]:
-    values = {name: getattr(found, name) for name in KNOWN}
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }
+#: What each key of a file must be.
+_SHAPES: dict[str, Any] = {
+    **dict.fromkeys(KNOWN, str | None),
+    **dict.fromkeys(("n_prompts", "n_held_out", "n", "seed"), int | None),
+    **dict.fromkeys((name for name in FIGURES if name != "n_held_out"), float | None),
+    **dict.fromkeys(("allow_misaligned", "split_input", "skip_bad_pairs"), bool | None),
+    **{"threshold": float | None, "order": str | None, "gates": bool | None},
+    **{"options": dict, "selection": dict | None, "edited_from": dict | None},
+}
+
+
+def _check_scalars(given: Mapping[str, Any], name: str) -> None:
+    """Raise :class:`ValueError` for an option's value that is an object, or a list of anything but plain values."""
+    for key, value in given.items():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict | list):
+                where = f"{name}.{shown(key)[1:-1]}"
+                raise ValueError(f"{where} must be a number, text, true, false, null or a list of these")
+
+
+def _finite(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def fingerprint(cfg: Mapping[str, Any], edges: Iterable[str], scores: bytes, found: Provenance) -> str:
@@ -93,7 +218,7 @@ def fingerprint(cfg: Mapping[str, Any], edges: Iterable[str], scores: bytes, fou
         scores: of all edges, as bytes.
         found: its known fields count, as far as they are given; the fingerprint itself doesn't.
     """
-    given = {name: value for name, value in _plain(found).items() if value is not None and name != "fingerprint"}
+    given = {name: value for name, value in found.known.items() if name != "fingerprint"}
     digest = hashlib.sha256(json.dumps([cfg, given], sort_keys=True).encode())
     digest.update(json.dumps(list(edges)).encode())
     digest.update(scores)

@@ -22,7 +22,9 @@ def circuit_of(*names, graph=None, found=None):
 
 @pytest.fixture
 def circuit():
-    found = Provenance(task="ioi", model="gpt2", method="acdc", threshold=0.02, gates=False, n_prompts=50)
+    found = Provenance(
+        task="ioi", model="gpt2", method="acdc", options={"threshold": 0.02, "gates": False}, n_prompts=50
+    )
     return circuit_of("input->a0.h1<q>", "input->a0.h1<k>", "a0.h1->m1", "m1->logits", found=found)
 
 
@@ -30,7 +32,13 @@ def circuit():
 def test_a_saved_circuit_loads_as_it_was(tmp_path, options):
     graph = Graph.from_config(3, 2, 16, **options)
     rng = np.random.default_rng(0)
-    found = Provenance("ioi", "gpt2", "acdc", "kl", "corrupted", 0.02, "default", True, 50, 0.1, 2.5)
+    found = Provenance(
+        *("ioi", "gpt2", "acdc", "kl", "corrupted"),
+        options={"threshold": 0.02, "order": "default", "gates": True},
+        n_prompts=50,
+        metric_circuit=0.1,
+        metric_ablated=2.5,
+    )
     before = Circuit(graph, rng.random(graph.n_edges) < 0.5, rng.standard_normal(graph.n_edges), found)
     before.save(tmp_path / "circuit.json")
     after = Circuit.load(tmp_path / "circuit.json")

@@ -25,7 +25,13 @@ SHAPES = {
     "one-head": Graph.from_config(8, 1),
 }
 SVG = "{http://www.w3.org/2000/svg}"
-FOUND = Provenance("ioi", "gpt2", "acdc", "kl", "corrupted", 0.0575, "default", False, 50, 0.1834, 2.4417)
+FOUND = Provenance(
+    *("ioi", "gpt2", "acdc", "kl", "corrupted"),
+    options={"threshold": 0.0575, "order": "default", "gates": False},
+    n_prompts=50,
+    metric_circuit=0.1834,
+    metric_ablated=2.4417,
+)
 
 
 def grown(graph, n, seed=0):

@@ -20,7 +20,13 @@ from acdc.export import FORMATS, export_circuit
 from acdc.export.render import RenderError, render
 from acdc.graph import Graph
 
-FOUND = Provenance("ioi", "gpt2", "acdc", "kl", "corrupted", 0.0575, "default", False, 50, 0.1834, 2.4417)
+FOUND = Provenance(
+    *("ioi", "gpt2", "acdc", "kl", "corrupted"),
+    options={"threshold": 0.0575, "order": "default", "gates": False},
+    n_prompts=50,
+    metric_circuit=0.1834,
+    metric_ablated=2.4417,
+)
 EDGES = ("input->a0.h1<q>", "input->a0.h1<k>", "a0.h1->m1", "a0.h1->a1.h0<v>", "a1.h0->logits", "m1->logits")
 HOSTILE = '</title><script>alert("1")</script> & \\N %s {0} \x00\x1b\n\u202e "quoted\' \u00e9\u6f22'
 
@@ -179,7 +185,7 @@ def test_an_empty_circuit_says_so(tmp_path):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_a_user_wrote_is_escaped(tmp_path, circuit, format):
-    hostile = replace(circuit, found=Provenance(*[HOSTILE] * 5, threshold=0.1, order=HOSTILE))
+    hostile = replace(circuit, found=Provenance(*[HOSTILE] * 5, options={"threshold": 0.1, "order": HOSTILE}))
     content = exported(hostile, format, tmp_path)
     if format in ("svg", "graphml"):
         tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(content).iter()}

@@ -16,7 +16,11 @@ from acdc.graph import Graph
 from acdc.provenance import EDITED, UNPROVEN
 
 FOUND = Provenance(
-    *("ioi", "gpt2", "acdc", "kl", "corrupted", 0.02, "default", False, 50, 0.0591, 2.4417),
+    *("ioi", "gpt2", "acdc", "kl", "corrupted"),
+    options={"threshold": 0.02, "order": "default", "gates": False},
+    n_prompts=50,
+    metric_circuit=0.0591,
+    metric_ablated=2.4417,
     faithfulness=0.8375,
     faithfulness_metric="logit-diff",
     n_held_out=40,
@@ -107,7 +111,10 @@ def test_an_edited_copy_has_no_figures_even_when_it_is_saved_anew(circuit, tmp_p
         (("found", "faithfulness"), 0.99),
         (("found", "faithfulness_held_out"), None),
         (("found", "n_held_out"), 4000),
-        (("found", "threshold"), 0.5),
+        (("found", "options", "threshold"), 0.5),
+        (("found", "options"), {}),
+        (("found", "seed"), 3),
+        (("found", "selection"), {"top": 4, "by": "value"}),
         (("found", "metric"), "l2"),
         (("found", "fingerprint"), "0" * 64),
         (("cfg", "d_model"), 16),
@@ -177,9 +184,9 @@ def test_a_share_that_is_not_defined_is_said(circuit):
 
 
 def test_what_a_younger_version_adds_survives(edited, tmp_path):
-    circuit = edited("found", "selection", value={"top": [1, 2.5, "\u00e9"], "name": None})
+    circuit = edited("found", "colour", value={"top": [1, 2.5, "\u00e9"], "name": None})
     assert not circuit.edited
-    assert circuit.found.further == {"selection": {"top": [1, 2.5, "\u00e9"], "name": None}}
+    assert circuit.found.further == {"colour": {"top": [1, 2.5, "\u00e9"], "name": None}}
     circuit.save(tmp_path / "again.json")
     assert Circuit.load(tmp_path / "again.json").found.further == circuit.found.further
     renamed = replace(circuit, found=replace(circuit.found, task="mine"))

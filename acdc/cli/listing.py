@@ -8,7 +8,6 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from acdc.circuit import Circuit
@@ -38,7 +37,7 @@ def print_json(circuit: Circuit, record: Mapping[str, Any] | None, top: int | No
         "n_edges": circuit.n_edges,
         "of_edges": graph.n_edges,
         "nodes": [node.name for node in graph.nodes if live[node.index]],
-        "found": {name: value for name, value in asdict(circuit.found).items() if name not in hidden},
+        "found": {name: value for name, value in circuit.found.to_json().items() if name not in hidden},
         "doubt": circuit.doubt,
         "record": _vouched(record, circuit),
         "edges": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(circuit, top)],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from acdc.circuit import Circuit, Provenance
 from acdc.wording import counted
@@ -28,9 +29,18 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(f"method {printable(found.method)}")
     if found.threshold is not None:
         out.append(f"threshold {found.threshold:g}")
+    elif found.options:
+        out.append(_words(found.options))
+    if found.selection:
+        out.append(_words(found.selection))
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
     return [*out, *_figures(circuit)]
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    """``steps 5``, ``top 100 by magnitude``."""
+    return _short(" ".join(printable(f"{name} {value}") for name, value in options.items()))
 
 
 def _figures(circuit: Circuit) -> Iterator[str]:

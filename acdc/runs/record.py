@@ -16,7 +16,8 @@ from acdc.results import Evaluation
 _LIBRARIES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "tokenizers", "numpy")
 
 #: The parts of a request that a circuit's provenance has.
-_ASKED = ("task", "model", "method", "metric", "ablation", "threshold", "order", "gates")
+_ASKED = ("task", "model", "method", "metric", "ablation")
+_OPTIONS = ("threshold", "order", "gates")
 
 
 def versions() -> dict[str, str]:
@@ -59,6 +60,8 @@ def measured_provenance(request: Mapping[str, Any], used: Evaluation, held_out: 
     metric = request["metric"]
     return Provenance(
         **dict[str, Any]({name: request.get(name) for name in _ASKED}),
+        options={name: request[name] for name in _OPTIONS if request.get(name) is not None},
+        flat=True,
         n_prompts=used.n_prompts,
         metric_circuit=used.circuit.metrics.get(metric),
         metric_ablated=used.ablated.metrics.get(metric),

@@ -29,6 +29,7 @@ _COMMANDS = {
     "discover": "acdc.cli.discover",
     "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
+    "evaluate": "acdc.cli.evaluate",
     "export": "acdc.cli.export",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",

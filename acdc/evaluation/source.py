@@ -57,8 +57,8 @@ class Source:
     def of_circuit(cls, circuit: Circuit) -> Source:
         """What a circuit's provenance says of it."""
         found = circuit.found
-        known = {one.name: getattr(found, one.name, found.further.get(one.name)) for one in fields(cls)}
-        return cls._checked(known)
+        known = {one.name: getattr(found, one.name) for one in fields(cls) if one.name != "dtype"}
+        return cls._checked(known | {"dtype": found.further.get("dtype")})
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Source:

@@ -1,0 +1,97 @@
+"""The circuits that somebody wants judged: opened, named, and with what is known of where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from acdc.asked import path, shown
+from acdc.circuit import Circuit
+from acdc.errors import SettingsError
+from acdc.evaluation.source import Source
+from acdc.graph import Graph, GraphConfig
+from acdc.models.model import Model
+from acdc.runs.folder import CIRCUIT, RECORD, is_regular, read_record
+from acdc.runs.run import Run, load_circuit
+from acdc.wording import some
+
+
+@dataclass(frozen=True)
+class Case:
+    """A circuit to judge.
+
+    Attributes:
+        label: what it was given as.
+        circuit: itself.
+        source: what it was found on.
+    """
+
+    label: str
+    circuit: Circuit
+    source: Source
+
+    def check_model(self, model: Model) -> None:
+        """Raise :class:`SettingsError` unless it is a circuit of a model of that shape; says which sizes differ."""
+        own, other = self.circuit.graph.cfg, model.graph_config
+        names = [one.name for one in fields(GraphConfig) if one.name != "split_input"]
+        if own.d_model == 0:  # a file that doesn't say it
+            names.remove("d_model")
+        differing = [
+            f"{name} is {getattr(own, name)} and {getattr(other, name)}"
+            for name in names
+            if getattr(own, name) != getattr(other, name)
+        ]
+        if differing:
+            raise SettingsError(
+                f"{self.label} is a circuit of another model than {model.name}: {some(differing, len(names))}; give "
+                "the `model` that it is of."
+            )
+        if own.split_input:
+            model.check_split_input()
+
+    def check_edges(self) -> None:
+        """Raise :class:`SettingsError` for a circuit that has nothing in it."""
+        if self.circuit.n_edges == 0:
+            raise SettingsError(
+                f"{self.label} is empty: none of its {self.circuit.graph.n_edges:,} edges is in the circuit; give one "
+                "with edges, or choose some by their scores."
+            )
+        if not self.circuit.graph.on_path(self.circuit.in_graph).any():
+            raise SettingsError(
+                f"{self.label} does nothing: none of its {self.circuit.n_edges:,} edges lies on a path from the input "
+                "to the logits within it; add what is missing."
+            )
+
+
+def cases(given: Any, graph: Graph | None) -> list[Case]:
+    """Circuits as a caller gives them.
+
+    Args:
+        given: a circuit, a run, or the path of one; or a list of these.
+        graph: of the model, if it is open, for files that don't say it.
+
+    Raises:
+        AcdcError: one is none, or its file can't be read.
+    """
+    several: Sequence[Any] = list(given) if isinstance(given, list | tuple) else [given]
+    if not several:
+        raise SettingsError("no circuit is given; give one, or a list of them.")
+    return [_case(one, "the circuit" if len(several) == 1 else f"circuit {i}", graph) for i, one in enumerate(several, 1)]
+
+
+def _case(given: Any, label: str, graph: Graph | None) -> Case:
+    if isinstance(given, Circuit):
+        return Case(label, given, Source.of_circuit(given))
+    if isinstance(given, Run):
+        label = label if given.folder is None else str(given.folder)
+        return Case(label, given.circuit, Source.of_record(given.record))
+    if not isinstance(given, str | Path):
+        raise SettingsError(f"a circuit must be an acdc.Circuit, an acdc.Run or a path, not {shown(given)}.")
+    place = path("circuits", given)
+    circuit = load_circuit(place)
+    folder = place if place.is_dir() else place.parent
+    if (place.is_dir() or place.name == CIRCUIT) and is_regular(folder / RECORD):
+        return Case(str(given), circuit, Source.of_record(read_record(folder)))
+    return Case(str(given), circuit, Source.of_circuit(circuit))

@@ -1,0 +1,88 @@
+"""Circuits on one set of prompts: run, judged beside the model, and shown where they are worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from acdc.circuit import Circuit
+from acdc.engine.setting import Setting
+from acdc.evaluation.behaviour import behaviour, circuits_logits, side_by_side, usable_metrics
+from acdc.evaluation.conventions import kl_scale, measures, run_mask
+from acdc.evaluation.judgement import WorstPrompt
+from acdc.evaluation.prompts import worst_prompts
+from acdc.results import Behaviour, Evaluation
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a circuit is asked for on some prompts.
+
+    Attributes:
+        circuit: to judge, of the model of the setting.
+        metric: by which prompts are worst.
+        shares: faithfulness is of the first of these metrics that the prompts allow.
+        worst: how many of the worst prompts to show.
+    """
+
+    circuit: Circuit
+    metric: str
+    shares: Sequence[str]
+    worst: int
+
+
+def judge(
+    setting: Setting, asked: Sequence[Asked], convention: str
+) -> Iterator[tuple[Evaluation, list[WorstPrompt]]]:
+    """Judge circuits on a setting's prompts, in order; equal masks are run once.
+
+    Args:
+        setting: model and prompts; its graph is the circuits', or theirs with the input split.
+        asked: the circuits, at least one, all of one graph.
+        convention: see :mod:`acdc.evaluation.conventions`.
+    """
+    how = measures(convention, usable_metrics(setting), setting)
+
+    def judged(logits: Tensor) -> Behaviour:
+        return behaviour(setting, logits, measures=how)
+
+    model, corrupted = judged(setting.model_logits), judged(setting.corrupted_logits)
+    graph = asked[0].circuit.graph
+    masks = [np.zeros(graph.n_edges, dtype=bool)]  # every edge ablated
+    masks += [mask for one in asked for mask in (one.circuit.in_graph, ~one.circuit.in_graph)]
+    runs = _different(setting, [run_mask(convention, graph, mask, setting.graph) for mask in masks])
+    ablated = judged(next(runs))
+    for one in asked:
+        logits, rest = next(runs), next(runs)
+        circuit = judged(logits)
+        evaluation = side_by_side(
+            setting,
+            circuit,
+            judged(rest),
+            ablated,
+            model=model,
+            corrupted=corrupted,
+            metrics=one.shares,
+            scale=kl_scale(convention, setting),
+        )
+        values = (circuit.values or {})[one.metric]
+        yield evaluation, worst_prompts(setting, values, logits, one.worst)
+
+
+def _different(setting: Setting, masks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    """The logits of each mask; equal masks are run once, and what a later one needs is kept until then."""
+    keys = [mask.tobytes() for mask in masks]
+    first = {key: mask for key, mask in reversed(list(zip(keys, masks, strict=True)))}
+    order = list(dict.fromkeys(keys))
+    runs = iter(circuits_logits(setting, [first[key] for key in order]))
+    held: dict[bytes, Tensor] = {}
+    for place, key in enumerate(keys):
+        if key not in held:
+            held[key] = next(runs)
+        found = held[key]
+        if key not in keys[place + 1 :]:
+            del held[key]
+        yield found

@@ -7,7 +7,7 @@ of our own beside theirs, ``found``. Nothing here imports torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acdc import circuitfile
+from acdc.editing import edges_joining, edges_of, edited, in_common, nodes_of, words_of
 from acdc.errors import SettingsError
-from acdc.graph import Edge, Graph
+from acdc.graph import Edge, Graph, Node, Slot
 from acdc.provenance import EDITED, UNPROVEN, Provenance, fingerprint
+from acdc.wording import counted, shortened
 
 __all__ = ["Circuit", "Provenance"]
 
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """Some edges of a graph, with a score each.
+
+    It is a set of edges: ``len``, ``in``, iteration, and with a circuit of the same graph ``|``, ``&`` and ``-``.
+    An edit gives a new circuit, which keeps how it was found, says what was done (``found.edited_from``) and loses
+    all figures; one that changes nothing gives the circuit itself. Edges that an edit leaves on no path from the
+    input to the logits stay: they carry nothing, and :meth:`on_path` drops them.
 
     Attributes:
         graph: the graph of the model.
@@ -48,8 +55,54 @@ class Circuit:
             raise SettingsError(f"scores must have shape ({self.graph.n_edges},), got {self.scores.shape}.")
 
     def __repr__(self) -> str:
-        doubt = f", {self.doubt}" if self.doubt else ""
-        return f"Circuit({self.n_edges} of {self.graph.n_edges} edges{doubt})"
+        said = [f"{self.n_edges} of {self.graph.n_edges} edges"]
+        if astray := self.n_astray:
+            said.append(f"{astray} of them on no path")
+        if self.doubt:
+            said.append(self.doubt)
+        if self.found.edited_from is not None:
+            said.append("edited")
+        return f"Circuit({', '.join(said)})"
+
+    def __len__(self) -> int:
+        return self.n_edges
+
+    def __iter__(self) -> Iterator[Edge]:
+        return self.edges()
+
+    def __contains__(self, what: object) -> bool:
+        """Whether an edge is kept; of a node, slot or pattern (:meth:`with_edges`), whether any edge of it is.
+
+        Raises:
+            AcdcError: the graph has no such edge.
+        """
+        return bool((edges_of(self.graph, what) & self.in_graph).any())
+
+    def __or__(self, other: Circuit) -> Circuit:
+        """The edges of either; a score is this circuit's where it keeps the edge, or neither does.
+
+        Where the two were found differently, it is unknown how.
+        """
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        scores = np.where(other.in_graph & ~self.in_graph, other.scores, self.scores)
+        found = in_common(self.found, other.found)
+        return self._edited(self.in_graph | other.in_graph, f"joined with {other._words}", scores, found)
+
+    def __and__(self, other: Circuit) -> Circuit:
+        """The edges of both, with this circuit's scores."""
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        return self._edited(self.in_graph & other.in_graph, f"cut down to {other._words}")
+
+    def __sub__(self, other: Circuit) -> Circuit:
+        """The edges that only this circuit has."""
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        self.graph.check_same(other.graph)
+        return self._edited(self.in_graph & ~other.in_graph, f"without those of {other._words}")
 
     @property
     def edited(self) -> bool:
@@ -85,6 +138,77 @@ class Circuit:
     def n_edges(self) -> int:
         """Number of kept edges."""
         return int(self.in_graph.sum())
+
+    @property
+    def n_astray(self) -> int:
+        """Number of kept edges that are on no path from the input to the logits."""
+        return self.n_edges - int(self.graph.on_path(self.in_graph).sum())
+
+    def nodes(self) -> list[Node]:
+        """The nodes that kept edges touch, in topological order."""
+        live = self.graph.live_nodes(self.in_graph)
+        return [node for node in self.graph.nodes if live[node.index]]
+
+    def with_edges(self, *edges: str | int | Edge | Node | Slot | Iterable[Any]) -> Circuit:
+        """The circuit with further edges.
+
+        Args:
+            edges: each an edge, its name (``a0.h1->m1``) or number; a node (``a0.h1``) for all edges from and
+                into it, a slot (``a0.h1<k>``) for all edges into it; a pattern such as ``m0->*``,
+                ``*->a0.h1<k>`` or ``m0->a1.h0`` (into q, k and v); or a list of these.
+
+        Raises:
+            UnknownNameError: no such node or slot; names the nearest.
+            SettingsError: no such edge, or none of these.
+        """
+        return self._edited(self.in_graph | edges_of(self.graph, edges), f"added {words_of(edges)}")
+
+    def without_edges(self, *edges: str | int | Edge | Node | Slot | Iterable[Any]) -> Circuit:
+        """The circuit without some edges, given and refused as by :meth:`with_edges`."""
+        return self._edited(self.in_graph & ~edges_of(self.graph, edges), f"removed {words_of(edges)}")
+
+    def with_nodes(self, *nodes: str | Node | Iterable[Any]) -> Circuit:
+        """The circuit with nodes, and every edge between them and its own nodes, the input and the logits.
+
+        Raises:
+            UnknownNameError: no such node; names the nearest.
+        """
+        joining = edges_joining(self.graph, nodes, self.in_graph)
+        return self._edited(self.in_graph | joining, f"added the nodes {words_of(nodes)}")
+
+    def without_nodes(self, *nodes: str | Node | Iterable[Any]) -> Circuit:
+        """The circuit without all edges from or into some nodes.
+
+        Raises:
+            UnknownNameError: no such node; names the nearest.
+        """
+        gone = [node for node, is_gone in zip(self.graph.nodes, nodes_of(self.graph, nodes), strict=True) if is_gone]
+        return self._edited(self.in_graph & ~edges_of(self.graph, gone), f"removed the nodes {words_of(nodes)}")
+
+    def on_path(self) -> Circuit:
+        """The circuit without edges that are on no path from the input to the logits."""
+        return self._edited(self.graph.on_path(self.in_graph), "dropped edges on no path")
+
+    def _edited(
+        self,
+        in_graph: np.ndarray,
+        what: str,
+        scores: np.ndarray | None = None,
+        found: Provenance | None = None,
+    ) -> Circuit:
+        """The circuit after an edit; itself, figures and all, if that changes nothing."""
+        scores = self.scores if scores is None else scores
+        n_changed = int((in_graph != self.in_graph).sum())
+        if not n_changed and np.array_equal(scores, self.scores, equal_nan=True):
+            return self
+        found = edited(found or self.found, self._fingerprint(self.found), f"{what} ({counted(n_changed, 'edge')})")
+        return Circuit(self.graph, in_graph, scores.copy(), found)
+
+    @property
+    def _words(self) -> str:
+        """What it is, in the words of an edit."""
+        found = " on ".join(shortened(name) for name in (self.found.task, self.found.model) if name)
+        return f"a circuit of {counted(self.n_edges, 'edge')}{found and f' ({found})'}"
 
     def edges(self) -> Iterator[Edge]:
         """The kept edges, in topological order of their slots."""

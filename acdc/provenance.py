@@ -150,6 +150,10 @@ class Provenance:
             values["options"] = {name: value for name, value in options.items() if value is not None}
         for name in ("options", "selection"):
             _check_scalars(values.get(name) or {}, f"found.{name}")
+        edited_from = values.get("edited_from") or {}
+        check(edited_from, {key: kind for key, kind in _EDITED_FROM.items() if key in edited_from}, "found.edited_from")
+        for edit in edited_from.get("edits", ()):
+            check(edit, str, "found.edited_from.edits")
         given = {name: _SHAPES[name] for name in _ACDC_OPTIONS if name in values["options"]}
         check(values["options"], given, "found.options")
         return cls(**values, flat=flat, further={name: found[name] for name in found if name not in known})
@@ -180,6 +184,8 @@ _FLAT = (
 )
 
 
+#: Of the circuit that was edited: its fingerprint, its file where that is known, and what was done, in words.
+_EDITED_FROM = {"fingerprint": str, "file": str, "edits": list}
 #: What each key of a file must be.
 _SHAPES: dict[str, Any] = {
     **dict.fromkeys(KNOWN, str | None),

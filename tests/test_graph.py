@@ -196,3 +196,13 @@ def test_to_networkx_with_a_mask_leaves_isolated_nodes_out():
 def test_graphs_of_the_same_shape_are_equal():
     assert Graph.from_config(2, 2, 8) == Graph.from_config(2, 2, 8)
     assert len({Graph.from_config(2, 2), Graph.from_config(2, 2), Graph.from_config(2, 3)}) == 2
+
+
+def test_graphs_of_other_edges_are_told_apart_by_what_differs():
+    graph = Graph.from_config(2, 4, d_model=16)
+    graph.check_same(Graph.from_config(2, 4, d_model=0))  # the width has no part in the edges
+    with pytest.raises(SettingsError, match=r"different graphs: n_layers 2 against 4, n_heads 4 against 3\.$"):
+        graph.check_same(Graph.from_config(4, 3, d_model=8))
+    for option in ("parallel_attn_mlp", "attn_only", "split_input"):
+        with pytest.raises(SettingsError, match=rf": {option} False against True\.$"):
+            graph.check_same(Graph.from_config(2, 4, **{option: True}))

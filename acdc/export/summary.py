@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from acdc.circuit import Circuit, Provenance
-from acdc.wording import counted
+from acdc.wording import counted, shortened
 
 _MAX_NAME = 50  # characters of a task or model in the title
 
@@ -35,6 +35,10 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(_words(found.selection))
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
+    if found.edited_from is not None:
+        edits = found.edited_from.get("edits") or ["somehow"]
+        others = f", and {counted(len(edits) - 1, 'earlier edit')}" if len(edits) > 1 else ""
+        out.append(f"edited: {printable(shortened(edits[-1], 3 * _MAX_NAME))}{others}")
     return [*out, *_figures(circuit)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def checked_circuit(path: Path, record: dict[str, Any], decisions: Sequence[Deci
             getattr(found.found, name) == getattr(rebuilt.found, name) for name in given
         ):
             return rebuilt  # of an older version: the trace and the record vouch for it
-        return Circuit(graph, found.in_graph, found.scores, rebuilt.found)  # edited: the figures are of other edges
+        known = replace(rebuilt.found, edited_from=found.found.edited_from)
+        return Circuit(graph, found.in_graph, found.scores, known)  # edited: the figures are of other edges
     return found
 
 

@@ -153,7 +153,7 @@ class Evaluation:
             share = faithfulness(states["circuit"].metrics[metric], states["ablated"].metrics[metric], self.rounding)
         renumbered = np.searchsorted(np.asarray(chosen), self.prompt_of[rows])
         return Evaluation(
-            **{"complement": None, **states},
+            **states,
             n_prompts=len(chosen),
             faithfulness=share,
             faithfulness_metric=metric,
@@ -202,7 +202,7 @@ class Evaluation:
             if metric is not None:
                 share = faithfulness(states["circuit"].metrics[metric], states["ablated"].metrics[metric], 1e-9)
         return cls(
-            **{"complement": None, **states},
+            **states,
             n_prompts=results["n_prompts"],
             faithfulness=share,
             faithfulness_metric=metric,

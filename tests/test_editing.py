@@ -192,7 +192,7 @@ def test_figures_never_travel_with_an_edit(circuit, tmp_path):
 
 def test_edits_are_told_in_words_one_after_the_other(circuit):
     one = circuit.without_edges("a0.h1").with_edges(GRAPH.edge("m0->logits"), "m2->*").with_nodes("a0.h0")
-    one = (one | circuit_of("input->logits", found=Provenance("acronyms", "gpt2")))
+    one = one | circuit_of("input->logits", found=Provenance("acronyms", "gpt2"))
     one = one.with_edges("a2.h1->m2").on_path()
     assert one.found.edited_from == {
         "fingerprint": circuit.found.fingerprint,

@@ -32,7 +32,8 @@ def print_report(report: Report, *, groups: bool) -> None:
     out = Terminal()
     for _, together in groupby(report, key=_columns_key):
         out.print(_table(list(together), several=len({one.circuit for one in report}) > 1))
-    for one in report:
+    for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
+        one = list(together)[-1]  # of used and held-out prompts, the latter tell more
         if groups:
             for kind in one.kinds:
                 out.print(_groups_table(one, kind))
@@ -53,14 +54,20 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
     first = judgements[0]
     title = Text.assemble((first.model, "bold"), f", {first.ablation} ablation")
     if not several:
-        title = Text.assemble(
-            (first.circuit, "bold"), f": {first.n_edges} of {first.of_edges} edges of ", title
-        )
-    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=not several)
-    divided = " / vocabulary" if first.convention != "acdc" and first.metric == "kl" else ""
+        title = Text.assemble((first.circuit, "bold"), f": {first.n_edges} of {first.of_edges} edges of ", title)
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False
+    )
+    table.add_column("", no_wrap=not several, overflow="fold")
+    divided = " / vocab" if first.convention != "acdc" and first.metric == "kl" else ""
     share = first.evaluation.faithfulness_metric
-    for heading in (f"worse by {first.metric}{divided}", "right", "top-1 right", "logit diff", f"faithful by {share}"):
+    for heading in (
+        f"worse by\n{first.metric}{divided}",
+        "right",
+        "top-1\nright",
+        "logit\ndiff",
+        f"faithful by\n{share}",
+    ):
         table.add_column(heading, justify="right")
     by_prompts: dict[tuple[object, ...], list[Judgement]] = {}
     for one in judgements:
@@ -78,10 +85,17 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
         table.add_row("corrupted", *_cells(one, "corrupted"))
         if one.evaluation.n_prompts == 1:
             notes.append("one prompt gives no interval")
-    notes.insert(0, "below a mean its 95 % interval, by drawing prompts anew; faithful: 1 as the model, 0 as all ablated")
+    notes.insert(0, "below a mean its 95 % interval (bootstrap over prompts)")
     table.caption = "; ".join(dict.fromkeys(notes))
     table.caption_justify = "left"
     return table
+
+
+def _plain_table(title: str | Text) -> Table:
+    """A table without borders, which leaves room for figures."""
+    return Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False
+    )
 
 
 def _which(one: Judgement) -> str:
@@ -100,9 +114,7 @@ def _cells(one: Judgement, state: str) -> Iterator[str]:
         mean = found.mean(name)
         yield "" if mean is None else _cell(f"{mean:.1%}", intervals.of(state, name), "{:.0%}")
     difference = found.logit_difference
-    yield "" if difference is None else _cell(
-        f"{difference:.3g}", intervals.of(state, "logit_difference"), "{:.2g}"
-    )
+    yield "" if difference is None else _cell(f"{difference:.3g}", intervals.of(state, "logit_difference"), "{:.2g}")
     share = one.evaluation.share(state)
     if share is None:
         yield "not defined"
@@ -113,22 +125,19 @@ def _cells(one: Judgement, state: str) -> Iterator[str]:
 def _cell(mean: str, interval: Interval, form: str) -> str:
     if interval.low is None or interval.high is None:
         return mean
-    return f"{mean}\n[{form.format(interval.low)}, {form.format(interval.high)}]"
+    low, high = (form.format(end + 0.0 if round(end, 2) else abs(end)) for end in (interval.low, interval.high))
+    return f"{mean}\n[{low}, {high}]"
 
 
 def _groups_table(one: Judgement, kind: str) -> Table:
     """A judgement's figures for each group of its prompts, the worst first."""
     groups = one.groups(kind)
-    table = Table(
-        title=f"by {kind}, {one.evaluation.n_prompts} {_which(one)}", title_justify="left", title_style="", box=box.SIMPLE
-    )
-    table.add_column(kind, overflow="fold", max_width=34)
-    for heading in ("prompts", f"worse by {one.metric}", "right", "model right", "faithful"):
+    table = _plain_table(f"by {kind}, {one.evaluation.n_prompts} {_which(one)}")
+    table.add_column(kind, overflow="fold")
+    for heading in ("prompts", f"worse by\n{one.metric}", "right", "model\nright", "faithful"):
         table.add_column(heading, justify="right")
     for label, part in list(groups.items())[:_MOST_GROUPS]:
-        rights = [
-            "" if found.accuracy is None else f"{found.accuracy:.0%}" for found in (part.circuit, part.model)
-        ]
+        rights = ["" if found.accuracy is None else f"{found.accuracy:.0%}" for found in (part.circuit, part.model)]
         share = "not defined" if part.faithfulness is None else f"{part.faithfulness:.0%}"
         table.add_row(label, str(part.n_prompts), f"{part.circuit.metrics[one.metric]:.4g}", *rights, share)
     if len(groups) > _MOST_GROUPS:

@@ -10,7 +10,6 @@ from acdc.errors import AcdcWarning, MemoryLimitError
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 
-
 #: Fewer prompt pairs are made in a moment; :func:`plan_memory` then knows what they need.
 MANY_PAIRS = 1000
 #: How many of many are made to see what the others will need.

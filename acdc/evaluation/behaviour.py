@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -90,47 +90,39 @@ def evaluate(
     circuit, complement = (behaviour(setting, logits) for logits in circuits_logits(setting, [in_graph, ~in_graph]))
     if ablated is None:
         ablated = ablated_behaviour(setting)
-    return side_by_side(
-        setting,
-        circuit,
-        complement,
-        ablated,
-        model=behaviour(setting, setting.model_logits),
-        corrupted=behaviour(setting, setting.corrupted_logits),
-        metrics=metrics,
-    )
+    states = {
+        "model": behaviour(setting, setting.model_logits),
+        "circuit": circuit,
+        "complement": complement,
+        "ablated": ablated,
+        "corrupted": behaviour(setting, setting.corrupted_logits),
+    }
+    return side_by_side(setting, states, metrics=metrics)
 
 
 def side_by_side(
-    setting: Setting,
-    circuit: Behaviour,
-    complement: Behaviour,
-    ablated: Behaviour,
-    *,
-    model: Behaviour,
-    corrupted: Behaviour,
-    metrics: Sequence[str],
-    scale: float = 1.0,
+    setting: Setting, states: Mapping[str, Behaviour], *, metrics: Sequence[str], kl_scale: float = 1.0
 ) -> Evaluation:
-    """What was measured of a circuit on a setting's prompts, as one evaluation.
+    """What was measured on a setting's prompts, as one evaluation.
 
     Args:
         setting: model and prompts.
-        circuit, complement, ablated, model, corrupted: the states of :class:`acdc.results.Evaluation`.
+        states: what :data:`acdc.results.STATES` names.
         metrics: faithfulness is of the first of these that was measured, else of KL.
-        scale: what the values of KL were multiplied by.
+        kl_scale: what the values of KL were multiplied by.
     """
-    metric = next((name for name in metrics if name in circuit.metrics), "kl")
-    rounding = _rounding(setting, metric) * (scale if metric == "kl" else 1.0)
+    circuit, ablated = (states[name].metrics for name in ("circuit", "ablated"))
+    metric = next((name for name in metrics if name in circuit), "kl")
+    rounding = _rounding(setting, metric) * (kl_scale if metric == "kl" else 1.0)
     return Evaluation(
         n_prompts=len(setting.prompts),
-        model=model,
-        corrupted=corrupted,
-        circuit=circuit,
-        ablated=ablated,
-        faithfulness=faithfulness(circuit.metrics[metric], ablated.metrics[metric], rounding),
+        model=states["model"],
+        corrupted=states["corrupted"],
+        circuit=states["circuit"],
+        ablated=states["ablated"],
+        faithfulness=faithfulness(circuit[metric], ablated[metric], rounding),
         faithfulness_metric=metric,
-        complement=complement,
+        complement=states["complement"],
         prompt_of=setting.rows.cpu().numpy(),
         rounding=rounding,
     )

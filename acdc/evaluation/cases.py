@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from acdc.asked import path, shown
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
 from acdc.evaluation.source import Source
-from acdc.graph import Graph, GraphConfig
+from acdc.graph import Graph
 from acdc.models.model import Model
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular, read_record
 from acdc.runs.run import Run, load_circuit
-from acdc.wording import some
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,14 @@ class Case:
 
     def check_model(self, model: Model) -> None:
         """Raise :class:`SettingsError` unless it is a circuit of a model of that shape; says which sizes differ."""
-        own, other = self.circuit.graph.cfg, model.graph_config
-        names = [one.name for one in fields(GraphConfig) if one.name != "split_input"]
-        if own.d_model == 0:  # a file that doesn't say it
-            names.remove("d_model")
-        differing = [
-            f"{name} is {getattr(own, name)} and {getattr(other, name)}"
-            for name in names
-            if getattr(own, name) != getattr(other, name)
-        ]
+        own = self.circuit.graph.cfg
+        other = replace(model.graph_config, split_input=own.split_input)
+        differing = own.differences(other)
+        if own.d_model not in (0, other.d_model):  # 0 where a file doesn't say it
+            differing.append(f"d_model {own.d_model} against {other.d_model}")
         if differing:
             raise SettingsError(
-                f"{self.label} is a circuit of another model than {model.name}: {some(differing, len(names))}; give "
+                f"{self.label} is a circuit of another model than {model.name}: {', '.join(differing)}; give "
                 "the `model` that it is of."
             )
         if own.split_input:
@@ -78,7 +73,8 @@ def cases(given: Any, graph: Graph | None) -> list[Case]:
     several: Sequence[Any] = list(given) if isinstance(given, list | tuple) else [given]
     if not several:
         raise SettingsError("no circuit is given; give one, or a list of them.")
-    return [_case(one, "the circuit" if len(several) == 1 else f"circuit {i}", graph) for i, one in enumerate(several, 1)]
+    alone = len(several) == 1
+    return [_case(one, "the circuit" if alone else f"circuit {i}", graph) for i, one in enumerate(several, 1)]
 
 
 def _case(given: Any, label: str, graph: Graph | None) -> Case:

@@ -154,4 +154,3 @@ class Drawer:
         if isinstance(found, AcdcError):
             raise found
         return found
-

@@ -16,7 +16,7 @@ from acdc.engine.agreement import check_prompts
 from acdc.engine.memory import available_memory, largest_batch
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
 from acdc.engine.setting import Setting, check_ablation, prepare
-from acdc.errors import AcdcWarning, SettingsError
+from acdc.errors import SettingsError
 from acdc.evaluation.cases import Case, cases
 from acdc.evaluation.conventions import EAP_IG, check_convention, splits_input
 from acdc.evaluation.drawing import Drawer, Drawn, DrawOptions
@@ -121,7 +121,7 @@ def evaluate(
         drawer = Drawer(asked.draw)
         jobs = [
             job
-            for case in waiting(found, "drawing prompts")
+            for case in waiting(found, "opening models and drawing prompts")
             for job in _jobs(case, opener.of(case), tasks, drawer, asked)
         ]
         done = _judged(jobs, asked, threads)

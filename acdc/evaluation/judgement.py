@@ -106,11 +106,11 @@ class Judgement:
 
     @property
     def kinds(self) -> list[str]:
-        """The labels by which its prompts fall into several groups, of which one has several prompts."""
+        """The labels by which its prompts fall into several groups, of two prompts each or more on average."""
         found = []
         for kind in (*FORMS, ANSWER):
             labels = [prompt.labels.get(kind) for prompt in self.prompts]
-            if None not in labels and 1 < len(set(labels)) < len(labels):
+            if None not in labels and 1 < len(set(labels)) <= len(labels) / 2:
                 found.append(kind)
         return found
 
@@ -140,9 +140,7 @@ class Judgement:
             "n_prompts": evaluation.n_prompts,
             "faithfulness_metric": evaluation.faithfulness_metric,
             "figures": {state: self._figures(state) for state in evaluation.states},
-            "by": {
-                kind: {label: _means(part) for label, part in self.groups(kind).items()} for kind in self.kinds
-            },
+            "by": {kind: {label: _means(part) for label, part in self.groups(kind).items()} for kind in self.kinds},
             "worst": [asdict(one) for one in self.worst],
             "prompts": [asdict(prompt) for prompt in self.prompts],
             "prompt_of": [] if evaluation.prompt_of is None else evaluation.prompt_of.tolist(),

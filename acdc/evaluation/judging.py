@@ -34,9 +34,7 @@ class Asked:
     worst: int
 
 
-def judge(
-    setting: Setting, asked: Sequence[Asked], convention: str
-) -> Iterator[tuple[Evaluation, list[WorstPrompt]]]:
+def judge(setting: Setting, asked: Sequence[Asked], convention: str) -> Iterator[tuple[Evaluation, list[WorstPrompt]]]:
     """Judge circuits on a setting's prompts, in order; equal masks are run once.
 
     Args:
@@ -57,32 +55,27 @@ def judge(
     ablated = judged(next(runs))
     for one in asked:
         logits, rest = next(runs), next(runs)
-        circuit = judged(logits)
-        evaluation = side_by_side(
-            setting,
-            circuit,
-            judged(rest),
-            ablated,
-            model=model,
-            corrupted=corrupted,
-            metrics=one.shares,
-            scale=kl_scale(convention, setting),
-        )
-        values = (circuit.values or {})[one.metric]
+        states = {
+            "model": model,
+            "circuit": judged(logits),
+            "complement": judged(rest),
+            "ablated": ablated,
+            "corrupted": corrupted,
+        }
+        evaluation = side_by_side(setting, states, metrics=one.shares, kl_scale=kl_scale(convention, setting))
+        values = (states["circuit"].values or {})[one.metric]
         yield evaluation, worst_prompts(setting, values, logits, one.worst)
 
 
 def _different(setting: Setting, masks: Sequence[np.ndarray]) -> Iterator[Tensor]:
     """The logits of each mask; equal masks are run once, and what a later one needs is kept until then."""
     keys = [mask.tobytes() for mask in masks]
-    first = {key: mask for key, mask in reversed(list(zip(keys, masks, strict=True)))}
-    order = list(dict.fromkeys(keys))
-    runs = iter(circuits_logits(setting, [first[key] for key in order]))
+    last = {key: place for place, key in enumerate(keys)}
+    new = [mask for place, (key, mask) in enumerate(zip(keys, masks, strict=True)) if key not in keys[:place]]
+    runs = iter(circuits_logits(setting, new))
     held: dict[bytes, Tensor] = {}
     for place, key in enumerate(keys):
-        if key not in held:
-            held[key] = next(runs)
-        found = held[key]
-        if key not in keys[place + 1 :]:
-            del held[key]
+        found = held.pop(key) if key in held else next(runs)
+        if place < last[key]:
+            held[key] = found
         yield found

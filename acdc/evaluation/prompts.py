@@ -18,9 +18,7 @@ def judged_prompts(setting: Setting) -> list[JudgedPrompt]:
     tokenizer = setting.model.tokenizer
     found = []
     for pair in setting.prompts.pairs:
-        labels = {
-            kind: str(pair.tags[kind]) for kind in FORMS if isinstance(pair.tags.get(kind), str | int | float)
-        }
+        labels = {kind: str(pair.tags[kind]) for kind in FORMS if isinstance(pair.tags.get(kind), str | int | float)}
         if pair.answers:
             labels[ANSWER] = " ".join(_answers(setting, pair, place)[0] for place in range(len(pair.answers)))
         found.append(

@@ -124,8 +124,8 @@ class Source:
             return find_task(where, self.answers, self.wrong_answers)
         except UnknownNameError as error:
             raise SettingsError(
-                f"{label} was found on the task {quoted(self.task)}, which isn't here: its package is gone, or it was a "
-                f"class of Python's; {instead}."
+                f"{label} was found on the task {quoted(self.task)}, which isn't here: its package is gone, or it "
+                f"was a class of Python's; {instead}."
             ) from error
 
     def model_name(self, label: str) -> str:
@@ -157,8 +157,8 @@ class Source:
             raise ModelError(f"{error} {label} was found on it; mend it, or give another `model`.") from error
         if self.model_sha256 is not None and model.sha256 != self.model_sha256:
             raise SettingsError(
-                f"the model {quoted(self.model)} isn't as it was when {label} was found: its weights, their precision or "
-                "its configuration were changed; give `model` to take it as it is, or another `dtype`."
+                f"the model {quoted(self.model)} isn't as it was when {label} was found: its weights, their precision "
+                "or its configuration were changed; give `model` to take it as it is, or another `dtype`."
             )
         return model
 

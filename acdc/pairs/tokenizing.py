@@ -128,7 +128,9 @@ def tokenize_pair(
             raise PromptError(
                 f"{pair.where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )
-    return TokenPair(clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags)
+    return TokenPair(
+        clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags
+    )
 
 
 def _answers(

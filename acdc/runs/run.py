@@ -160,6 +160,4 @@ def _check_results(path: Path, record: dict[str, Any]) -> None:
         try:
             Evaluation.from_json(results)
         except ValueError as error:
-            raise RunFolderError(
-                f"{path / RECORD} is not the record of a run: results.{prompts}: {error}."
-            ) from error
+            raise RunFolderError(f"{path / RECORD} is not the record of a run: results.{prompts}: {error}.") from error

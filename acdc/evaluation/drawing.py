@@ -91,14 +91,20 @@ class Drawer:
         self._tasks: dict[Any, Task] = {}
         self.notes: list[str] = []
 
+    def own_task(self, label: str, source: Source) -> Task:
+        """The task that a circuit was found on; raises as :meth:`Source.own_task` does."""
+        key = (source.task, source.answers, source.wrong_answers, source.directory)
+        if key not in self._tasks:
+            self._tasks[key] = source.own_task(label)
+        return self._tasks[key]
+
     def of_source(self, label: str, source: Source, model: Model) -> Iterator[Drawn]:
         """The prompts that a circuit was found on, and held-out ones.
 
         Raises:
             AcdcError: they can't be drawn again, or aren't the same; says what to give instead.
         """
-        key = (source.task, source.answers, source.wrong_answers, source.directory)
-        task = self._tasks[key] = self._tasks.get(key) or source.own_task(label)
+        task = self.own_task(label, source)
         arguments, unchanged = self._options.of(source), DrawOptions().of(source)
         used = self._prompts(task, model, "train", arguments)
         if arguments == unchanged:

@@ -119,6 +119,9 @@ def evaluate(
         opener = _Opener(model, device, dtype)
         found = cases(circuits, opener.graph)
         drawer = Drawer(asked.draw)
+        if tasks is None:
+            for case in found:  # before a model is opened in vain
+                drawer.own_task(case.label, case.source)
         jobs = [
             job
             for case in waiting(found, "opening models and drawing prompts")

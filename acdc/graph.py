@@ -259,13 +259,30 @@ class Graph:
             live[slot.node.index] |= bool(mask[slot.edges].any())
         return live
 
-    def check_mask(self, mask: np.ndarray) -> None:
+    def check_mask(self, mask: object) -> None:
         """Raise :class:`SettingsError` unless `mask` is a boolean array of one entry an edge."""
-        if mask.shape != (self.n_edges,) or mask.dtype != bool:
-            raise SettingsError(
-                f"a set of edges of this graph is a boolean array of shape ({self.n_edges},), "
-                f"got {mask.dtype} of shape {mask.shape}."
-            )
+        if not isinstance(mask, np.ndarray):
+            got = f"a {type(mask).__name__}"
+        elif mask.shape != (self.n_edges,) or mask.dtype != bool:
+            got = f"{mask.dtype} of shape {mask.shape}"
+        else:
+            return
+        raise SettingsError(
+            f"a set of edges of this graph is a boolean array of shape ({self.n_edges},), got {got}; "
+            "make one for this very graph."
+        )
+
+    def differences(self, other: Graph) -> list[str]:
+        """What differs between two graphs, ``n_layers 2 against 4``; nothing where their edges are the same.
+
+        A width of 0, which files without one have, is that of any model.
+        """
+        found = []
+        for name, value in vars(self.cfg).items():
+            theirs = getattr(other.cfg, name)
+            if value != theirs and not (name == "d_model" and 0 in (value, theirs)):
+                found.append(f"{name} {value} against {theirs}")
+        return found
 
     def check_same(self, other: Graph) -> None:
         """Raise :class:`SettingsError` unless `other` has the same edges; the message says which sizes differ.

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acdc.engine.alone import run_alone
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Graph
 from acdc.metrics import Metric
-from acdc.models.patched import run_patched
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
@@ -76,22 +76,12 @@ class ReferenceEngine:
         Args:
             kept: ``[n_edges]`` bool.
             inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+
+        Raises:
+            SettingsError: it is no set of edges of this graph.
         """
-        setting, given = self.setting, self.setting.contributions
-        inputs = given.inputs if inputs is None else inputs
-        found = []
-        with torch.no_grad():
-            for rows in given.chunks:
-                _, residual = run_patched(
-                    setting.model,
-                    setting.graph,
-                    setting.tokens[rows],
-                    inputs[:, rows],
-                    torch.from_numpy(kept),
-                    given.ablated(rows),
-                )
-                found.append(setting.predictions(residual, rows))
-        return torch.cat(found)
+        self.graph.check_mask(kept)
+        return run_alone(self.setting, torch.from_numpy(kept), inputs=inputs)
 
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.

@@ -30,14 +30,15 @@ def run_patched(
     *,
     edit: Edit | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run the model with some edges ablated.
+    """Run the model with some edges ablated, or each to a part.
 
     Args:
         model: the model.
         graph: its graph, with the input split or not.
         tokens: the prompts, for their lengths.
         inputs: what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
-        kept: ``[n_edges]`` bool, the edges that carry current values.
+        kept: ``[n_edges]`` bool, the edges that carry current values; or numbers from 0 to 1, the share of
+            the current value that each carries, the rest being ablated. They may have a gradient.
         ablated: what removed edges carry, ``[n_sources, batch, pos, d_model]``.
         edit: sees, and may replace, the input of every slot.
 
@@ -45,16 +46,15 @@ def run_patched(
         What every node wrote, ``[n_sources, batch, pos, d_model]``, and the last residual
         stream, ``[batch, pos, d_model]``.
     """
-    written = inputs.new_empty(graph.n_sources, *inputs.shape[1:])  # [n_sources, batch, pos, d_model]
-    written[: len(inputs)] = inputs
-    n_written = len(inputs)
+    written = _Apart(inputs) if kept.requires_grad and torch.is_grad_enabled() else _Together(inputs, graph.n_sources)
+    carried = _once(ablated)
     constant = torch.zeros_like(inputs[0])  # what belongs to no node, e.g. output biases
 
     def read(slots: Sequence[Slot], constant: Tensor) -> Tensor:
         """Inputs of slots that share their parents, ``[slot, batch, pos, d_model]``."""
         n = slots[0].n_parents
         keep = torch.stack([kept[slot.edges] for slot in slots]).to(inputs)  # [slot, parent]
-        total = torch.tensordot(keep, written[:n], 1).add_(torch.tensordot(1 - keep, ablated[:n], 1)).add_(constant)
+        total = written.weighted(keep).add_(torch.tensordot(1 - keep, carried[:n], 1)).add_(constant)
         return total if edit is None else edit(slots, total)
 
     slots = iter(graph.slots)
@@ -64,13 +64,66 @@ def run_patched(
         heads, rest = model.heads(layer, q, k, v, tokens)
         before_attention = constant
         constant = constant if rest is None else constant + rest
-        written[n_written : n_written + n_heads] = heads
-        n_written += n_heads
+        written.add(heads)
         if not graph.cfg.attn_only:
             seen = before_attention if graph.cfg.parallel_attn_mlp else constant
-            written[n_written] = model.mlp(layer, read([next(slots)], seen)[0])
-            n_written += 1
-    return written, read([next(slots)], constant)[0]
+            written.add(model.mlp(layer, read([next(slots)], seen)[0])[None])
+    return written.all(), read([next(slots)], constant)[0]
+
+
+class _Together:
+    """What nodes wrote, in one piece, so that a sum over them is one product."""
+
+    def __init__(self, inputs: Tensor, n_sources: int) -> None:
+        self._written = inputs.new_empty(n_sources, *inputs.shape[1:])  # [n_sources, batch, pos, d_model]
+        self._n = 0
+        self.add(inputs)
+
+    def add(self, written: Tensor) -> None:
+        """What the next nodes wrote, ``[source, batch, pos, d_model]``."""
+        self._written[self._n : self._n + len(written)] = written
+        self._n += len(written)
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        """Sums over the first nodes, ``[slot, source]`` to ``[slot, batch, pos, d_model]``."""
+        return torch.tensordot(weights, self._written[: weights.shape[1]], 1)
+
+    def all(self) -> Tensor:
+        """``[n_sources, batch, pos, d_model]``."""
+        return self._written
+
+
+class _Apart:
+    """The same in the pieces in which it came: the weights' gradient needs it as it was, with nothing written over."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        self._pieces = [inputs]
+
+    def add(self, written: Tensor) -> None:
+        """As in :class:`_Together`."""
+        self._pieces.append(written)
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        """As in :class:`_Together`."""
+        at, total = 0, weights.new_zeros(())
+        for piece in self._pieces:
+            if at == weights.shape[1]:
+                break
+            total = total + torch.tensordot(weights[:, at : at + len(piece)], piece, 1)
+            at += len(piece)
+        return total
+
+    def all(self) -> Tensor:
+        """As in :class:`_Together`."""
+        return torch.cat(self._pieces)
+
+
+def _once(ablated: Tensor) -> Tensor:
+    """Values that are the same for all prompts, once and not for every prompt: sums over them are as short."""
+    for dim, (size, stride) in enumerate(zip(ablated.shape, ablated.stride(), strict=True)):
+        if dim and size > 1 and not stride:
+            ablated = ablated.narrow(dim, 0, 1)
+    return ablated
 
 
 def run_unpatched(model: Model, graph: Graph, tokens: Tokens, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,29 @@
+"""One circuit by itself: a whole patched run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from acdc.engine.setting import Setting
+from acdc.models.patched import run_patched
+
+
+def run_alone(setting: Setting, kept: Tensor, *, inputs: Tensor | None = None) -> Tensor:
+    """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
+
+    Args:
+        setting: model, prompts and what removed edges carry.
+        kept: ``[n_edges]`` bool; or from 0 to 1, and if it wants a gradient, the logits have one.
+        inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+    """
+    given = setting.contributions
+    inputs = given.inputs if inputs is None else inputs
+    found = []
+    with torch.set_grad_enabled(torch.is_grad_enabled() and kept.requires_grad):
+        for rows in given.chunks:
+            _, residual = run_patched(
+                setting.model, setting.graph, setting.tokens[rows], inputs[:, rows], kept, given.ablated(rows)
+            )
+            found.append(setting.predictions(residual, rows))
+        return torch.cat(found)

@@ -1,0 +1,120 @@
+"""Any circuits of a model on its prompts, many at once: the one door to running them.
+
+What isn't a circuit of the setting's graph is refused here: a mask of another graph of as many
+edges would be run without complaint, and give a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acdc.circuit import Circuit
+from acdc.engine.alone import run_alone
+from acdc.engine.fast.engine import FastEngine
+from acdc.engine.setting import Setting
+from acdc.engine.side_by_side import SideBySide
+from acdc.errors import SettingsError
+from acdc.graph import Graph
+
+#: Fewer circuits than that run one by one: to set out for many isn't worth it.
+_WORTH = 4
+#: Circuits that are taken at a time, and what their last residuals may take, in bytes.
+_MOST, _RESIDUAL_BYTES = 512, 256 * 2**20
+
+
+def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
+    """Run circuits of a setting's model on its prompts.
+
+    Many at once cost a small part of as many runs: what they share is computed once. Each is equal to
+    a whole patched run (:func:`acdc.models.patched.run_patched`) but for rounding.
+
+    Args:
+        setting: model, prompts and what removed edges carry.
+        circuits: each an :class:`acdc.Circuit` of the setting's graph, a boolean array or tensor
+            ``[n_edges]``, or a tensor ``[n_edges]`` of floating point numbers from 0 to 1: the share of its
+            current value that each edge carries. If such weights want a gradient, their logits have one.
+            A boolean array ``[circuit, n_edges]`` is many of them.
+
+    Returns:
+        For each circuit, in order, its logits at the predictions that count, ``[prediction, n_outputs]``
+        in float64.
+
+    Raises:
+        SettingsError: one of them is no circuit of this graph; says which, and what it is.
+    """
+    wrong = isinstance(circuits, Circuit | Mapping | str | bytes)
+    if isinstance(circuits, np.ndarray | Tensor):
+        wrong = circuits.ndim != 2
+    if wrong or not isinstance(circuits, Iterable):
+        raise SettingsError(
+            f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone."
+        )
+    numbered = enumerate(circuits, 1)
+    checked = (_checked(setting.graph, circuit, f"circuit {number}") for number, circuit in numbered)
+    return _logits(setting, iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked)
+
+
+def _logits(setting: Setting, circuits: Iterator[np.ndarray | Tensor]) -> Iterator[Tensor]:
+    """Those of circuits that are checked."""
+    like = setting.contributions.inputs
+    together = max(1, min(_MOST, _RESIDUAL_BYTES // (len(setting.rows) * like.shape[-1] * like.element_size())))
+    while taken := list(islice(circuits, together)):
+        for is_mask, found in groupby(taken, key=lambda circuit: isinstance(circuit, np.ndarray)):
+            part = list(found)
+            if not is_mask or len(part) < _WORTH or not FastEngine.serves(setting.model):
+                for circuit in part:
+                    yield run_alone(setting, torch.as_tensor(circuit))
+                continue
+            for residual in SideBySide(setting).residuals(part):  # [prediction, d_model]
+                with torch.no_grad():
+                    logits = setting.model.logits(residual).double()
+                yield logits
+
+
+def _checked(graph: Graph, circuit: Any, where: str) -> np.ndarray | Tensor:
+    """A circuit as ``[n_edges]`` bool, or weights as they are.
+
+    Raises:
+        SettingsError: it is none of this graph.
+    """
+    if isinstance(circuit, Circuit):
+        if differences := circuit.graph.differences(graph):
+            raise SettingsError(
+                f"{where} is of another graph than the model's: {', '.join(differences)}; give one of this model."
+            )
+        return circuit.in_graph
+    if isinstance(circuit, np.ndarray | Tensor) and circuit.shape == (graph.n_edges,):
+        if isinstance(circuit, np.ndarray) and circuit.dtype == bool:
+            return circuit
+        if isinstance(circuit, Tensor) and circuit.dtype == torch.bool:
+            return circuit.cpu().numpy()
+        if isinstance(circuit, Tensor) and circuit.is_floating_point():
+            return _checked_weights(circuit, where)
+    raise SettingsError(
+        f"{where} is {_said(circuit)}; give an acdc.Circuit, a boolean array of shape ({graph.n_edges},), or weights "
+        "from 0 to 1 as a floating-point tensor of that shape."
+    )
+
+
+def _checked_weights(weights: Tensor, where: str) -> Tensor:
+    outside = ~((weights.detach() >= 0) & (weights.detach() <= 1))  # NaN too
+    if outside.any():
+        edge = int(outside.nonzero()[0])
+        raise SettingsError(
+            f"{where} has the weight {float(weights[edge]):.4g} at edge {edge}; weights lie from 0 to 1."
+        )
+    return weights
+
+
+def _said(value: Any) -> str:
+    """What something is, for a message."""
+    if isinstance(value, np.ndarray | Tensor):
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"{'an array' if isinstance(value, np.ndarray) else 'a tensor'} of {dtype}, shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,366 @@
+"""Many circuits side by side: equal to a whole patched run of each, at a small part of its cost.
+
+A slot's input is what it reads when every edge is ablated, plus the kept sources' differences from
+what they carry then. So nodes are computed in topological order, each in its distinct states only
+(:mod:`acdc.engine.states`), for all circuits together, at the positions that answers can see; those
+that no key or value reads, where answers are read alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
+from acdc.engine.fast.heads import LayerHeads
+from acdc.engine.fast.indices import index
+from acdc.engine.fast.mlps import BLOCK_ROWS, LayerMlp
+from acdc.engine.fast.places import Places, live_positions
+from acdc.engine.fast.scratch import Scratch
+from acdc.engine.fast.tactics import Tactics
+from acdc.engine.setting import Setting
+from acdc.engine.states import Component, Distinct, Plan, Relevant
+
+#: Places that are computed together: enough for fast products, few enough to stay in the cache between them.
+_PLACES = {"cpu": 256, "cuda": 8192}
+#: Rows of one product, likewise.
+_ROWS = {"cpu": 512, "cuda": 65536}
+#: Copies of weights that are held, in bytes; larger ones are made anew for every batch of circuits.
+_HELD_BYTES = 512 * 2**20
+
+
+class SideBySide:
+    """Runs circuits on the prompts of a setting.
+
+    Args:
+        setting: model, prompts and what removed edges carry.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._kind = machine_kind(setting.model.device)
+        self._scratch = Scratch()
+        n_mlps = 0 if setting.graph.cfg.attn_only else setting.graph.cfg.n_layers
+        self._mlps = [LayerMlp(setting.model, layer, self._scratch) for layer in range(n_mlps)]
+
+    @torch.no_grad()
+    def residuals(self, masks: Sequence[np.ndarray]) -> Tensor:
+        """The last residual where answers are read, ``[circuit, prediction, d_model]``.
+
+        Args:
+            masks: ``[n_edges]`` bool each.
+        """
+        setting = self._setting
+        plans = list(self._plans(masks))
+        like = setting.contributions.inputs
+        found = like.new_empty(len(masks), len(setting.rows), like.shape[-1])
+        for chunk in setting.contributions.chunks:
+            ablated = setting.contributions.ablated(chunk)
+            for rows in self._tiles(chunk):
+                own = slice(rows.start - chunk.start, rows.stop - chunk.start)
+                tile = _Tile(setting, rows, ablated[:, own], self._mlps, self._scratch)
+                at = 0
+                for plan in plans:
+                    found[at : at + len(plan.kept), setting.scored(rows)] = tile.run(plan)
+                    at += len(plan.kept)
+        return found
+
+    def _plans(self, masks: Sequence[np.ndarray]) -> Iterator[Plan]:
+        """What there is to do, for as many circuits together as memory has room for."""
+        setting, graph = self._setting, self._setting.graph
+        tied = setting.model.tied_heads
+        relevant = Relevant(
+            graph, np.stack(masks), tied_heads=tied, only_from_input=setting.ablation == "corrupted"
+        )
+        tiles = [rows for chunk in setting.contributions.chunks for rows in self._tiles(chunk)]
+        widest = max((rows.stop - rows.start) for rows in tiles) * setting.tokens.ids.shape[1]
+        value = widest * graph.cfg.d_model * setting.contributions.inputs.element_size()
+        room = max(1, BATCH_BYTES[self._kind] // value)  # values of sources
+        start = 0
+        while start < len(masks):
+            n = np.cumsum(relevant.computed[start:].sum(1))
+            stop = start + max(1, int(np.searchsorted(n, room, side="right")))
+            yield Plan(graph, relevant[start:stop], tied_heads=tied)
+            start = stop
+
+    def _tiles(self, chunk: slice) -> Iterator[slice]:
+        """Prompts of a chunk that are computed together."""
+        step = max(1, _PLACES[self._kind] // self._setting.tokens.ids.shape[1])
+        for start in range(chunk.start, chunk.stop, step):
+            yield slice(start, min(start + step, chunk.stop))
+
+
+class _Values:
+    """What sources write in each circuit, less what they carry when they are removed.
+
+    Args:
+        plan: which sources of which circuits there are.
+        everywhere: at every live place, of the sources that are needed there; else at the answers, of all.
+        data: room, ``[row, place, d_model]``.
+    """
+
+    def __init__(self, plan: Plan, everywhere: bool, data: Tensor) -> None:
+        self._plan, self._data = plan, data
+        self._rows = plan.rows(everywhere=everywhere)  # [circuit, source]
+        self.n_sources = plan.n_everywhere if everywhere else self._rows.shape[1]
+
+    def put(self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray) -> None:
+        """Note values.
+
+        Args:
+            circuits, sources: of each value.
+            found: ``[one, place, d_model]``.
+            which: which of these each value is.
+        """
+        device = self._data.device
+        if len(which) != len(found) or (which != np.arange(len(which))).any():
+            found = found[index(which, device)]
+        self._data.index_copy_(0, index(self._rows[circuits, sources], device), found)
+
+    def sum(self, base: Tensor, weights: Tensor, circuit: int, out: Tensor | None = None) -> Tensor:
+        """What slots read in a circuit.
+
+        Args:
+            base: what they read when every edge is ablated, ``[place, d_model]``.
+            weights: 1 for each edge that is kept, else 0, ``[slot, parent]``.
+            circuit: which.
+            out: ``[slot, place * d_model]``, if there is room already.
+
+        Returns:
+            ``[slot, place * d_model]``
+        """
+        sources = self._plan.sources[circuit]
+        sources = sources[: np.searchsorted(sources, min(weights.shape[1], self.n_sources))]
+        base = base.reshape(1, -1).expand(len(weights), -1)
+        if not len(sources):
+            return base if out is None else out.copy_(base)
+        first = self._rows[circuit, sources[0]]
+        data = self._data[first : first + len(sources)].flatten(1)
+        return torch.addmm(base, weights[:, index(sources, weights.device)], data, out=out)
+
+
+class _Tile:
+    """Some prompts, and what slots read on them when every edge is ablated.
+
+    Args:
+        setting: model and prompts.
+        rows: which of the prompts.
+        ablated: what removed edges carry on them, ``[n_sources, prompt, pos, d_model]``.
+        mlps: all layers'.
+        scratch: room.
+    """
+
+    def __init__(
+        self, setting: Setting, rows: slice, ablated: Tensor, mlps: Sequence[LayerMlp], scratch: Scratch
+    ) -> None:
+        self._setting, self._mlps, self._scratch = setting, mlps, scratch
+        model, device = setting.model, setting.model.device
+        self._tokens = setting.tokens[rows]
+        prompts = replace(setting.prompts, pairs=setting.prompts.pairs[rows])
+        self._live = Places.of(live_positions(model, prompts, setting.ablation, Tactics()), device)
+        self._answers = Places.of([pair.answer_positions for pair in prompts.pairs], device)
+        number = {place: i for i, place in enumerate(_places(self._live))}
+        self._answers_in_live = index([number[place] for place in _places(self._answers)], device)
+        self._ablated = self._live.pick(ablated)  # [n_sources, live place, d_model]
+        inputs = self._live.pick(setting.contributions.inputs[:, rows])
+        self._inputs = inputs - self._ablated[: len(inputs)]
+        self._bases = _bases(setting, ablated)
+        self._held: dict[int, LayerHeads] = {}
+
+    def run(self, plan: Plan) -> Tensor:
+        """Last residuals where answers are read, ``[circuit, answer, d_model]``."""
+        self._values = {
+            everywhere: _Values(
+                plan,
+                everywhere,
+                self._scratch.take(
+                    "values at live places" if everywhere else "values at answers",
+                    (plan.n_rows(everywhere=everywhere), len(self._places(everywhere)), self._inputs.shape[-1]),
+                    self._inputs,
+                ),
+            )
+            for everywhere in (True, False)
+        }
+        for source in range(len(self._inputs)):
+            circuits = plan.circuits_with(source)
+            self._put(
+                circuits, np.full_like(circuits, source), self._inputs[source, None], np.zeros_like(circuits), True
+            )
+        for part, distinct in plan.steps:
+            everywhere = part.first < plan.n_everywhere
+            weights = torch.from_numpy(part.of(plan.kept)).to(self._inputs)  # [circuit, letter, node, parent]
+            if part.is_attention:
+                self._run_heads(part, distinct, weights, everywhere)
+            else:
+                self._run_mlp(part, distinct[0], weights[:, 0], everywhere)
+        last = torch.from_numpy(plan.kept[:, self._setting.graph.slots[-1].edges]).to(self._inputs)
+        base = self._answers.pick(self._bases["logits"])
+        found = base.new_empty(len(last), *base.shape)
+        for circuit, row in enumerate(found):
+            self._values[False].sum(base, last[circuit, None], circuit, out=row.view(1, -1))
+        return found
+
+    def _run_heads(self, part: Component, distinct: list[Distinct], weights: Tensor, everywhere: bool) -> None:
+        """Heads of a layer in all their states, a few states of each at a time."""
+        nodes = np.array([node for one in distinct for node in one.nodes])
+        of = [one for one in distinct for _ in one.nodes]
+        most = max(len(one.examples) for one in of)
+        step = max(1, _ROWS[machine_kind(weights.device)] // len(self._live))
+        for start in range(0, most, step):
+            chosen = [i for i, one in enumerate(of) if len(one.examples) > start]
+            heads = nodes[chosen]
+            states = np.stack([_filled_up(of[i].examples[start : start + step], min(step, most - start)) for i in chosen])
+            if everywhere:
+                q, k, v = self._read(part, slice(0, 3), heads, states, weights, everywhere=True)
+            else:
+                (q,) = self._read(part, slice(0, 1), heads, states, weights, everywhere=False)
+                k, v = self._read(part, slice(1, 3), heads, states, weights, everywhere=True)
+            found = self._mixed(part.layer, heads, q, k, v, self._places(everywhere))
+            found = found - self._ablated_at(everywhere)[part.first + heads, None]
+            self._note([of[i] for i in chosen], part.first + heads, start, found, everywhere)
+
+    def _mixed(self, layer: int, heads: np.ndarray, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
+        """What heads write, given what they read, ``[head, state, place, d_model]``."""
+        organ, numbers = self._layer(layer), heads.tolist()
+        own = index(heads, q.device)
+        mixture = organ.mix(
+            numbers,
+            organ.project("q", numbers, q, places),
+            self._everywhere(organ.k[own], organ.project("k", numbers, k, self._live)),
+            self._everywhere(organ.v[own], organ.project("v", numbers, v, self._live)),
+            places,
+        )  # [head, state, place, d_head]
+        found = torch.bmm(mixture.flatten(1, 2), organ.W_O[own]).view(*mixture.shape[:-1], -1)
+        return organ.attention.contributions(found)[0]
+
+    def _everywhere(self, usual: Tensor, found: Tensor) -> Tensor:
+        """Keys or values at every position, ``[head, state, prompt, pos, d_head]``, from those at live places."""
+        whole = usual[:, None].repeat(1, found.shape[1], 1, 1, 1)
+        self._live.put(found, whole)
+        return whole
+
+    def _run_mlp(self, part: Component, distinct: Distinct, weights: Tensor, everywhere: bool) -> None:
+        """An MLP in all its states."""
+        places, base = self._places(everywhere), self._places(everywhere).pick(self._base(part))
+        step = max(1, BLOCK_ROWS // len(places))
+        source = np.array([part.first])
+        for start in range(0, len(distinct.examples), step):
+            examples = distinct.examples[start : start + step]
+            x = self._scratch.take("read", (len(examples), *base.shape), base)
+            for row, circuit in zip(x, examples, strict=True):
+                self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
+            found = self._mlps[part.layer].run(x) - self._ablated_at(everywhere)[part.first]
+            self._note([distinct], source, start, found[None], everywhere)
+
+    def _read(
+        self, part: Component, letters: slice, heads: np.ndarray, states: np.ndarray, weights: Tensor, *, everywhere: bool
+    ) -> Tensor:
+        """What slots of some letters read, ``[letter, head, state, place, d_model]``.
+
+        Args:
+            part: the layer's heads.
+            letters: which.
+            heads: which of the heads.
+            states: a circuit of each state, ``[head, state]``.
+            weights: of each edge, ``[circuit, letter, head, parent]``.
+            everywhere: at every live place, not at the answers alone.
+        """
+        values, base = self._values[everywhere], self._places(everywhere).pick(self._base(part))
+        n, device = letters.stop - letters.start, base.device
+        x = self._scratch.take(f"read {letters.start}", (n, *states.shape, *base.shape), base)
+        own = index(heads, device)
+        for circuit in np.unique(states):
+            row, column = (states == circuit).nonzero()  # a head's last circuit may stand there several times
+            all_heads = np.array_equal(row, np.arange(len(heads)))
+            chosen = own if all_heads else index(heads[row], device)
+            rows = weights[circuit, letters][:, chosen].flatten(0, 1)  # [letter and head, parent]
+            if all_heads and (column == column[0]).all():
+                values.sum(base, rows, circuit, out=x.view(n * len(heads), states.shape[1], -1)[:, column[0]])
+            else:
+                x[:, index(row, device), index(column, device)] = values.sum(base, rows, circuit).view(
+                    n, len(row), *base.shape
+                )
+        return x
+
+    def _note(
+        self, of: list[Distinct], sources: np.ndarray, start: int, found: Tensor, everywhere: bool
+    ) -> None:
+        """Note the values of some states, from `start` on, of some sources: ``[source, state, place, d_model]``."""
+        n = found.shape[1]
+        circuits, owners, which = [], [], []
+        for i, (one, source) in enumerate(zip(of, sources, strict=True)):
+            mine = (start <= one.states) & (one.states < start + n)
+            circuits.append(one.circuits[mine])
+            owners.append(np.full(len(circuits[-1]), source))
+            which.append(i * n + one.states[mine] - start)
+        self._put(
+            np.concatenate(circuits), np.concatenate(owners), found.flatten(0, 1), np.concatenate(which), everywhere
+        )
+
+    def _put(
+        self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray, everywhere: bool
+    ) -> None:
+        if everywhere:
+            self._values[True].put(circuits, sources, found, which)
+            found = found[:, self._answers_in_live]
+        self._values[False].put(circuits, sources, found, which)
+
+    def _places(self, everywhere: bool) -> Places:
+        return self._live if everywhere else self._answers
+
+    def _ablated_at(self, everywhere: bool) -> Tensor:
+        """What removed edges carry, ``[n_sources, place, d_model]``."""
+        return self._ablated if everywhere else self._ablated[:, self._answers_in_live]
+
+    def _base(self, part: Component) -> Tensor:
+        """What a component's slots read when every edge is ablated, ``[prompt, pos, d_model]``."""
+        return self._bases[part.name]
+
+    def _layer(self, layer: int) -> LayerHeads:
+        """The layer's heads; if they are small, they are kept."""
+        if layer in self._held:
+            return self._held[layer]
+        model = self._setting.model
+        attention = model.attention[layer]
+        made = LayerHeads(
+            attention, model.table(layer, self._tokens), self._tokens.filled, self._bases[f"a{layer}"], self._live
+        )
+        if 4 * attention.W_O.nbytes * len(model.attention) <= _HELD_BYTES:
+            self._held[layer] = made
+        return made
+
+
+def _bases(setting: Setting, ablated: Tensor) -> dict[str, Tensor]:
+    """What is read when every edge is ablated, ``[prompt, pos, d_model]``, by component and for ``logits``.
+
+    Args:
+        setting: the model.
+        ablated: what removed edges carry, ``[n_sources, prompt, pos, d_model]``.
+    """
+    cfg, found = setting.graph.cfg, {}
+    at = setting.graph.n_inputs
+    x = ablated[:at].sum(0)
+    for layer, attention in enumerate(setting.model.attention):
+        before = found[f"a{layer}"] = x
+        x = x + ablated[at : at + cfg.n_heads].sum(0)
+        at += cfg.n_heads
+        _, rest = attention.contributions(x.new_zeros(cfg.n_heads, 1, x.shape[-1]))  # belongs to no node
+        x = x if rest is None else x + rest
+        if not cfg.attn_only:
+            found[f"m{layer}"] = before if cfg.parallel_attn_mlp else x
+            x = x + ablated[at]
+            at += 1
+    return found | {"logits": x}
+
+
+def _filled_up(examples: np.ndarray, n: int) -> np.ndarray:
+    """Circuits, the last of which stands for those that are missing to `n`."""
+    return np.pad(examples, (0, n - len(examples)), mode="edge")
+
+
+def _places(places: Places) -> list[tuple[int, int]]:
+    return list(zip(places.prompt.tolist(), places.position.tolist(), strict=True))

@@ -154,7 +154,7 @@ def test_prompts_that_are_gone_or_changed_are_said(copied):
 def test_a_model_that_is_gone_or_changed_is_said(copied, gpt2_model):
     run = copied / "run"
     save_gpt2(copied / "model", seed=1)
-    with pytest.raises(SettingsError, match="the model 'model' isn't as it was when .*its weights, their precision"):
+    with pytest.raises(SettingsError, match=r"the model 'model' isn't as it was when .*its weights, their precision"):
         judge(run)
     assert judge(run, copied / "model")[0].which == "used"  # the same prompts, on the model as it is
     assert judge(run, gpt2_model, task=copied / "pairs.jsonl")[0].model == gpt2_model.name
@@ -185,7 +185,7 @@ def test_pairs_and_tasks_and_metrics_of_pythons_are_said(begun, gpt2_model, tmp_
         return (circuit - model).abs().amax(-1)
 
     found = acdc.discover(gpt2_model, begun / "pairs.jsonl", metric=gap, n=4, **options)
-    with pytest.raises(SettingsError, match="found by 'gap', a metric of somebody's own.*give `metric`"):
+    with pytest.raises(SettingsError, match=r"found by 'gap', a metric of somebody's own.*give `metric`"):
         judge(found)
     assert judge(found, metric=gap)[0].evaluation.circuit == found.used.circuit
 
@@ -203,7 +203,7 @@ def test_a_file_that_does_not_say_its_prompts(begun, tmp_path):
     run = Run.load(begun / "run")
     bare = replace(run.circuit, found=replace(run.circuit.found, data_sha256=None, seed=None))
     bare.save(tmp_path / "circuit.json")
-    with pytest.raises(SettingsError, match="doesn't say on which prompts of it .an older version wrote it.; give `ta"):
+    with pytest.raises(SettingsError, match=r"doesn't say on which prompts of it .an older version wrote it.; give `ta"):
         judge(tmp_path / "circuit.json")
     found = judge(tmp_path / "circuit.json", begun / "model", begun / "pairs.jsonl", n=5, seed=3)
     assert found[0].evaluation == run.used

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.engine.reference import ReferenceEngine
+from acdc.engine import circuits
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
@@ -59,15 +59,9 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
     return Behaviour(accuracy, top1, difference, metrics, {name: each.cpu().numpy() for name, each in values.items()})
 
 
-def circuits_logits(setting: Setting, circuits: Sequence[np.ndarray]) -> Iterator[Tensor]:
-    """For each circuit, ``[n_edges]`` bool, its logits on a setting's prompts, ``[prediction, n_outputs]``."""
-    engine = ReferenceEngine(setting, METRICS["kl"])
-    return map(engine.logits, circuits)
-
-
 def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
     """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
-    (logits,) = circuits_logits(setting, [in_graph])
+    (logits,) = circuits.run(setting, [in_graph])
     return behaviour(setting, logits)
 
 
@@ -87,7 +81,7 @@ def evaluate(
         ablated: :func:`ablated_behaviour`, if it is known already.
         metrics: faithfulness is of the first of these that the prompt pairs allow.
     """
-    circuit, complement = (behaviour(setting, logits) for logits in circuits_logits(setting, [in_graph, ~in_graph]))
+    circuit, complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
     if ablated is None:
         ablated = ablated_behaviour(setting)
     states = {

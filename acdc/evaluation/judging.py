@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from acdc.circuit import Circuit
+from acdc.engine import circuits
 from acdc.engine.setting import Setting
-from acdc.evaluation.behaviour import behaviour, circuits_logits, side_by_side, usable_metrics
+from acdc.evaluation.behaviour import behaviour, side_by_side, usable_metrics
 from acdc.evaluation.conventions import kl_scale, measures, run_mask
 from acdc.evaluation.judgement import WorstPrompt
 from acdc.evaluation.prompts import worst_prompts
@@ -72,7 +73,7 @@ def _different(setting: Setting, masks: Sequence[np.ndarray]) -> Iterator[Tensor
     keys = [mask.tobytes() for mask in masks]
     last = {key: place for place, key in enumerate(keys)}
     new = [mask for place, (key, mask) in enumerate(zip(keys, masks, strict=True)) if key not in keys[:place]]
-    runs = iter(circuits_logits(setting, new))
+    runs = circuits.run(setting, new)
     held: dict[bytes, Tensor] = {}
     for place, key in enumerate(keys):
         found = held.pop(key) if key in held else next(runs)

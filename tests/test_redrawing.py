@@ -203,7 +203,7 @@ def test_a_file_that_does_not_say_its_prompts(begun, tmp_path):
     run = Run.load(begun / "run")
     bare = replace(run.circuit, found=replace(run.circuit.found, data_sha256=None, seed=None))
     bare.save(tmp_path / "circuit.json")
-    with pytest.raises(SettingsError, match=r"doesn't say on which prompts of it .an older version wrote it.; give `ta"):
+    with pytest.raises(SettingsError, match=r"doesn't say on which prompts of it .an older version wrote it.; give"):
         judge(tmp_path / "circuit.json")
     found = judge(tmp_path / "circuit.json", begun / "model", begun / "pairs.jsonl", n=5, seed=3)
     assert found[0].evaluation == run.used

@@ -252,9 +252,9 @@ class Circuit:
             CircuitFileError: the file is missing, isn't JSON, or isn't a circuit; the
                 message says which edge or key is wrong.
         """
-        return cls(*circuitfile.read(Path(path)))
+        return cls(*circuitfile.read(Path(path))[:4])
 
 
 def load_own(path: Path) -> Circuit:
     """The circuit in a run folder, where no link is followed. Raises like :meth:`Circuit.load`."""
-    return Circuit(*circuitfile.read(path, follow=False))
+    return Circuit(*circuitfile.read(path, follow=False)[:4])

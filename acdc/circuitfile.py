@@ -30,13 +30,18 @@ _FREE_NODES, _FREE_EDGES = 2**13, 2**21
 _BYTES_A_NODE, _BYTES_AN_EDGE = 16, 16
 
 
+#: What a node of a circuit has that chooses neurons inside nodes.
+NEURON_KEYS = ("neurons", "neurons_scores", "neurons_in_graph")
+
+
 class Content(NamedTuple):
-    """What a file holds: the fields of :class:`acdc.Circuit`."""
+    """What a file holds: the fields of :class:`acdc.Circuit`, and whether it says which edges are kept."""
 
     graph: Graph
     in_graph: np.ndarray
     scores: np.ndarray
     found: Provenance
+    is_marked: bool = True
 
 
 def write(path: Path, graph: Graph, in_graph: np.ndarray, scores: np.ndarray, found: Provenance) -> None:
@@ -64,16 +69,17 @@ def write(path: Path, graph: Graph, in_graph: np.ndarray, scores: np.ndarray, fo
         file.write("\n}}\n")
 
 
-def read(path: Path, *, follow: bool = True) -> Content:
+def read(path: Path, *, follow: bool = True, lone_scores: bool = False) -> Content:
     """Read a circuit's file of ours, of EAP-IG or of MIB.
 
     Args:
         path: the file.
         follow: whether it may be a link.
+        lone_scores: also take a file in which no edge says whether it is kept.
 
     Raises:
-        CircuitFileError: it is missing, isn't JSON, or isn't a circuit; the message says which edge or key is
-            wrong.
+        CircuitFileError: it is missing, isn't JSON, isn't a circuit, or chooses neurons inside nodes; the message
+            says which edge or key is wrong.
     """
     try:
         with opened(path, follow=follow) as file, _no_garbage_collection():
@@ -87,27 +93,49 @@ def read(path: Path, *, follow: bool = True) -> Content:
     if missing:
         raise CircuitFileError(f"{path} isn't a circuit: it lacks {', '.join(sorted(missing))}.")
     try:
-        graph = Graph(_config(data["cfg"], size))
-        scores, in_graph = parse(lambda: _read_edges(graph, data["edges"]))
+        graph = Graph(config_of(data["cfg"], size))
+        _refuse_neurons(path, data["nodes"])
+        scores, in_graph, is_marked = parse(lambda: _read_edges(graph, data["edges"], lone_scores))
         found = Provenance.from_json(data.get("found"))
         if found.fingerprint is not None and _contradicted(data["nodes"], graph, in_graph):
             found = replace(found, fingerprint="")  # that of nothing
+    except CircuitFileError:
+        raise
     except AcdcError as error:
         raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
     except ValueError as error:
         raise CircuitFileError(f"{path} isn't a circuit: {error}.") from error
-    return Content(graph, in_graph, scores, found)
+    return Content(graph, in_graph, scores, found, is_marked)
 
 
-def _config(cfg: Any, size: int) -> GraphConfig:
-    """The graph's shape, from a file of `size` bytes, which bounds it."""
+def neuron_level(path: Path, where: str) -> CircuitFileError:
+    """The error for a file that chooses neurons inside nodes; `where` is what says so."""
+    return CircuitFileError(
+        f"{path} is a neuron-level circuit (it has {where}): acdc runs whole nodes, and read without the choice of "
+        "neurons it would be another circuit; give one at the level of edges."
+    )
+
+
+def _refuse_neurons(path: Path, nodes: Any) -> None:
+    """Raise :class:`CircuitFileError` for a file that chooses neurons inside nodes."""
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        for key in NEURON_KEYS:
+            if isinstance(node, dict) and node.get(key) is not None:
+                raise neuron_level(path, f"nodes.{name}.{key}")
+
+
+def config_of(cfg: Any, size: int, bytes_an_edge: int = _BYTES_AN_EDGE) -> GraphConfig:
+    """The graph's shape, from a file of `size` bytes, which bounds it.
+
+    Raises:
+        ValueError: it isn't one, or is far too large for the file.
+        SettingsError: it is no graph's.
+    """
     check(cfg, {"n_layers": int, "n_heads": int}, "cfg")
     types = {name: type_ for name, type_ in get_type_hints(GraphConfig).items() if name in cfg}
     check(cfg, types, "cfg")  # other keys are another tool's
     made = GraphConfig(**{name: cfg[name] for name in types})
-    if made.n_nodes > max(_FREE_NODES, size // _BYTES_A_NODE) or made.n_edges > max(
-        _FREE_EDGES, size // _BYTES_AN_EDGE
-    ):
+    if made.n_nodes > max(_FREE_NODES, size // _BYTES_A_NODE) or made.n_edges > max(_FREE_EDGES, size // bytes_an_edge):
         raise ValueError(
             f"its cfg is of a graph of {made.n_nodes:,} nodes and {made.n_edges:,} edges, "
             f"far more than a file of {size:,} bytes lists"
@@ -115,22 +143,27 @@ def _config(cfg: Any, size: int) -> GraphConfig:
     return made
 
 
-def _read_edges(graph: Graph, edges: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and kept edges; edges that the file leaves out have score 0 and aren't kept."""
+def _read_edges(graph: Graph, edges: Any, lone_scores: bool) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Scores, kept edges, and whether it says which; edges that the file leaves out have score 0 and aren't kept."""
     check(edges, dict, "edges")
     scores = [0.0] * graph.n_edges  # lists: setting one entry of an array takes several times longer
     in_graph = [False] * graph.n_edges
-    number = _numbers(graph, edges)
+    number, n_unmarked = _numbers(graph, edges), 0
     for name, value in edges.items():
         if not isinstance(value, tuple):
             check(value, dict, name)
+            if lone_scores and "score" in value and "in_graph" not in value:
+                n_unmarked += 1
+                value = {**value, "in_graph": False}
             value = value.get("score"), value.get("in_graph")
         score, kept = value
         if type(score) is not float or type(kept) is not bool:  # a full check of a million edges takes seconds
             check({"score": score, "in_graph": kept}, {"score": float | None, "in_graph": bool}, name)
         i = number[name]
         scores[i], in_graph[i] = math.nan if score is None else score, kept
-    return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool)
+    if 0 < n_unmarked < len(edges):
+        raise ValueError(f"{n_unmarked} of its {len(edges)} edges don't say whether they are in_graph, and others do")
+    return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool), not n_unmarked
 
 
 def _contradicted(nodes: Any, graph: Graph, in_graph: np.ndarray) -> bool:

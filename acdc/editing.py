@@ -15,7 +15,7 @@ from acdc.asked import shown
 from acdc.errors import SettingsError
 from acdc.graph import Edge, Graph, Node, Slot
 from acdc.provenance import FIGURES, KNOWN, Provenance
-from acdc.wording import quoted, shortened, some
+from acdc.wording import counted, quoted, shortened, some
 
 _ALL = "*"
 _LONGEST_NAME = 60  # characters of one pattern in an edit's words
@@ -102,8 +102,13 @@ def edited(found: Provenance, fingerprint: str, what: str) -> Provenance:
         what: was done, in words.
     """
     before = found.edited_from or {"fingerprint": fingerprint, "edits": []}
+    return replace(without_figures(found), edited_from={**before, "edits": [*before.get("edits", []), what]})
+
+
+def without_figures(found: Provenance) -> Provenance:
+    """How a circuit was found, for other edges than those that the figures were measured on."""
     dropped: dict[str, Any] = dict.fromkeys((*FIGURES, "faithfulness_metric", "fingerprint"))
-    return replace(found, **dropped, edited_from={**before, "edits": [*before.get("edits", []), what]})
+    return replace(found, **dropped)
 
 
 def in_common(left: Provenance, right: Provenance) -> Provenance:
@@ -195,3 +200,9 @@ def _slots(graph: Graph, target: str, name: str) -> tuple[Slot, ...]:
     if not slots:
         raise SettingsError(f"there is no edge {quoted(name)}: {target} reads nothing.")
     return slots
+
+
+def changes(before: np.ndarray, after: np.ndarray) -> str:
+    """``12 edges removed, 1 added``, of two sets of edges ``[n_edges]`` bool."""
+    removed, added = int((before & ~after).sum()), int((after & ~before).sum())
+    return f"{counted(removed, 'edge')} removed, {added} added"

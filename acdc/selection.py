@@ -40,6 +40,11 @@ class Selection(ABC):
         return {self.name: self._number, "by": self.by}
 
     @property
+    def words(self) -> str:
+        """``top 100 by magnitude``."""
+        return f"{self.name} {self._number} by {self.by}"
+
+    @property
     @abstractmethod
     def _number(self) -> float: ...
 

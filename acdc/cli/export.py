@@ -12,15 +12,24 @@ from acdc.cli.printing import say
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--format", help="svg, png, pdf, dot, graphml, json or html-table.  [default: as the ending of --out says]"
+    "--format", help="svg, png, pdf, dot, graphml, json, html-table or eap-ig.  [default: as the ending of --out says]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
 @click.option("--title", help="Above a picture or table.  [default: names of task and model]")
+@click.option(
+    "--sweep",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="For eap-ig: a run at another threshold, repeatable; edges are scored by the largest that keeps them.",
+)
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
-def export(run: Path, format: str | None, out: Path | None, title: str | None, top: int | None) -> None:
+def export(
+    run: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
+) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
     from acdc.circuit import Circuit
-    from acdc.errors import RunFolderError, UnknownNameError
+    from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import FORMATS, check_shown, export_circuit
     from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
@@ -35,6 +44,8 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
     format = _format(format, out)
     check_shown(format, title, top)
+    if sweep and format != "eap-ig":
+        raise SettingsError(f"a {format} file has no ranking of edges; leave out `sweep`, which is for eap-ig.")
     target = out or source.with_suffix(FORMATS[format])
     if target == source and kind_at(source) is not None:  # there already, if it is one
         Circuit.load(source)
@@ -43,7 +54,12 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
     if kind_at(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    say(export_circuit(load_circuit(source), format, target, title=title, top=top))
+    circuit = load_circuit(source)
+    if sweep:
+        from acdc.interchange import ranking
+
+        circuit = ranking([circuit, *map(load_circuit, sweep)])
+    say(export_circuit(circuit, format, target, title=title, top=top))
 
 
 def _format(format: str | None, out: Path | None) -> str:
@@ -61,6 +77,6 @@ def _format(format: str | None, out: Path | None) -> str:
                 f"{out} doesn't end in one of {', '.join(FORMATS.values())}; give another --out, or --format."
             )
         return named
-    if named not in (None, format):
+    if named not in (None, format) and not (format == "eap-ig" and ending == ".json"):
         raise SettingsError(f"{out} ends as {named} does, but --format says {format}; change one of them.")
     return format

@@ -31,6 +31,7 @@ _COMMANDS = {
     "show": "acdc.cli.show",
     "evaluate": "acdc.cli.evaluate",
     "export": "acdc.cli.export",
+    "edit": "acdc.cli.edit",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",
     "models": "acdc.cli.models",

@@ -1,8 +1,9 @@
 """Circuits as files that people look at or other programs read.
 
 ``svg``, ``png`` and ``pdf`` are diagrams; ``dot`` is the diagram's source for
-Graphviz; ``graphml`` and ``json`` are for programs; ``html-table`` lists the edges.
-Nothing here imports torch, and only the three pictures need Graphviz.
+Graphviz; ``graphml`` and ``json`` are for programs, ``eap-ig`` (a ``.pt`` or JSON file) for
+EAP-IG and MIB; ``html-table`` lists the edges. Nothing here imports torch but to write a ``.pt``
+file, and only the three pictures need Graphviz.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.export.eap_ig import write_eap_ig
 from acdc.export.excerpt import Excerpt
 from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.files import atomic_write
@@ -25,9 +27,10 @@ FORMATS = {
     "dot": ".dot",
     "graphml": ".graphml",
     "json": ".json",
+    "eap-ig": ".pt",
     "html-table": ".html",
 }
-_WHOLE = ("graphml", "json")  # for programs: without a heading, a part would pass for the circuit
+_WHOLE = ("graphml", "json", "eap-ig")  # for programs: without a heading, a part would pass for the circuit
 _MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
 
@@ -67,6 +70,8 @@ def export_circuit(
     if format == "json":
         circuit.save(path)
         return path
+    if format == "eap-ig":
+        return write_eap_ig(circuit, path)
     content = _content(excerpt, format)
     with atomic_write(path, "wb") as file:
         file.write(content)

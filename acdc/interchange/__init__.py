@@ -1,0 +1,9 @@
+"""Circuits of others: files of every kind opened as circuits, and scores by which others can rank our edges.
+
+Writing for others is a format of :mod:`acdc.export`.
+"""
+
+from acdc.interchange.opening import open_circuit
+from acdc.interchange.ranking import ranking
+
+__all__ = ["open_circuit", "ranking"]

@@ -7,12 +7,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from acdc.cli.printing import say
 from acdc.cli.prompt_options import redrawing_options
+from acdc.errors import RunFolderError, SettingsError
+
+if TYPE_CHECKING:
+    from acdc.selection import Selection
 
 
 @click.command()
@@ -36,6 +40,14 @@ from acdc.cli.prompt_options import redrawing_options
 )
 @click.option("--corruption", help="One of the task's.  [default: as it was found, or its first]")
 @redrawing_options
+@click.option("--top", type=click.IntRange(min=1), help="The edges of the highest scores, whatever a file marks.")
+@click.option("--above", type=float, help="Likewise, the edges of at least this score.")
+@click.option(
+    "--by",
+    type=click.Choice(["value", "magnitude"]),
+    help="With --top or --above: scores as they are, or their size.  [default: magnitude]",
+)
+@click.option("--nodes", is_flag=True, help="Files are lists of nodes: all edges among them.")
 @click.option(
     "--convention",
     default="acdc",
@@ -55,13 +67,16 @@ def evaluate(
     worst: int | None,
     as_json: bool,
     table: Path | None,
+    top: int | None,
+    above: float | None,
+    by: str | None,
     **options: Any,
 ) -> None:
-    """Judge CIRCUIT... (run folders or circuit files) beside their model.
+    """Judge CIRCUIT... beside their model.
 
-    Without --task each is run on the very prompts that it was found on, and on held-out ones.
+    Each is a run folder; a circuit file of acdc, EAP-IG or MIB (.json, .pt); or a text file of edges, one a line.
+    Without --task it is run on the very prompts that it was found on, and on held-out ones.
     """
-    from acdc.errors import RunFolderError
     from acdc.reading import kind_at
 
     if table is not None:
@@ -69,12 +84,16 @@ def evaluate(
             raise RunFolderError(f"{table} exists already; choose another file with --csv.")
         if not table.parent.is_dir():
             raise RunFolderError(f"can't write {table}: there is no folder {table.parent}; make it first.")
+    selection = _selection(top, above, by)
     several = len(circuits) > 1
     shown = (0 if several else 3) if worst is None else worst
     # torch takes seconds to import
     from acdc.evaluation.evaluate import evaluate as run_evaluation
 
-    report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, **options)
+    try:
+        report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, selection=selection, **options)
+    except SettingsError as error:
+        raise error if selection is None else _in_words(error) from error
     if as_json:
         text = json.dumps(report.to_json(), indent=1, allow_nan=False)
         sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves
@@ -87,6 +106,27 @@ def evaluate(
         _write_csv(table, report.rows())
         if not as_json:
             say(table)
+
+
+def _selection(top: int | None, above: float | None, by: str | None) -> Selection | None:
+    """What is asked for. Raises :class:`SettingsError` where it contradicts itself."""
+    from acdc.selection import Above, Top
+
+    if top is not None and above is not None:
+        raise SettingsError("--top and --above contradict each other; give one of them.")
+    if by is not None and top is None and above is None:
+        raise SettingsError("--by says how --top or --above choose; give one of them.")
+    try:
+        if top is not None:
+            return Top(top, by or "magnitude")
+        return None if above is None else Above(above, by or "magnitude")
+    except SettingsError as error:
+        raise _in_words(error) from error
+
+
+def _in_words(error: SettingsError) -> SettingsError:
+    """A selection's error with the options of this command, which calls its numbers otherwise."""
+    return SettingsError(str(error).replace("`n`", "`top`").replace("`threshold`", "`above`"))
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from rich import box
 from rich.table import Table
@@ -20,6 +21,8 @@ _MOST_GROUPS = 8
 #: Tokens of a prompt that are shown, up to the prediction; of a token so many characters.
 _MOST_TOKENS, _MOST_CHARACTERS = 60, 16
 _WIDTH = 78
+#: Characters of the first column; what is longer goes on below.
+_MOST_LABEL = 22
 
 
 def print_report(report: Report, *, groups: bool) -> None:
@@ -46,7 +49,7 @@ def _columns_key(one: Judgement) -> tuple[str | None, ...]:
 
 
 def _prompts_key(one: Judgement) -> tuple[object, ...]:
-    return one.task, one.which, one.evaluation.n_prompts, tuple(prompt.clean for prompt in one.prompts)
+    return one.task, tuple((prompt.clean, prompt.corrupted) for prompt in one.prompts)
 
 
 def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
@@ -58,7 +61,7 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="", box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False
     )
-    table.add_column("", no_wrap=not several, overflow="fold")
+    table.add_column("", overflow="fold", max_width=_MOST_LABEL)
     divided = " / vocab" if first.convention != "acdc" and first.metric == "kl" else ""
     share = first.evaluation.faithfulness_metric
     for heading in (
@@ -74,7 +77,8 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
         by_prompts.setdefault(_prompts_key(one), []).append(one)
     notes = []
     for together in by_prompts.values():
-        one = together[0]
+        # Those that one circuit was found on may be any to another.
+        one = next((one for one in together if one.which in ("train", "test")), together[0])
         table.add_section()
         table.add_row(Text(f"{one.evaluation.n_prompts} {_which(one)}", style="bold"))
         table.add_row("model", *_cells(one, "model"))
@@ -83,8 +87,7 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
             table.add_row("  its complement" if several else "complement", *_cells(other, "complement"))
         table.add_row("all ablated", *_cells(one, "ablated"))
         table.add_row("corrupted", *_cells(one, "corrupted"))
-        if one.evaluation.n_prompts == 1:
-            notes.append("one prompt gives no interval")
+        notes += [f"no interval: {why}" for other in together if (why := _why_none(other)) is not None]
     notes.insert(0, "below a mean its 95 % interval (bootstrap over prompts)")
     table.caption = "; ".join(dict.fromkeys(notes))
     table.caption_justify = "left"
@@ -98,10 +101,18 @@ def _plain_table(title: str | Text) -> Table:
     )
 
 
+def _why_none(one: Judgement) -> str | None:
+    """Why a circuit's figures lack an interval, if one does."""
+    found = one.intervals.of("circuit", one.metric), one.intervals.of_faithfulness()
+    return next((interval.why for interval in found if interval.why is not None), None)
+
+
 def _which(one: Judgement) -> str:
+    """Which prompts they are; of a file its name alone."""
+    task = Path(one.task).name or one.task
     if one.which == "used":
-        return f"used of {one.task}"
-    return f"held out, {one.task}" if one.which == "held out" else f"of {one.task}, {one.which}"
+        return f"used of {task}"
+    return f"held out, {task}" if one.which == "held out" else f"of {task}, {one.which}"
 
 
 def _cells(one: Judgement, state: str) -> Iterator[str]:
@@ -133,7 +144,7 @@ def _groups_table(one: Judgement, kind: str) -> Table:
     """A judgement's figures for each group of its prompts, the worst first."""
     groups = one.groups(kind)
     table = _plain_table(f"by {kind}, {one.evaluation.n_prompts} {_which(one)}")
-    table.add_column(kind, overflow="fold")
+    table.add_column(kind, overflow="fold", ratio=1)
     for heading in ("prompts", f"worse by\n{one.metric}", "right", "model\nright", "faithful"):
         table.add_column(heading, justify="right")
     for label, part in list(groups.items())[:_MOST_GROUPS]:

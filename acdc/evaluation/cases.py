@@ -12,9 +12,11 @@ from acdc.circuit import Circuit
 from acdc.errors import SettingsError
 from acdc.evaluation.source import Source
 from acdc.graph import Graph
+from acdc.interchange import open_circuit
 from acdc.models.model import Model
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular, read_record
-from acdc.runs.run import Run, load_circuit
+from acdc.runs.run import Run
+from acdc.selection import Selection, select
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ class Case:
             )
 
 
-def cases(given: Any, graph: Graph | None) -> list[Case]:
+def cases(given: Any, graph: Graph | None, selection: Selection | None, nodes: bool) -> list[Case]:
     """Circuits as a caller gives them.
 
     Args:
         given: a circuit, a run, or the path of one; or a list of these.
         graph: of the model, if it is open, for files that don't say it.
+        selection: chooses the edges by their scores, whatever is marked.
+        nodes: files are lists of nodes.
 
     Raises:
         AcdcError: one is none, or its file can't be read.
@@ -73,21 +77,38 @@ def cases(given: Any, graph: Graph | None) -> list[Case]:
     several: Sequence[Any] = list(given) if isinstance(given, list | tuple) else [given]
     if not several:
         raise SettingsError("no circuit is given; give one, or a list of them.")
-    alone = len(several) == 1
-    return [_case(one, "the circuit" if alone else f"circuit {i}", graph) for i, one in enumerate(several, 1)]
+    labels = ["the circuit"] if len(several) == 1 else [f"circuit {number}" for number in range(1, len(several) + 1)]
+    return [_case(one, label, graph, selection, nodes) for one, label in zip(several, labels, strict=True)]
 
 
-def _case(given: Any, label: str, graph: Graph | None) -> Case:
+def _case(given: Any, label: str, graph: Graph | None, selection: Selection | None, nodes: bool) -> Case:
     if isinstance(given, Circuit):
-        return Case(label, given, Source.of_circuit(given))
+        return Case(label, _chosen(given, selection), Source.of_circuit(given))
     if isinstance(given, Run):
         label = label if given.folder is None else str(given.folder)
-        return Case(label, given.circuit, Source.of_record(given.record))
+        return Case(label, _chosen(given.circuit, selection), Source.of_record(given.record))
     if not isinstance(given, str | Path):
         raise SettingsError(f"a circuit must be an acdc.Circuit, an acdc.Run or a path, not {shown(given)}.")
     place = path("circuits", given)
-    circuit = load_circuit(place)
+    circuit = _opened(place, graph, selection, nodes)
     folder = place if place.is_dir() else place.parent
     if (place.is_dir() or place.name == CIRCUIT) and is_regular(folder / RECORD):
         return Case(str(given), circuit, Source.of_record(read_record(folder)))
     return Case(str(given), circuit, Source.of_circuit(circuit))
+
+
+def _opened(place: Path, graph: Graph | None, selection: Selection | None, nodes: bool) -> Circuit:
+    """A circuit of any file; a list of names gets the model's graph, others have their own (its input may be split)."""
+    try:
+        return open_circuit(place, selection=selection, nodes=nodes)
+    except SettingsError:
+        if graph is None:
+            raise
+    return open_circuit(place, graph=graph, selection=selection, nodes=nodes)
+
+
+def _chosen(circuit: Circuit, selection: Selection | None) -> Circuit:
+    """A circuit, or the edges that a selection chooses by its scores."""
+    if selection is None:
+        return circuit
+    return replace(circuit, in_graph=select(circuit.graph, circuit.scores, selection))

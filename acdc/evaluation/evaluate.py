@@ -34,6 +34,7 @@ from acdc.pairs import PromptPair
 from acdc.pairs.finding import find_task
 from acdc.pairs.task import Task
 from acdc.runs.run import Run
+from acdc.selection import Selection
 from acdc.waiting import bars, waiting
 
 CircuitLike = Circuit | Run | str | Path
@@ -58,6 +59,8 @@ def evaluate(
     skip_bad_pairs: bool = False,
     answers: str | None = None,
     wrong_answers: str | None = None,
+    selection: Selection | None = None,
+    nodes: bool = False,
     convention: str = "acdc",
     worst: int = 3,
     batch_size: int | str = "auto",
@@ -75,7 +78,8 @@ def evaluate(
         >>> report[0].evaluation.circuit.values["kl"]  # doctest: +SKIP
 
     Args:
-        circuits: a circuit, a run, or the path of a run's folder or a circuit file; or a list of these.
+        circuits: a circuit, a run, or a path: of a run's folder, or of a file of ours, EAP-IG's or MIB's, or of edges
+            by name (:func:`acdc.interchange.open_circuit`); or a list of these.
         model: a model of :func:`acdc.load_model`, or whatever that opens; by default the one that each circuit was
             found on, if it is as it was then.
         task: as for :func:`acdc.discover`, or a list of tasks, on each of which every circuit is judged; by default
@@ -93,6 +97,8 @@ def evaluate(
         skip_bad_pairs: leave out prompt pairs that don't fit, with a warning that names them.
         answers: of a prompt file, the field or column that holds the right answers.
         wrong_answers: likewise the wrong ones.
+        selection: chooses the edges by their scores (:mod:`acdc.selection`), whatever is marked.
+        nodes: files are lists of nodes; their circuits are all edges among them.
         convention: ``acdc``; or ``eap-ig``, to get the numbers of EAP-IG and the MIB benchmark, see
             :mod:`acdc.evaluation.conventions`.
         worst: on how many of the worst prompts to show what model and circuit would say.
@@ -117,7 +123,7 @@ def evaluate(
         if tasks is None and (answers is not None or wrong_answers is not None):
             raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; give it by `task`.")
         opener = _Opener(model, device, dtype)
-        found = cases(circuits, opener.graph)
+        found = cases(circuits, opener.graph, asked.selection, asked.nodes)
         drawer = Drawer(asked.draw)
         if tasks is None:
             for case in found:  # before a model is opened in vain
@@ -138,6 +144,8 @@ class _Options:
     measure: Metric | None
     ablation: str | None
     draw: DrawOptions
+    selection: Selection | None
+    nodes: bool
     convention: str
     worst: int
     batch_size: int | None
@@ -152,10 +160,14 @@ class _Options:
             draw = replace(draw, bos="yes")
         if (worst := whole("worst", given["worst"])) < 0:
             raise SettingsError(f"`worst` must be at least 0, not {worst}.")
+        if not ((selection := given["selection"]) is None or isinstance(selection, Selection)):
+            raise SettingsError("`selection` must be Top, Above or Greedy of acdc.selection, e.g. Top(100).")
         return cls(
             measure=None if given["metric"] is None else asked_metric(given["metric"]),
             ablation=given["ablation"],
             draw=draw,
+            selection=selection,
+            nodes=flag("nodes", given["nodes"]),
             convention=given["convention"],
             worst=worst,
             batch_size=asked_batch_size(given["batch_size"]),

@@ -15,25 +15,27 @@ from acdc.errors import ModelError, SettingsError
 pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
 
 
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory):
-    """A folder with a model, a prompt file and a run on them, named as they are from there; no test changes it."""
-    folder = tmp_path_factory.mktemp("begun")
+def begin(folder, monkeypatch):
+    """A folder with a model, a prompt file and a run on them, named as they are from there."""
     save_gpt2(folder / "model")
     write_pairs(folder / "pairs.jsonl", pairs(12))
-    with pytest.MonkeyPatch.context() as patched:
+    with monkeypatch.context() as patched:
         patched.chdir(folder)
         acdc.discover("model", "pairs.jsonl", threshold=0.003, n=5, seed=3, out="run", progress=False)
     return folder
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """One that no test changes."""
+    with pytest.MonkeyPatch.context() as patched:
+        return begin(tmp_path_factory.mktemp("begun"), patched)
+
+
 @pytest.fixture
-def copied(begun, tmp_path):
-    """A copy that a test may change; its run says that it was begun there."""
-    folder = tmp_path / "copy"
-    shutil.copytree(begun, folder)
-    change_record(folder / "run", lambda record: record.update(directory=str(folder)))
-    return folder
+def copied(tmp_path, monkeypatch):
+    """One that a test may change."""
+    return begin(tmp_path, monkeypatch)
 
 
 def change_record(run, change):

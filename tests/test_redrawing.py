@@ -134,6 +134,12 @@ def test_other_options_draw_other_prompts_which_are_not_called_used(begun):
     assert [one.which for one in judge(run, task=begun / "pairs.jsonl", n=5)] == ["train", "test"]
 
 
+def test_test_prompts_that_the_circuit_was_found_on_are_said(begun):
+    for given in ({}, {"task": begun / "pairs.jsonl", "n": 5}):
+        with pytest.warns(acdc.AcdcWarning, match=r"was found on \d of the 5 test prompts .*: to it they are not held"):
+            judge(begun / "run", seed=4, **given)
+
+
 def test_where_nothing_is_held_out_it_is_noted(begun):
     with pytest.warns(acdc.AcdcWarning, match="no result on held-out prompts: .* all are used"):
         report = judge(begun / "run", task=begun / "pairs.jsonl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from acdc.asked import flag, text, whole
@@ -14,6 +15,7 @@ from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.splitting import refuse_overlap
 from acdc.pairs.task import Split, Task
+from acdc.wording import counted
 
 #: Which of a task's prompts.
 SPLITS = ("train", "test", "both")
@@ -109,16 +111,16 @@ class Drawer:
         used = self._prompts(task, model, "train", arguments)
         if arguments == unchanged:
             source.check_prompts(label, used)
-        yield from self._sides(task, model, arguments, source, used)
+        yield from self._sides(label, task, model, arguments, source, used)
 
-    def of_task(self, task: Task, source: Source, model: Model) -> Iterator[Drawn]:
+    def of_task(self, label: str, task: Task, source: Source, model: Model) -> Iterator[Drawn]:
         """The prompts of a task that somebody names."""
         arguments = self._options.of(Source())
         used = self._prompts(task, model, "train", arguments) if self._options.split != "test" else None
-        yield from self._sides(task, model, arguments, source, used)
+        yield from self._sides(label, task, model, arguments, source, used)
 
     def _sides(
-        self, task: Task, model: Model, arguments: dict[str, Any], source: Source, used: PromptSet | None
+        self, label: str, task: Task, model: Model, arguments: dict[str, Any], source: Source, used: PromptSet | None
     ) -> Iterator[Drawn]:
         same = used is not None and used.sha256() == source.data_sha256
         if used is not None and self._options.split != "test":
@@ -134,7 +136,25 @@ class Drawer:
                 raise
             self._note(f"no result on held-out prompts: {error}")
             return
+        if not same:
+            self._tell_known(label, source, model, others)
         yield Drawn(HELD_OUT if same else "test", task, others)
+
+    def _tell_known(self, label: str, source: Source, model: Model, others: PromptSet) -> None:
+        """Warn where a ``test`` side has prompts that the circuit was found on, as far as these can be drawn again."""
+        try:
+            if source.task is None or Path(source.task).name != Path(others.task).name:
+                return
+            used = self._prompts(self.own_task(label, source), model, "train", DrawOptions().of(source))
+        except AcdcError:
+            return
+        cleans = {pair.clean for pair in used.pairs}
+        known = sum(pair.clean in cleans for pair in others.pairs)
+        if known and used.sha256() == source.data_sha256:
+            self._note(
+                f"{label} was found on {known} of the {counted(len(others), 'test prompt')} of {others.task}: to it "
+                "they are not held out; leave `seed` and `n` as they were."
+            )
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

@@ -244,7 +244,7 @@ def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, as
     if tasks is None:
         drawn = list(drawer.of_source(case.label, case.source, model))
     else:
-        drawn = [one for task in tasks for one in drawer.of_task(task, case.source, model)]
+        drawn = [one for task in tasks for one in drawer.of_task(case.label, task, case.source, model)]
     jobs = []
     for one in drawn:
         measure.check(one.prompts)

@@ -79,14 +79,16 @@ class Circuit:
         return bool((edges_of(self.graph, what) & self.in_graph).any())
 
     def __or__(self, other: Circuit) -> Circuit:
-        """The edges of either; a score is this circuit's where it keeps the edge, or neither does.
+        """The edges of either.
 
-        Where the two were found differently, it is unknown how.
+        A score is the other circuit's where only that one keeps the edge, or where this one doesn't know it (NaN);
+        else it is this one's. Where the two were found differently, it is unknown how.
         """
         if not isinstance(other, Circuit):
             return NotImplemented
         self.graph.check_same(other.graph)
-        scores = np.where(other.in_graph & ~self.in_graph, other.scores, self.scores)
+        of_other = np.isnan(self.scores) | (other.in_graph & ~self.in_graph & ~np.isnan(other.scores))
+        scores = np.where(of_other, other.scores, self.scores)
         found = in_common(self.found, other.found)
         return self._edited(self.in_graph | other.in_graph, f"joined with {other._words}", scores, found)
 

@@ -148,7 +148,7 @@ class Provenance:
         if flat:
             options = {name: values.pop(name) for name in _ACDC_OPTIONS if name in values}
             values["options"] = {name: value for name, value in options.items() if value is not None}
-        for name in ("options", "selection"):
+        for name in ("options", "selection", "edited_from"):
             _check_scalars(values.get(name) or {}, f"found.{name}")
         edited_from = values.get("edited_from") or {}
         check(edited_from, {key: kind for key, kind in _EDITED_FROM.items() if key in edited_from}, "found.edited_from")

@@ -105,11 +105,11 @@ class Above(Selection):
         object.__setattr__(self, "threshold", real("threshold", self.threshold))
         _check_by(self.by)
         if not np.isfinite(self.threshold):
-            raise SettingsError(f"`threshold` must be a finite number, not {self.threshold}.")
+            raise SettingsError(f"a selection's threshold must be a finite number, not {self.threshold}.")
         if self.by == "magnitude" and self.threshold < 0:
             raise SettingsError(
-                f"no score's magnitude is below 0, so `threshold` {self.threshold:g} keeps every edge; "
-                'raise it, or rank by `by="value"`.'
+                f"no score's magnitude is below 0, so a threshold of {self.threshold:g} keeps every edge; "
+                'raise it, or choose by value (`by="value"`).'
             )
 
     @property
@@ -206,14 +206,16 @@ def select(graph: Graph, scores: np.ndarray, selection: Selection) -> np.ndarray
             f"{graph.n_edges} are), so edges can't be ranked by them; compute them again."
         )
     if isinstance(selection, Top | Greedy) and selection.n > graph.n_edges:
-        raise SettingsError(f"`n` is {selection.n} edges, but the graph has {graph.n_edges}; give at most as many.")
+        raise SettingsError(
+            f"a selection of {selection.n:,} edges is more than the {graph.n_edges:,} of the graph; ask for fewer."
+        )
     return graph.on_path(selection._chosen(graph, np.abs(scores) if selection.by == "magnitude" else scores))
 
 
 def _edges(n: Any) -> int:
     n = whole("n", n)
     if n < 1:
-        raise SettingsError(f"`n` must be a number of edges, at least 1, not {n}.")
+        raise SettingsError(f"a selection takes at least 1 edge, not {n}; ask for more.")
     return n
 
 

@@ -121,6 +121,9 @@ def test_scores_under_or_are_of_who_keeps_the_edge_and_of_the_left_first():
         "m2->logits": 2.0,
     }
     assert both.scores[GRAPH.edge("input->m0").number] == 1.0
+    unknown = circuit_of("m2->logits", scores=np.full(GRAPH.n_edges, np.nan))
+    assert ((left | unknown).scores == 1.0).all()
+    assert ((unknown | left).scores == 1.0).all()
 
 
 def test_circuits_of_different_graphs_do_not_combine(circuit):

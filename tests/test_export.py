@@ -276,3 +276,17 @@ for format in ("svg", "graphml", "html-table"):
 assert not {"torch", "transformer_lens"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+def test_what_a_file_says_of_options_is_text_everywhere(tmp_path, circuit):
+    options = {HOSTILE: HOSTILE, "steps": 5, "kinds": ["a", HOSTILE], "many": 10**400, "x": float("nan")}
+    found = Provenance("ioi", "gpt2", "eap-ig", options=options, selection={"top": 100, "by": HOSTILE})
+    hostile = replace(circuit, found=found).with_edges("m0->logits")
+    hostile.save(tmp_path / "c.json")
+    for one in (hostile, Circuit.load(tmp_path / "c.json")):
+        for format in ("graphml", "html-table", "svg"):
+            content = exported(one, format, tmp_path)
+            assert not any(ord(character) < 32 for character in content.decode() if character not in "\n\r\t")
+            if format != "html-table":
+                ET.fromstring(content)
+        assert b"<script>" not in exported(one, "html-table", tmp_path)

@@ -1,6 +1,8 @@
 """Circuits of every kind of file, opened; what must be chosen, said or refused."""
 
+import contextlib
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ from eap_ig_reader import write_pt
 from theirs import CFG, EDGES, GRAPH, KEPT, UNMARKED, names, refused, text, write_json
 
 from acdc import Circuit, Graph, Provenance
-from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError, SettingsError
+from acdc.errors import AcdcError, AcdcWarning, CircuitFileError, RunFolderError, SettingsError
 from acdc.interchange import open_circuit
 from acdc.selection import Above, Greedy, Top
 
@@ -62,6 +64,15 @@ def test_edges_on_no_path_stay_and_are_told(write):
     with pytest.warns(AcdcWarning, match="2 of 6 edges are on no path"):
         circuit = open_circuit(write(edges))
     assert circuit.n_edges == 6
+
+
+def test_a_circuit_may_lack_scores(tmp_path):
+    path = tmp_path / "c.json"
+    edges = {name: {"in_graph": kept} for name, (_, kept) in EDGES.items()}
+    path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": edges}))
+    circuit = open_circuit(path)
+    assert names(circuit) == set(KEPT)
+    assert np.isnan(circuit.scores).all()
 
 
 def test_scores_without_a_choice_need_a_selection(write):
@@ -139,7 +150,7 @@ def test_a_selection_of_nothing_is_said(write):
     refused(
         SettingsError, r"of the edges chosen \(top 1 by magnitude\) none is on a path", write(edges), selection=Top(1)
     )
-    refused(SettingsError, "but the graph has 46", write(edges), selection=Top(47))
+    refused(SettingsError, "more than the 46 of the graph", write(edges), selection=Top(47))
     refused(SettingsError, "none is on a path", write(edges), selection=Above(1e6))
 
 
@@ -160,7 +171,7 @@ def test_another_model_s_circuit_is_refused_by_its_sizes(write, options, says):
 
 
 def test_a_width_that_one_side_does_not_know_is_no_difference(write, tmp_path):
-    assert open_circuit(write(), graph=Graph.from_config(2, 2)).graph == Graph.from_config(2, 2)
+    assert open_circuit(write(), graph=Graph.from_config(2, 2)).graph == GRAPH
     cfg = {name: value for name, value in CFG.items() if name != "d_model"}
     assert open_circuit(write_json(tmp_path / "c.json", cfg=cfg), graph=GRAPH).graph == GRAPH
 
@@ -187,3 +198,17 @@ def test_options_of_another_kind_are_refused(write, tmp_path):
     refused(SettingsError, "`path` must be a path", 3)
     refused(CircuitFileError, "can't read .*No such file", tmp_path / "nothing.pt")
     refused(CircuitFileError, "can't read", "no\nfile here")
+    refused(CircuitFileError, "can't read .*name too long", "c" * 5000)
+
+
+def test_damaged_text_never_gives_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    files = [write_json(tmp_path / "c.json").read_bytes(), "\n".join(KEPT).encode()]
+    for number in range(300):
+        content = bytearray(files[number % 2])
+        for at in rng.integers(0, len(content), 2):
+            content[at] = rng.integers(256)
+        path = text(tmp_path / ("c.json" if number % 2 == 0 else "c.txt"), bytes(content))
+        with contextlib.suppress(AcdcError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            open_circuit(path, graph=GRAPH, selection=Top(3) if number % 4 == 0 else None, nodes=number % 8 == 1)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from acdc.cli.printing import say
+from acdc.cli.printing import announce, say
+
+if TYPE_CHECKING:
+    from acdc.circuit import Circuit
 
 
 @click.command()
@@ -28,12 +32,11 @@ def export(
     run: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
 ) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
-    from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import FORMATS, check_shown, export_circuit
+    from acdc.export.eap_ig import ties
     from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
-    from acdc.runs.run import load_circuit
 
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
@@ -47,19 +50,36 @@ def export(
     if sweep and format != "eap-ig":
         raise SettingsError(f"a {format} file has no ranking of edges; leave out `sweep`, which is for eap-ig.")
     target = out or source.with_suffix(FORMATS[format])
-    if target == source and kind_at(source) is not None:  # there already, if it is one
-        Circuit.load(source)
+    if target == source and kind_at(source) is not None and not sweep:  # there already, if it is one
+        _of_file(source)
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
     if kind_at(target) is not None and not is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    circuit = load_circuit(source)
+    circuit = _circuit(source)
     if sweep:
         from acdc.interchange import ranking
 
-        circuit = ranking([circuit, *map(load_circuit, sweep)])
+        circuit = ranking([circuit, *map(_circuit, sweep)])
+    if format == "eap-ig" and (note := ties(circuit)):
+        announce(note)
     say(export_circuit(circuit, format, target, title=title, top=top))
+
+
+def _circuit(source: Path) -> Circuit:
+    """The circuit of a run's folder, or of a file of ours, EAP-IG's or MIB's."""
+    from acdc.runs.run import load_circuit
+
+    return _of_file(source) if source.suffix.lower() == ".pt" else load_circuit(source)
+
+
+def _of_file(source: Path) -> Circuit:
+    """The circuit of a file, as it is there."""
+    from acdc.circuit import Circuit
+    from acdc.interchange import open_circuit
+
+    return open_circuit(source) if source.suffix.lower() == ".pt" else Circuit.load(source)
 
 
 def _format(format: str | None, out: Path | None) -> str:

@@ -8,7 +8,6 @@ would misread is refused here. Their scores are in single precision.
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +15,28 @@ import numpy as np
 
 from acdc import circuitfile
 from acdc.circuit import Circuit
-from acdc.errors import AcdcWarning, SettingsError
+from acdc.errors import SettingsError
 from acdc.files import atomic_write
-
-#: The endings of EAP-IG's files.
-ENDINGS = (".json", ".pt")
 
 
 def write_eap_ig(circuit: Circuit, path: str | Path) -> Path:
-    """Write a circuit for EAP-IG and MIB, as JSON or, where `path` ends in ``.pt``, by torch.
+    """Write a circuit for EAP-IG and MIB: as JSON where `path` ends in ``.json``, else by torch (``.pt``).
 
-    Where no score is known (a circuit from a list of edges), scores are written as 0. Warned of are ties at 0, which
-    no ranking by score (MIB's CPR) can order; :func:`acdc.interchange.ranking` orders them by runs at several
-    thresholds.
+    Where no score is known (a circuit from a list of edges), scores are written as 0.
 
     Args:
-        circuit: what to write.
-        path: a file that ends in ``.json`` or ``.pt``.
+        circuit: what to write; :func:`ties` says what a ranking of it would miss.
+        path: the file to write.
 
     Returns:
         `path`.
 
     Raises:
-        SettingsError: another ending; or a circuit that EAP-IG would misread: with a split input, without MLPs, or
-            with a score that is no number, or too large for single precision.
+        SettingsError: a circuit that EAP-IG would misread: with a split input, without MLPs, or with a score that is
+            no number, or too large for single precision.
         RunFolderError: the file can't be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        raise SettingsError(f"a file for EAP-IG ends in {' or '.join(ENDINGS)}, and {path.name} doesn't; name it so.")
-    scores = _readable_scores(circuit)
-    _tell_ties(circuit, scores)
+    path, scores = Path(path), _readable_scores(circuit)
     if path.suffix.lower() == ".json":
         circuitfile.write(path, circuit.graph, circuit.in_graph, scores, circuit.found)
         return path
@@ -86,18 +76,20 @@ def _readable_scores(circuit: Circuit) -> np.ndarray:
     return circuit.scores
 
 
-def _tell_ties(circuit: Circuit, scores: np.ndarray) -> None:
-    """Warn where a ranking by score would be one by chance."""
-    n_tied = int((scores.astype(np.float32) == 0).sum())
+def ties(circuit: Circuit) -> str | None:
+    """What to know before edges are ranked by the scores of a circuit (MIB's CPR); ``None`` if few are tied at 0.
+
+    ACDC gives the score 0 to every edge that it needn't try, which is most of them; a ranking orders these by chance,
+    where :func:`acdc.interchange.ranking` orders them by runs at several thresholds.
+    """
+    scores = circuit.scores.astype(np.float32)
+    n_tied = int((np.isnan(scores) | (scores == 0)).sum())
     if n_tied < 2:
-        return
-    why = "as no score is known" if np.isnan(circuit.scores).all() else "as edges that weren't tried have"
-    warnings.warn(
-        f"{n_tied:,} of {len(scores):,} edges share the score 0, {why}: the circuit is read as it is, but a ranking by "
-        "score (MIB's CPR) orders such edges by chance; acdc.interchange.ranking orders them by runs at several "
-        "thresholds.",
-        AcdcWarning,
-        stacklevel=3,
+        return None
+    return (
+        f"{n_tied:,} of {len(scores):,} edges share the score 0 (they weren't tried, or their score is unknown): a "
+        "ranking by score, as for MIB's CPR, orders them by chance; runs at other thresholds order them "
+        "(acdc.interchange.ranking, or `sweep`)."
     )
 
 

@@ -23,8 +23,9 @@ def to_graphml(circuit: Circuit) -> bytes:
         for name, value in list(attributes.items()):
             if value is None or (isinstance(value, float) and not math.isfinite(value)):
                 del attributes[name]
-            elif isinstance(value, str):
-                attributes[name] = printable(value)
+                continue
+            del attributes[name]  # an option's name is a file's text, too
+            attributes[printable(name)] = printable(value) if isinstance(value, str) else value
     out = BytesIO()
     nx.write_graphml_xml(graph, out, edge_id_from_attribute="name", named_key_ids=True)
     return out.getvalue()

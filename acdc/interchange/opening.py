@@ -89,9 +89,9 @@ def open_circuit(
 
 def _kind(path: Path) -> str:
     """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``."""
-    if path.is_dir() or (path.name == CIRCUIT and is_regular(path.parent / RECORD)):
-        return "folder"
     try:
+        if path.is_dir() or (path.name == CIRCUIT and is_regular(path.parent / RECORD)):
+            return "folder"
         with opened(path) as file:
             start = file.read(512)
     except OSError as error:
@@ -132,7 +132,7 @@ def _of_graph(path: Path, content: Content, graph: Graph) -> Content:
             f"{path} is a circuit of another model: {', '.join(differences)}; give the model that it is of, or "
             "another circuit."
         )
-    return content if here == there else content._replace(graph=graph)
+    return content._replace(graph=graph) if not here.d_model else content
 
 
 def _has_scores_only(content: Content) -> bool:

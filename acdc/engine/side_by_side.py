@@ -105,7 +105,7 @@ class _Values:
 
     def __init__(self, plan: Plan, everywhere: bool, data: Tensor) -> None:
         self._plan, self._data = plan, data
-        self._rows = plan.rows(everywhere=everywhere)  # [circuit, source]
+        self._first, self._rows = plan.rows(everywhere=everywhere)  # [circuit], [circuit, source]
         self.n_sources = plan.n_everywhere if everywhere else self._rows.shape[1]
 
     def put(self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray) -> None:
@@ -121,7 +121,7 @@ class _Values:
             found = found[index(which, device)]
         self._data.index_copy_(0, index(self._rows[circuits, sources], device), found)
 
-    def sum(self, base: Tensor, weights: Tensor, circuit: int, out: Tensor | None = None) -> Tensor:
+    def sum(self, base: Tensor, weights: np.ndarray, circuit: int, out: Tensor | None = None) -> Tensor:
         """What slots read in a circuit.
 
         Args:
@@ -135,12 +135,12 @@ class _Values:
         """
         sources = self._plan.sources[circuit]
         sources = sources[: np.searchsorted(sources, min(weights.shape[1], self.n_sources))]
-        base = base.reshape(1, -1).expand(len(weights), -1)
-        if not len(sources):
-            return base if out is None else out.copy_(base)
-        first = self._rows[circuit, sources[0]]
-        data = self._data[first : first + len(sources)].flatten(1)
-        return torch.addmm(base, weights[:, index(sources, weights.device)], data, out=out)
+        first = self._first[circuit]
+        data = self._data[first : first + 1 + len(sources)].flatten(1)
+        data[0] = base.flatten()  # one product with it is quicker than a product to be added to it
+        own = np.ones((len(weights), 1 + len(sources)), dtype=np.float64)
+        own[:, 1:] = weights[:, sources]
+        return torch.mm(torch.from_numpy(own).to(data), data, out=out)
 
 
 class _Tile:
@@ -166,6 +166,7 @@ class _Tile:
         number = {place: i for i, place in enumerate(_places(self._live))}
         self._answers_in_live = index([number[place] for place in _places(self._answers)], device)
         self._ablated = self._live.pick(ablated)  # [n_sources, live place, d_model]
+        self._ablated_answers = self._ablated[:, self._answers_in_live]
         inputs = self._live.pick(setting.contributions.inputs[:, rows])
         self._inputs = inputs - self._ablated[: len(inputs)]
         self._bases = _bases(setting, ablated)
@@ -192,24 +193,24 @@ class _Tile:
             )
         for part, distinct in plan.steps:
             everywhere = part.first < plan.n_everywhere
-            weights = torch.from_numpy(part.of(plan.kept)).to(self._inputs)  # [circuit, letter, node, parent]
+            weights = part.of(plan.kept)  # [circuit, letter, node, parent]
             if part.is_attention:
                 self._run_heads(part, distinct, weights, everywhere)
             else:
                 self._run_mlp(part, distinct[0], weights[:, 0], everywhere)
-        last = torch.from_numpy(plan.kept[:, self._setting.graph.slots[-1].edges]).to(self._inputs)
+        last = plan.kept[:, self._setting.graph.slots[-1].edges]
         base = self._answers.pick(self._bases["logits"])
         found = base.new_empty(len(last), *base.shape)
         for circuit, row in enumerate(found):
             self._values[False].sum(base, last[circuit, None], circuit, out=row.view(1, -1))
         return found
 
-    def _run_heads(self, part: Component, distinct: list[Distinct], weights: Tensor, everywhere: bool) -> None:
+    def _run_heads(self, part: Component, distinct: list[Distinct], weights: np.ndarray, everywhere: bool) -> None:
         """Heads of a layer in all their states, a few states of each at a time."""
         nodes = np.array([node for one in distinct for node in one.nodes])
         of = [one for one in distinct for _ in one.nodes]
         most = max(len(one.examples) for one in of)
-        step = max(1, _ROWS[machine_kind(weights.device)] // len(self._live))
+        step = max(1, _ROWS[machine_kind(self._inputs.device)] // len(self._live))
         for start in range(0, most, step):
             chosen = [i for i, one in enumerate(of) if len(one.examples) > start]
             heads = nodes[chosen]
@@ -220,7 +221,7 @@ class _Tile:
                 (q,) = self._read(part, slice(0, 1), heads, states, weights, everywhere=False)
                 k, v = self._read(part, slice(1, 3), heads, states, weights, everywhere=True)
             found = self._mixed(part.layer, heads, q, k, v, self._places(everywhere))
-            found = found - self._ablated_at(everywhere)[part.first + heads, None]
+            found = found.sub_(self._ablated_at(everywhere)[part.first + heads, None])
             self._note([of[i] for i in chosen], part.first + heads, start, found, everywhere)
 
     def _mixed(self, layer: int, heads: np.ndarray, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
@@ -243,7 +244,7 @@ class _Tile:
         self._live.put(found, whole)
         return whole
 
-    def _run_mlp(self, part: Component, distinct: Distinct, weights: Tensor, everywhere: bool) -> None:
+    def _run_mlp(self, part: Component, distinct: Distinct, weights: np.ndarray, everywhere: bool) -> None:
         """An MLP in all its states."""
         places, base = self._places(everywhere), self._places(everywhere).pick(self._base(part))
         step = max(1, BLOCK_ROWS // len(places))
@@ -253,11 +254,11 @@ class _Tile:
             x = self._scratch.take("read", (len(examples), *base.shape), base)
             for row, circuit in zip(x, examples, strict=True):
                 self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
-            found = self._mlps[part.layer].run(x) - self._ablated_at(everywhere)[part.first]
+            found = self._mlps[part.layer].run(x).sub_(self._ablated_at(everywhere)[part.first])
             self._note([distinct], source, start, found[None], everywhere)
 
     def _read(
-        self, part: Component, letters: slice, heads: np.ndarray, states: np.ndarray, weights: Tensor, *, everywhere: bool
+        self, part: Component, letters: slice, heads: np.ndarray, states: np.ndarray, weights: np.ndarray, *, everywhere: bool
     ) -> Tensor:
         """What slots of some letters read, ``[letter, head, state, place, d_model]``.
 
@@ -272,12 +273,10 @@ class _Tile:
         values, base = self._values[everywhere], self._places(everywhere).pick(self._base(part))
         n, device = letters.stop - letters.start, base.device
         x = self._scratch.take(f"read {letters.start}", (n, *states.shape, *base.shape), base)
-        own = index(heads, device)
         for circuit in np.unique(states):
             row, column = (states == circuit).nonzero()  # a head's last circuit may stand there several times
             all_heads = np.array_equal(row, np.arange(len(heads)))
-            chosen = own if all_heads else index(heads[row], device)
-            rows = weights[circuit, letters][:, chosen].flatten(0, 1)  # [letter and head, parent]
+            rows = weights[circuit, letters][:, heads[row]].reshape(n * len(row), -1)  # [letter and head, parent]
             if all_heads and (column == column[0]).all():
                 values.sum(base, rows, circuit, out=x.view(n * len(heads), states.shape[1], -1)[:, column[0]])
             else:
@@ -314,7 +313,7 @@ class _Tile:
 
     def _ablated_at(self, everywhere: bool) -> Tensor:
         """What removed edges carry, ``[n_sources, place, d_model]``."""
-        return self._ablated if everywhere else self._ablated[:, self._answers_in_live]
+        return self._ablated if everywhere else self._ablated_answers
 
     def _base(self, part: Component) -> Tensor:
         """What a component's slots read when every edge is ablated, ``[prompt, pos, d_model]``."""

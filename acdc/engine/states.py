@@ -176,8 +176,12 @@ class Plan:
         self._computed = relevant.computed
         self._answers = _numbered(relevant.computed)
 
-    def rows(self, *, everywhere: bool) -> np.ndarray:
-        """Where the value of a source in a circuit is put, ``[circuit, source]``: one circuit's lie together."""
+    def rows(self, *, everywhere: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Where values are put: those of a circuit together, behind a row for what slots read without edges.
+
+        Returns:
+            The number of that row, ``[circuit]``, and of each source's, ``[circuit, source]``.
+        """
         return self._everywhere if everywhere else self._answers
 
     def circuits_with(self, source: int) -> np.ndarray:
@@ -185,8 +189,8 @@ class Plan:
         return np.flatnonzero(self._computed[:, source])
 
     def n_rows(self, *, everywhere: bool) -> int:
-        """How many values there are."""
-        return sum(int(np.searchsorted(found, self.n_everywhere)) if everywhere else len(found) for found in self.sources)
+        """How many rows that makes."""
+        return len(self.sources) + int(self._computed[:, : self.n_everywhere if everywhere else None].sum())
 
     def _distinct(self, part: Component, computed: np.ndarray, *, tied_heads: bool) -> list[Distinct]:
         """The distinct states of a component's nodes; those of its parents are known."""
@@ -210,6 +214,7 @@ class Plan:
         return found
 
 
-def _numbered(chosen: np.ndarray) -> np.ndarray:
-    """The number of each chosen entry among the chosen ones, row by row; for others it means nothing."""
-    return np.cumsum(chosen).reshape(chosen.shape) - 1
+def _numbered(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers row by row: of each row itself, and behind it of its chosen entries; for others they mean nothing."""
+    behind = np.cumsum(chosen).reshape(chosen.shape) + np.arange(len(chosen))[:, None]
+    return behind[:, -1] - chosen.sum(1), behind

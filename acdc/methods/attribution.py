@@ -14,52 +14,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acdc.asked import whole
+from acdc.engine.gradients import at_slots
 from acdc.engine.setting import Setting
+from acdc.errors import SettingsError
 from acdc.graph import Slot
 from acdc.metrics import Metric
-from acdc.models.patched import run_patched
 
 #: Points on the way from the ablated to the clean input.
 STEPS = 5
 
 
-def edge_attribution(setting: Setting, measure: Metric) -> np.ndarray:
+def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -> np.ndarray:
     """Estimate what the removal of each edge from the whole graph costs.
+
+    The score of an edge is the change of its source's contribution, ablated less clean, times the gradient at
+    its slot, summed over positions and averaged over predictions and over `steps` inputs: the ablated one, and
+    on in equal steps towards the clean one, which is left out.
+
+    What always holds: the scores of a source's edges, summed over all slots that it feeds, are the attribution
+    of the node, its change times the gradient at what it writes; also where heads share a norm behind their
+    sum. What doesn't: that scores add up to the metric of the ablated run. Those of the input's edges do so in
+    the limit of many steps; at any other cut they needn't.
 
     Args:
         setting: model, prompts and cached values.
         measure: the metric.
+        steps: points on the way from the ablated to the clean input.
 
     Returns:
         ``[n_edges]`` float64; positive where removal is expected to raise the metric.
+
+    Raises:
+        SettingsError: `steps` isn't a whole number of at least 1.
     """
-    graph = setting.graph
-    scores = np.zeros(graph.n_edges)
-    every = torch.ones(graph.n_edges, dtype=torch.bool)
+    if (steps := whole("steps", steps)) < 1:
+        raise SettingsError(f"`steps` must be at least 1, not {steps}.")
+    scores = np.zeros(setting.graph.n_edges)
     given = setting.contributions
     for rows in given.chunks:
-        ablated, clean_inputs, scored = given.ablated(rows), given.inputs[:, rows], setting.scored(rows)
+        ablated, clean_inputs = given.ablated(rows), given.inputs[:, rows]
         change = ablated - given.clean(rows)  # [n_sources, prompt, pos, d_model]
         ablated_inputs = ablated[: len(clean_inputs)]
 
-        def contract_gradients(slots: Sequence[Slot], total: Tensor, change: Tensor = change) -> Tensor:
-            def hook(gradient: Tensor) -> None:  # [slot, prompt, pos, d_model], like total
-                estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
-                for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
-                    scores[slot.edges] += row / STEPS
+        def contract(slots: Sequence[Slot], gradient: Tensor, change: Tensor = change) -> None:
+            estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
+            for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
+                scores[slot.edges] += row / steps
 
-            total.register_hook(hook)
-            return total
-
-        for step in range(STEPS):
-            inputs = ablated_inputs + (step / STEPS) * (clean_inputs - ablated_inputs)
-            inputs = inputs.detach().requires_grad_()
-            with torch.enable_grad():
-                _, residual = run_patched(
-                    setting.model, graph, setting.tokens[rows], inputs, every, ablated, edit=contract_gradients
-                )
-                values = measure.per_prediction(
-                    setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
-                )
-                (values.sum() / len(setting.rows)).backward(inputs=[inputs])
+        for step in range(steps):
+            inputs = ablated_inputs + (step / steps) * (clean_inputs - ablated_inputs)
+            at_slots(setting, measure, rows, inputs, contract)
     return scores

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import discover as discover
     from acdc.errors import AcdcError as AcdcError
     from acdc.errors import AcdcWarning as AcdcWarning
+    from acdc.evaluation.evaluate import evaluate as evaluate
     from acdc.export import export_circuit as export_circuit
     from acdc.graph import Graph as Graph
     from acdc.graph import GraphConfig as GraphConfig
@@ -45,6 +46,7 @@ _PUBLIC = {
     "Run": "acdc.runs.run",
     "Task": "acdc.pairs.task",
     "discover": "acdc.discovery.discover",
+    "evaluate": "acdc.evaluation.evaluate",
     "export_circuit": "acdc.export",
     "find_task": "acdc.pairs.finding",
     "load_model": "acdc.models.loading",

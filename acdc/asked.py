@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import os
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from acdc.errors import SettingsError
+from acdc.wording import quoted
 
 _MOST_SHOWN = 40  # characters
 #: No number of anything is as large.
@@ -63,6 +65,19 @@ def path(name: str, value: Any) -> Path:
     except ValueError:  # or half of a character
         raise SettingsError(f"`{name}` can't be {shown(str(value))}: no path is written so.") from None
     return Path(value)
+
+
+def batch_size(value: int | str) -> int | None:
+    """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    size = value if isinstance(value, str | bool) or not hasattr(value, "__index__") else int(value)
+    if isinstance(size, str) and size.isdecimal():
+        with suppress(ValueError):  # of thousands of digits
+            size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(value)}.")
+    return size
 
 
 def shown(value: object) -> str:

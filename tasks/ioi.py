@@ -92,6 +92,7 @@ class IndirectObjects(Task):
                     answers=((f" {indirect_object}",),),
                     wrong_answers=((f" {subject}",),),
                     where=f"task {self.name}, {split} pair {number}",
+                    tags={"template": template.format("A", "B", "AB"[giver], place="PLACE", object="OBJECT")},
                 )
             )
         return Generated(pairs, {"names": odd_names, "places": odd_places, "objects": odd_objects})

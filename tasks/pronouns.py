@@ -81,6 +81,7 @@ class Pronouns(Task):
                     answers=((PRONOUNS[gender],),),
                     wrong_answers=((PRONOUNS[opposite],),),
                     where=f"task {self.name}, {split} pair {number}",
+                    tags={"template": template.format(who="WHO", adjective="ADJECTIVE", noun="NOUN")},
                 )
             )
         return Generated(pairs, {"names": odd_female + odd_male, "adjectives": odd_adjectives})

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 class NaiveGpt2:
     """GPT-2, one head and one MLP at a time."""
 
+    parallel = False
+
     def __init__(self, model):
         self.model, cfg = model, model.config
         self.n_layers, self.n_heads = cfg.n_layer, cfg.n_head
@@ -43,6 +45,8 @@ class NaiveGpt2:
 
 class NaiveLlama:
     """Llama with grouped queries; each query head reads key and value inputs of its own."""
+
+    parallel = False
 
     def __init__(self, model):
         self.model, cfg = model, model.config
@@ -90,16 +94,62 @@ class NaiveLlama:
         return self.norm(x, self.model.model.norm.weight) @ self.model.lm_head.weight.T
 
 
+class NaiveNeox:
+    """GPT-NeoX with parallel blocks and rotations of a part of each head."""
+
+    parallel = True
+
+    def __init__(self, model):
+        self.model, cfg = model, model.config
+        self.n_layers, self.n_heads = cfg.num_hidden_layers, cfg.num_attention_heads
+        self.d_head = cfg.hidden_size // cfg.num_attention_heads
+        self.n_rotated = int(self.d_head * cfg.rope_parameters["partial_rotary_factor"])
+        self.theta = cfg.rope_parameters["rope_theta"]
+
+    def embed(self, ids):
+        return self.model.gpt_neox.embed_in.weight[ids]
+
+    def rotate(self, x):
+        half = self.n_rotated // 2
+        speeds = self.theta ** (-torch.arange(half, dtype=x.dtype) / half)
+        angles = torch.arange(x.shape[1], dtype=x.dtype)[:, None] * speeds
+        a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+        return torch.cat([a * angles.cos() - b * angles.sin(), b * angles.cos() + a * angles.sin(), rest], -1)
+
+    def head(self, layer, head, q_in, k_in, v_in):
+        block = self.model.gpt_neox.layers[layer]
+        fused, vectors = block.attention.query_key_value, []
+        for i, x in enumerate((q_in, k_in, v_in)):  # a head's query, key and value stand beside each other
+            start = (3 * head + i) * self.d_head
+            rows = slice(start, start + self.d_head)
+            vectors.append(block.input_layernorm(x) @ fused.weight[rows].T + fused.bias[rows])
+        q, k, v = vectors
+        mixed = causal_mix(self.rotate(q), self.rotate(k), v)
+        return mixed @ block.attention.dense.weight[:, head * self.d_head : (head + 1) * self.d_head].T
+
+    def bias(self, layer):
+        return self.model.gpt_neox.layers[layer].attention.dense.bias
+
+    def mlp(self, layer, x):
+        block = self.model.gpt_neox.layers[layer]
+        return block.mlp(block.post_attention_layernorm(x))
+
+    def logits(self, x):
+        return self.model.gpt_neox.final_layer_norm(x) @ self.model.get_output_embeddings().weight.T
+
+
 def causal_mix(q, k, v):
     scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
     future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
     return scores.masked_fill(future, -torch.inf).softmax(-1) @ v
 
 
-def run(model, ids, removed, other):
-    """One forward; `removed` edges (reader, writer) carry the writer's value in `other`."""
+def run(model, ids, removed, other, constant=0):
+    """One forward; `removed` edges (reader, writer) carry the writer's value in `other`.
+
+    `constant` belongs to no writer and is always there, as output biases are.
+    """
     written = {"input": model.embed(ids)}
-    constant = 0
 
     def read(reader):
         return constant + sum(other[w] if (reader, w) in removed else written[w] for w in written)
@@ -109,9 +159,10 @@ def run(model, ids, removed, other):
         for h in range(model.n_heads):
             name = f"a{layer}.h{h}"
             heads[name] = model.head(layer, h, read(f"{name}<q>"), read(f"{name}<k>"), read(f"{name}<v>"))
+        beside = model.mlp(layer, read(f"m{layer}")) if model.parallel else None
         written.update(heads)
         constant = constant + model.bias(layer)
-        written[f"m{layer}"] = model.mlp(layer, read(f"m{layer}"))
+        written[f"m{layer}"] = model.mlp(layer, read(f"m{layer}")) if beside is None else beside
     return model.logits(read("logits"))[:, -1], written
 
 

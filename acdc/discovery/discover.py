@@ -220,7 +220,7 @@ def discover(
             in_circuit=circuit.n_edges,
             within_noise=within_noise(decisions, asked.settings.threshold, record["noise_floor"]),
             last_metric=last_metric(decisions),
-            results={"used": asdict(used), "held_out": None if held_out is None else asdict(held_out)},
+            results={"used": used.to_json(), "held_out": None if held_out is None else held_out.to_json()},
             usual_metric=found_task.metric,
             verdict=verdict(
                 used,

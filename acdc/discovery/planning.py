@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from acdc.engine.memory import MemoryOptions, available_memory, held_memory, largest_batch, memory_estimate
-from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
+from acdc.errors import AcdcWarning, MemoryLimitError
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
-from acdc.wording import quoted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-
-def asked_batch_size(batch_size: int | str) -> int | None:
-    """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
-    if isinstance(batch_size, str) and batch_size == "auto":
-        return None
-    size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
-    if isinstance(size, str) and size.isdecimal():
-        with suppress(ValueError):  # of thousands of digits
-            size = int(size)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
-    return size
-
 
 #: Fewer prompt pairs are made in a moment; :func:`plan_memory` then knows what they need.
 MANY_PAIRS = 1000

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acdc.asked import flag, real, text, whole
-from acdc.discovery.planning import asked_batch_size
+from acdc.asked import batch_size, flag, real, text, whole
 from acdc.engine.choice import check_engine
 from acdc.engine.own_metric import asked_metric
 from acdc.engine.setting import check_ablation
@@ -68,7 +67,7 @@ class Request:
             ablation=given["ablation"],
             split_input=flag("split_input", given["split_input"]),
             engine=given["engine"],
-            batch_size=asked_batch_size(given["batch_size"]),
+            batch_size=batch_size(given["batch_size"]),
             n=None if given["n"] is None else whole("n", given["n"]),
             corruption=given["corruption"],
             bos=text("bos", given["bos"]),

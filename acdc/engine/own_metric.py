@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.asked import said, shown
 from acdc.errors import AcdcError, AcdcWarning, SettingsError
 from acdc.metrics import METRICS, AnswerTokens, Metric, find_metric
+from acdc.results import QUANTITIES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def asked_metric(metric: Any) -> Metric:
     if isinstance(metric, type) or not callable(metric):
         raise SettingsError(f"`metric` must be a metric's name or a function, not {shown(metric)}.")
     name = str(getattr(metric, "__name__", type(metric).__name__))
-    if name in METRICS:
+    if name in METRICS or name in QUANTITIES:
         raise SettingsError(f"the function {name} has the name of one of acdc's metrics; rename it.")
     return Metric(name, "a function of the caller's", "nothing", _Checked(name, metric))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.engine.reference import ReferenceEngine
+from acdc.engine import circuits
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
-from acdc.results import Behaviour, Evaluation, faithfulness
+from acdc.results import QUANTITIES, Behaviour, Evaluation, faithfulness
 
 __all__ = ["Behaviour", "Evaluation", "ablated_behaviour", "behaviour", "circuit_behaviour", "evaluate"]
 
@@ -26,8 +26,13 @@ def usable_metrics(setting: Setting) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.needs in have] + own
 
 
-def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
+def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | None = None) -> Behaviour:
     """Judge logits, ``[prediction, n_outputs]``, against the model's own and the answers.
+
+    Args:
+        setting: model and prompts.
+        logits: to judge.
+        measures: by which metrics; by default :func:`usable_metrics`.
 
     Raises:
         NumericsError: a logit is NaN or infinite; names the prompt.
@@ -39,23 +44,25 @@ def behaviour(setting: Setting, logits: Tensor) -> Behaviour:
             f'{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try `dtype="float32"`, '
             "or leave the prompt out."
         )
-    accuracy = top1 = difference = None
+    values: dict[str, Tensor] = {}  # [prediction] each
     if prompts.has_answers:
-        hit = (logits.argmax(-1, keepdim=True) == answers.right).any(-1)  # [prediction]
-        accuracy = top1 = float(hit.double().mean())
+        hit = (logits.argmax(-1, keepdim=True) == answers.right).any(-1).double()
+        values = {"accuracy": hit, "top1": hit}
         if prompts.has_wrong_answers:
             margins = logit_difference(logits, answers)
-            accuracy, difference = float((margins > 0).double().mean()), float(margins.mean())
-    metrics = {
-        metric.name: float(metric.per_prediction(logits, setting.model_logits, answers).mean())
-        for metric in usable_metrics(setting)
-    }
-    return Behaviour(accuracy, top1, difference, metrics)
+            values |= {"accuracy": (margins > 0).double(), "logit_difference": margins}
+    for metric in usable_metrics(setting) if measures is None else measures:
+        values[metric.name] = metric.per_prediction(logits, setting.model_logits, answers)
+    means = {name: float(each.mean()) for name, each in values.items()}
+    accuracy, top1, difference = (means.get(name) for name in QUANTITIES)
+    metrics = {name: mean for name, mean in means.items() if name not in QUANTITIES}
+    return Behaviour(accuracy, top1, difference, metrics, {name: each.cpu().numpy() for name, each in values.items()})
 
 
 def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
     """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
-    return behaviour(setting, ReferenceEngine(setting, METRICS["kl"]).logits(in_graph))
+    (logits,) = circuits.run(setting, [in_graph])
+    return behaviour(setting, logits)
 
 
 def ablated_behaviour(setting: Setting) -> Behaviour:
@@ -66,7 +73,7 @@ def ablated_behaviour(setting: Setting) -> Behaviour:
 def evaluate(
     setting: Setting, in_graph: np.ndarray, ablated: Behaviour | None = None, *, metrics: Sequence[str] = ("kl",)
 ) -> Evaluation:
-    """Run a circuit on a setting's prompts and compare it with the model.
+    """Run a circuit and its complement on a setting's prompts and compare them with the model.
 
     Args:
         setting: model and prompts.
@@ -74,18 +81,44 @@ def evaluate(
         ablated: :func:`ablated_behaviour`, if it is known already.
         metrics: faithfulness is of the first of these that the prompt pairs allow.
     """
-    circuit = circuit_behaviour(setting, in_graph)
+    circuit, complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
     if ablated is None:
         ablated = ablated_behaviour(setting)
-    metric = next((name for name in metrics if name in circuit.metrics), "kl")
+    states = {
+        "model": behaviour(setting, setting.model_logits),
+        "circuit": circuit,
+        "complement": complement,
+        "ablated": ablated,
+        "corrupted": behaviour(setting, setting.corrupted_logits),
+    }
+    return side_by_side(setting, states, metrics=metrics)
+
+
+def side_by_side(
+    setting: Setting, states: Mapping[str, Behaviour], *, metrics: Sequence[str], kl_scale: float = 1.0
+) -> Evaluation:
+    """What was measured on a setting's prompts, as one evaluation.
+
+    Args:
+        setting: model and prompts.
+        states: what :data:`acdc.results.STATES` names.
+        metrics: faithfulness is of the first of these that was measured, else of KL.
+        kl_scale: what the values of KL were multiplied by.
+    """
+    circuit, ablated = (states[name].metrics for name in ("circuit", "ablated"))
+    metric = next((name for name in metrics if name in circuit), "kl")
+    rounding = _rounding(setting, metric) * (kl_scale if metric == "kl" else 1.0)
     return Evaluation(
         n_prompts=len(setting.prompts),
-        model=behaviour(setting, setting.model_logits),
-        corrupted=behaviour(setting, setting.corrupted_logits),
-        circuit=circuit,
-        ablated=ablated,
-        faithfulness=faithfulness(circuit.metrics[metric], ablated.metrics[metric], _rounding(setting, metric)),
+        model=states["model"],
+        corrupted=states["corrupted"],
+        circuit=states["circuit"],
+        ablated=states["ablated"],
+        faithfulness=faithfulness(circuit[metric], ablated[metric], rounding),
         faithfulness_metric=metric,
+        complement=states["complement"],
+        prompt_of=setting.rows.cpu().numpy(),
+        rounding=rounding,
     )
 
 

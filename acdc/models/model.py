@@ -87,9 +87,14 @@ class Model:
         """Whether a caller has put hooks on the bridge."""
         return any(point.fwd_hooks for point in self.bridge.hook_dict.values())
 
+    @property
+    def has_position_embedding(self) -> bool:
+        """Whether it adds position embeddings to the token embeddings."""
+        return self._reader.has_position_embedding
+
     def check_split_input(self) -> None:
         """Raise :class:`SettingsError` if the input can't be split into token and position embeddings."""
-        if not self._reader.has_position_embedding:
+        if not self.has_position_embedding:
             raise SettingsError(
                 f"{self.name} has no position embeddings that it adds to the token embeddings, "
                 "so its input can't be split; leave out `split_input`."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from acdc.errors import PromptError
 from acdc.pairs.alignment import Alignment, judge
@@ -30,6 +31,7 @@ class TokenPair:
             pair has none.
         where: where the pair comes from, for messages.
         alignment: whether the words of both prompts stand at the same tokens.
+        tags: whatever else the pair says of itself.
     """
 
     clean: tuple[int, ...]
@@ -39,6 +41,7 @@ class TokenPair:
     wrong_answers: tuple[tuple[int, ...], ...] = ()
     where: str = field(default="prompt pair", compare=False)
     alignment: Alignment = field(default="not judged", compare=False)
+    tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def tokenize_pair(
@@ -125,7 +128,9 @@ def tokenize_pair(
             raise PromptError(
                 f"{pair.where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )
-    return TokenPair(clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment)
+    return TokenPair(
+        clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags
+    )
 
 
 def _answers(

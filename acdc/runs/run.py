@@ -17,6 +17,7 @@ from acdc.runs.trace import read_trace
 from acdc.verdict import verdict
 
 _FAITHFULNESS = {"faithfulness": float | None, "faithfulness_metric": str}
+_ROUNDING = {"rounding": float}
 _BEHAVIOUR = {"metrics": dict, "accuracy": float | None, "logit_difference": float | None}
 #: What the record of a finished run has, as far as acdc reads it.
 _FINISHED = {
@@ -145,7 +146,10 @@ def _check_results(path: Path, record: dict[str, Any]) -> None:
             "accuracy": float | None if model["accuracy"] is None else float,
             "logit_difference": float | None,
         }
-        check_record(path, record, {"results": {prompts: dict.fromkeys(STATES, alike)}})
+        states = [state for state in STATES if state != "complement" or state in results]
+        check_record(path, record, {"results": {prompts: dict.fromkeys(states, alike)}})
+        if "rounding" in results:
+            check_record(path, record, {"results": {prompts: _ROUNDING}})
         if "faithfulness" in results:
             check_record(path, record, {"results": {prompts: _FAITHFULNESS}})
             if results["faithfulness_metric"] not in model["metrics"]:
@@ -153,3 +157,7 @@ def _check_results(path: Path, record: dict[str, Any]) -> None:
                     f"{path / RECORD} is not the record of a run: results.{prompts}.faithfulness_metric is no metric "
                     "of it."
                 )
+        try:
+            Evaluation.from_json(results)
+        except ValueError as error:
+            raise RunFolderError(f"{path / RECORD} is not the record of a run: results.{prompts}: {error}.") from error

@@ -20,8 +20,8 @@ _SEALED = (
     *("left_out", "noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
     *("within_noise", "last_metric", "verdict", "usual_metric"),
 )
-_SEALED_STATES = ("accuracy", "top1", "logit_difference", "metrics")
-_SEALED_RESULTS = ("n_prompts", "faithfulness", "faithfulness_metric")
+_SEALED_STATES = ("accuracy", "top1", "logit_difference", "metrics", "values")
+_SEALED_RESULTS = ("n_prompts", "faithfulness", "faithfulness_metric", "rounding", "prompt_of")
 
 
 def trace_digest(decisions: Sequence[Decision]) -> str:
@@ -39,6 +39,8 @@ def record_digest(record: Mapping[str, Any]) -> str:
         if prompts in ("used", "held_out") and results is not None:
             sealed[prompts] = {name: results[name] for name in _SEALED_RESULTS if name in results}
             for state in STATES:
+                if state not in results:  # of an older version
+                    continue
                 sealed[prompts][state] = {
                     name: results[state][name] for name in _SEALED_STATES if name in results[state]
                 }

@@ -1,0 +1,138 @@
+"""``acdc evaluate``: any circuit, on the prompts that it was found on or on any others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acdc.cli.printing import say
+from acdc.cli.prompt_options import redrawing_options
+from acdc.errors import RunFolderError, SettingsError
+
+if TYPE_CHECKING:
+    from acdc.selection import Selection
+
+
+@click.command()
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
+@click.option("--task", multiple=True, help="Task or prompt file; may be repeated.  [default: what it was found on]")
+@click.option("--model", help="Bundled name, hub name, or folder.  [default: what it was found on]")
+@click.option(
+    "--metric",
+    help="kl, logit-diff, prob-diff, answer-logprob or l2.  [default: as it was found, or kl]",
+)
+@click.option(
+    "--ablation", help="Removed edges carry: corrupted, zero or mean.  [default: as it was found, or corrupted]"
+)
+@click.option("--n", type=int, help="Prompt pairs.  [default: as it was found, or what the task has]")
+@click.option("--seed", type=int, help="Of the prompts.  [default: as it was found, or 0]")
+@click.option(
+    "--split",
+    default="both",
+    show_default=True,
+    help="train (the prompts used), test (those held out) or both.",
+)
+@click.option("--corruption", help="One of the task's.  [default: as it was found, or its first]")
+@redrawing_options
+@click.option("--top", type=click.IntRange(min=1), help="The edges of the highest scores, whatever a file marks.")
+@click.option("--above", type=float, help="Likewise, the edges of at least this score.")
+@click.option(
+    "--by",
+    type=click.Choice(["value", "magnitude"]),
+    help="With --top or --above: scores as they are, or their size.  [default: magnitude]",
+)
+@click.option("--nodes", is_flag=True, help="Files are lists of nodes: all edges among them.")
+@click.option(
+    "--convention",
+    default="acdc",
+    show_default=True,
+    help="acdc; or eap-ig, to count as EAP-IG and MIB do (see docs/other-tools.md).",
+)
+@click.option("--worst", type=int, help="Show so many of the worst prompts.  [default: 3; of several circuits none]")
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object, and nothing else.")
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="File to write: a line a prediction.")
+@click.option("--batch-size", default="auto", show_default=True, help="Prompts run at a time.")
+@click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
+@click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: as it was found, or float32]")
+@click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
+def evaluate(
+    circuits: tuple[Path, ...],
+    task: tuple[str, ...],
+    worst: int | None,
+    as_json: bool,
+    table: Path | None,
+    top: int | None,
+    above: float | None,
+    by: str | None,
+    **options: Any,
+) -> None:
+    """Judge CIRCUIT... beside their model.
+
+    Each is a run folder; a circuit file of acdc, EAP-IG or MIB (.json, .pt); or a text file of edges, one a line.
+    Without --task it is run on the very prompts that it was found on, and on held-out ones.
+    """
+    from acdc.reading import kind_at
+
+    if table is not None:
+        if kind_at(table) is not None:
+            raise RunFolderError(f"{table} exists already; choose another file with --csv.")
+        if not table.parent.is_dir():
+            raise RunFolderError(f"can't write {table}: there is no folder {table.parent}; make it first.")
+    selection = _selection(top, above, by)
+    several = len(circuits) > 1
+    shown = (0 if several else 3) if worst is None else worst
+    # torch takes seconds to import
+    from acdc.evaluation.evaluate import evaluate as run_evaluation
+
+    try:
+        report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, selection=selection, **options)
+    except SettingsError as error:
+        raise error if selection is None else _in_words(error) from error
+    if as_json:
+        text = json.dumps(report.to_json(), indent=1, allow_nan=False)
+        sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves
+        sys.stdout.flush()
+    else:
+        from acdc.cli.evaluation_tables import print_report
+
+        print_report(report, groups=not several)
+    if table is not None:
+        _write_csv(table, report.rows())
+        if not as_json:
+            say(table)
+
+
+def _selection(top: int | None, above: float | None, by: str | None) -> Selection | None:
+    """What is asked for. Raises :class:`SettingsError` where it contradicts itself."""
+    from acdc.selection import Above, Top
+
+    if top is not None and above is not None:
+        raise SettingsError("--top and --above contradict each other; give one of them.")
+    if by is not None and top is None and above is None:
+        raise SettingsError("--by says how --top or --above choose; give one of them.")
+    try:
+        if top is not None:
+            return Top(top, by or "magnitude")
+        return None if above is None else Above(above, by or "magnitude")
+    except SettingsError as error:
+        raise _in_words(error) from error
+
+
+def _in_words(error: SettingsError) -> SettingsError:
+    """A selection's error with the options of this command, which calls its numbers otherwise."""
+    return SettingsError(str(error).replace("`n`", "`top`").replace("`threshold`", "`above`"))
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    from acdc.files import atomic_write
+
+    with atomic_write(path) as file:
+        lines = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(rows)

@@ -1,0 +1,45 @@
+"""All that one call of :func:`acdc.evaluate` judged. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from acdc.evaluation.judgement import Judgement
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Sequence[Judgement]):
+    """Judgements, circuit by circuit, in each task by task, in each used or ``train`` prompts before the others.
+
+    Attributes:
+        judgements: all of them; the report is a sequence of these.
+        notes: why there is no judgement on prompts that were asked for, in sentences.
+    """
+
+    judgements: tuple[Judgement, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.judgements)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.judgements[place]
+
+    def __iter__(self) -> Iterator[Judgement]:
+        return iter(self.judgements)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n  {one!r}" for one in self.judgements)
+        return f"Report of {len(self)}:{lines}"
+
+    def to_json(self) -> dict[str, Any]:
+        """All judgements, see :meth:`Judgement.to_json`."""
+        return {"judgements": [one.to_json() for one in self.judgements], "notes": list(self.notes)}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a prediction of every judgement, see :meth:`Judgement.rows`; all have the columns of all."""
+        rows = [row for one in self.judgements for row in one.rows()]
+        columns = dict.fromkeys(name for row in rows for name in row)
+        return [dict.fromkeys(columns) | row for row in rows]

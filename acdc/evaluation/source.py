@@ -1,0 +1,188 @@
+"""Where a circuit came from, as far as its prompts and its model can be had again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from acdc.bundled import bundled_models
+from acdc.circuit import Circuit
+from acdc.errors import ModelError, SettingsError, UnknownNameError
+from acdc.jsondata import check
+from acdc.metrics import METRICS
+from acdc.models.loading import load_model
+from acdc.models.model import Model
+from acdc.pairs import PromptSet
+from acdc.pairs.finding import find_task
+from acdc.pairs.promptfile import SUFFIXES
+from acdc.pairs.task import Task
+from acdc.wording import quoted
+
+_LIST = "prompt pairs"  # the name of pairs that came from Python
+_IN_MEMORY = " in memory"  # ends the name of a model that was no file's
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a circuit was found on; ``None`` for what isn't known.
+
+    Attributes:
+        task, model, metric, ablation: by name.
+        dtype: precision of the model.
+        corruption, n, seed, bos, allow_misaligned, skip_bad_pairs, answers, wrong_answers: how its prompts were drawn.
+        data_sha256, model_sha256: of the tokens of its prompts, and of the model.
+        directory: where relative paths begin.
+    """
+
+    task: str | None = None
+    model: str | None = None
+    metric: str | None = None
+    ablation: str | None = None
+    dtype: str | None = None
+    corruption: str | None = None
+    n: int | None = None
+    seed: int | None = None
+    bos: str | None = None
+    allow_misaligned: bool | None = None
+    skip_bad_pairs: bool | None = None
+    answers: str | None = None
+    wrong_answers: str | None = None
+    data_sha256: str | None = None
+    model_sha256: str | None = None
+    directory: str | None = None
+
+    @classmethod
+    def of_circuit(cls, circuit: Circuit) -> Source:
+        """What a circuit's provenance says of it."""
+        found = circuit.found
+        known = {one.name: getattr(found, one.name) for one in fields(cls) if one.name != "dtype"}
+        return cls._checked(known | {"dtype": found.further.get("dtype")})
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Source:
+        """What a run's record says of it, also one of an older version."""
+        request, hashes = record["request"], record["hashes"]
+        noted = record.get("asked")
+        n = noted["n"] if isinstance(noted, dict) and "n" in noted else request.get("n")
+        known = {one.name: request.get(one.name) for one in fields(cls)} | {
+            "n": n,
+            "data_sha256": hashes.get("data"),
+            "model_sha256": hashes.get("model"),
+            "directory": record.get("directory"),
+        }
+        return cls._checked(known)
+
+    @classmethod
+    def _checked(cls, known: Mapping[str, Any]) -> Source:
+        """Leave out what is of another type than it should be: somebody else's key of the same name."""
+        made: dict[str, Any] = {}
+        for name, kind in get_type_hints(cls).items():
+            try:
+                check(known[name], kind, name)
+                made[name] = known[name]
+            except ValueError:
+                continue
+        return cls(**made)
+
+    def own_metric(self, label: str) -> str:
+        """The metric that decided. Raises :class:`SettingsError` where it was a function of a caller's."""
+        if self.metric is None:
+            return "kl"
+        if self.metric not in METRICS:
+            raise SettingsError(
+                f"{label} was found by {quoted(self.metric)}, a metric of somebody's own, which its name doesn't give "
+                "back; give `metric`."
+            )
+        return self.metric
+
+    def own_task(self, label: str) -> Task:
+        """The task that it was found on.
+
+        Raises:
+            SettingsError: it isn't known, or is gone; says what to give instead.
+        """
+        instead = "give `task`"
+        if self.task is None or self.model is None:
+            raise SettingsError(f"{label} doesn't say what it was found on; give `task`, and the `model`.")
+        if self.data_sha256 is None or self.seed is None:
+            raise SettingsError(
+                f"{label} was found on {quoted(self.task)}, but doesn't say on which prompts of it (an older version "
+                f"wrote it); {instead}."
+            )
+        if self.task == _LIST:
+            raise SettingsError(
+                f"{label} was found on a list of prompt pairs from Python, which no name draws again; {instead}."
+            )
+        where = self._place(self.task, Path.is_file)
+        if Path(where).suffix.lower() in SUFFIXES and not _is(where, Path.is_file):
+            raise SettingsError(
+                f"{label} was found on the prompts of {self.task}, which is gone; put the file back, or {instead}."
+            )
+        try:
+            return find_task(where, self.answers, self.wrong_answers)
+        except UnknownNameError as error:
+            raise SettingsError(
+                f"{label} was found on the task {quoted(self.task)}, which isn't here: its package is gone, or it "
+                f"was a class of Python's; {instead}."
+            ) from error
+
+    def model_name(self, label: str) -> str:
+        """What opens the model that it was found on. Raises :class:`SettingsError` where nothing does."""
+        if self.model is None:
+            raise SettingsError(f"{label} doesn't say which model it is of; give `model`.")
+        if self.model.endswith(_IN_MEMORY):
+            raise SettingsError(f"{label} is of {self.model}, which no name opens again; give `model`.")
+        return self.model if self.model in bundled_models() else self._place(self.model, Path.is_dir)
+
+    def open_model(self, label: str, load: Callable[[str], Model] = load_model) -> Model:
+        """The model that it was found on.
+
+        Args:
+            label: the circuit's name, for messages.
+            load: opens a model by its name.
+
+        Raises:
+            SettingsError: it is gone, or was changed.
+        """
+        name = self.model_name(label)
+        try:
+            model = load(name)
+        except UnknownNameError as error:
+            raise SettingsError(
+                f"{label} was found on the model {quoted(self.model)}, which is gone; put it back, or give `model`."
+            ) from error
+        except ModelError as error:
+            raise ModelError(f"{error} {label} was found on it; mend it, or give another `model`.") from error
+        if self.model_sha256 is not None and model.sha256 != self.model_sha256:
+            raise SettingsError(
+                f"the model {quoted(self.model)} isn't as it was when {label} was found: its weights, their precision "
+                "or its configuration were changed; give `model` to take it as it is, or another `dtype`."
+            )
+        return model
+
+    def check_prompts(self, label: str, prompts: PromptSet) -> None:
+        """Raise :class:`SettingsError` unless drawn prompts are those that it was found on."""
+        if prompts.sha256() != self.data_sha256:
+            raise SettingsError(
+                f"the prompts of {quoted(self.task)} aren't those that {label} was found on: the task, the file or the "
+                "tokenizer was changed since; give `task` to take them as they are."
+            )
+
+    def _place(self, name: str, is_there: Callable[[Path], bool]) -> str:
+        """A name, or the path that it was when the circuit was found."""
+        if self.directory is None:
+            return name
+        try:
+            begun = Path(self.directory, Path(name).expanduser())
+            return str(begun) if is_there(begun) else name
+        except (OSError, RuntimeError, ValueError):  # no name of a file
+            return name
+
+
+def _is(name: str, is_there: Callable[[Path], bool]) -> bool:
+    try:
+        return is_there(Path(name))
+    except (OSError, ValueError):
+        return False

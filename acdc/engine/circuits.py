@@ -52,9 +52,7 @@ def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
     if isinstance(circuits, np.ndarray | Tensor):
         wrong = circuits.ndim != 2
     if wrong or not isinstance(circuits, Iterable):
-        raise SettingsError(
-            f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone."
-        )
+        raise SettingsError(f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone.")
     numbered = enumerate(circuits, 1)
     checked = (_checked(setting.graph, circuit, f"circuit {number}") for number, circuit in numbered)
     return _logits(setting, iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked)

@@ -134,7 +134,9 @@ class Relevant:
             if part.is_attention:
                 read = part.of(self.kept)[:, 1:].any((0, 1, 2))  # [parent], by keys or values
                 last = max(last, int(np.flatnonzero(read)[-1]) if read.any() else -1)
-        return next((part.nodes.stop for part in self.components if part.first <= last < part.nodes.stop), self._n_inputs)
+        return next(
+            (part.nodes.stop for part in self.components if part.first <= last < part.nodes.stop), self._n_inputs
+        )
 
 
 @dataclass(frozen=True)

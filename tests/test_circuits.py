@@ -85,7 +85,7 @@ def test_many_at_once_are_whole_patched_runs(family, ablation, opened):
         found = list(circuits.run(setting, masks))
         assert len(found) == len(masks)
         for logits, mask in zip(found, masks, strict=True):
-            assert logits.shape == setting.model_logits.shape and logits.dtype == torch.float64
+            assert (logits.shape, logits.dtype) == (setting.model_logits.shape, torch.float64)
             assert torch.allclose(logits, reference.logits(mask), rtol=0, atol=1e-10)
 
 
@@ -162,13 +162,18 @@ def test_forms_of_a_circuit(gpt2):
     circuit = Circuit(gpt2.graph, mask, np.zeros(len(mask)))
     without_width = Circuit(Graph(replace(gpt2.graph.cfg, d_model=0)), mask, np.zeros(len(mask)))
     as_tensor = torch.from_numpy(mask)
-    mixed = [circuit, as_tensor, without_width, as_tensor.double(), mask, as_tensor.float(), mask[::-1][::-1]]
+    backwards, read_only = mask[::-1].copy()[::-1], mask.copy()
+    read_only.flags.writeable = False
+    mixed = [circuit, as_tensor, without_width, as_tensor.double(), mask, as_tensor.float(), backwards, read_only]
     for given in (mixed, (one for one in mixed), mixed * 2):
         for logits in circuits.run(gpt2, given):
             assert torch.allclose(logits, expected, rtol=0, atol=1e-10)
+    for one in (backwards, read_only):
+        assert torch.equal(next(circuits.run(gpt2, [one])), expected)
     for many in (np.stack([mask] * 5), torch.stack([as_tensor] * 5), torch.stack([as_tensor.double()] * 5)):
         found = list(circuits.run(gpt2, many))
-        assert len(found) == 5 and all(torch.allclose(one, expected, rtol=0, atol=1e-10) for one in found)
+        assert len(found) == 5
+        assert all(torch.allclose(one, expected, rtol=0, atol=1e-10) for one in found)
     assert list(circuits.run(gpt2, [])) == []
 
 
@@ -300,7 +305,8 @@ def test_weights_of_0_and_1_are_the_mask(gpt2):
         weights = torch.from_numpy(mask).double().requires_grad_()
         with_gradient, without = circuits.run(gpt2, [weights, weights.detach()])
         expected = ReferenceEngine(gpt2, KL).logits(mask)
-        assert with_gradient.requires_grad and not without.requires_grad
+        assert with_gradient.requires_grad
+        assert not without.requires_grad
         assert torch.equal(without, expected)
         assert torch.allclose(with_gradient, expected, rtol=0, atol=1e-12)
 

@@ -110,7 +110,8 @@ class _Values:
         """Note values.
 
         Args:
-            circuits, sources: of each value.
+            circuits: of each value.
+            sources: of each value.
             found: ``[one, place, d_model]``.
             which: which of these each value is.
         """

@@ -205,11 +205,11 @@ class Plan:
             if not len(circuits):
                 continue
             seen: dict[bytes, int] = {}
-            states, examples = np.zeros(len(circuits), dtype=np.int64), []
+            states, examples = np.zeros(len(circuits), dtype=np.int64), list[int]()
             for i, row in enumerate(np.ascontiguousarray(read[circuits][:, :, nodes])):
                 states[i] = seen.setdefault(row.tobytes(), len(seen))
                 if len(seen) > len(examples):
-                    examples.append(circuits[i])
+                    examples.append(int(circuits[i]))
             for node in nodes:
                 self._states[circuits, part.first + node] = states
             found.append(Distinct(nodes, np.array(examples), circuits, states))

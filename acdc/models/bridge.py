@@ -144,7 +144,7 @@ class BridgeReader:
     @staticmethod
     def _run_mlp(module: Any, x: Tensor) -> Tensor:
         """An MLP's own module on normed inputs, without the residual that some add themselves (Bloom, MPT)."""
-        if _adds_residual(type(_raw(module))):
+        if _adds_residual(_raw(module).__class__):
             return _first(module(x, torch.zeros_like(x)))
         return _first(module(x)).view(x.shape)  # Llama 4's experts give [batch * pos, d_model]
 

@@ -2,6 +2,10 @@
 
     python benchmarks/engine.py --out out/engine
     python benchmarks/engine.py --shape gpt2-small --out out/engine-gpt2
+    python benchmarks/engine.py --circuits
+
+With `--circuits` whole circuits are timed in place of decisions, on both shapes: many random ones of
+the bundled model at once and one by one, and one of GPT-2 small's size beside a plain forward.
 
 A whole run of the fast engine is timed. The others are timed on stretches of its decisions,
 spread evenly over the run, and scaled up; the fast engine is timed on the same stretches, so
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,7 @@ from tqdm import tqdm
 from acdc.cli.main import main
 from acdc.cli.printing import say
 from acdc.decision import Decision
+from acdc.engine import circuits
 from acdc.engine.fast.cost import run_cost
 from acdc.engine.fast.downstream import Downstream, plan_downstream
 from acdc.engine.fast.engine import FastEngine
@@ -164,6 +169,81 @@ def measure(model: Model, prompts: PromptSet, threshold: float, points: int) -> 
     }
 
 
+#: Random circuits that are run at once, and the shares of the edges that they keep.
+CIRCUITS, SHARES = 100, (0.5, 0.05)
+#: Of several measurements the quickest counts: what else the machine does only adds.
+TRIES = 3
+
+
+def quickest(work: Callable[[], object]) -> float:
+    """Seconds of the processor."""
+    found = []
+    for _ in range(TRIES):
+        watch = Stopwatch()
+        work()
+        found.append(watch.seconds().cpu)
+    return min(found)
+
+
+def bundled_prompts(model: Model, n: int) -> PromptSet:
+    """Prompt pairs of ioi for the bundled model."""
+    return find_task("ioi").prompts(model.tokenizer, n, vocab_size=model.vocab_size, max_length=model.n_ctx)
+
+
+def measure_many(setting: Setting, share: float) -> dict[str, float]:
+    """Random circuits at once and one by one; the latter are a fifth of them, scaled up."""
+    draws = np.random.default_rng(0)
+    masks = list(draws.random((CIRCUITS, setting.graph.n_edges)) < share)
+    some = masks[: CIRCUITS // 5]
+    one_by_one = 5 * quickest(lambda: [list(circuits.run(setting, [mask])) for mask in some])
+    at_once = quickest(lambda: list(circuits.run(setting, masks)))
+    figures = {"prompts": len(setting.prompts), "share_kept": share, "one_by_one_s": one_by_one, "at_once_s": at_once}
+    return figures | {"ratio": one_by_one / at_once}
+
+
+def measure_one(setting: Setting) -> dict[str, float]:
+    """One random circuit beside a plain forward of the same prompts, through the model itself."""
+    mask = np.random.default_rng(0).random(setting.graph.n_edges) < SHARES[0]
+    plain = quickest(lambda: setting.model.own_logits(setting.tokens))
+    circuit = quickest(lambda: list(circuits.run(setting, [mask])))
+    return {"plain_forward_s": plain, "circuit_s": circuit, "ratio": circuit / plain}
+
+
+def measure_circuits(ns: Sequence[int]) -> dict[str, Any]:
+    """Both loads of whole circuits."""
+    model = load_model("tiny-tasks")
+    settings = [prepare(model, bundled_prompts(model, n)) for n in ns]
+    with tempfile.TemporaryDirectory() as folder:
+        one = measure_one(prepare(*gpt2_small(Path(folder))))
+    many = [measure_many(setting, share) for setting in settings for share in SHARES]
+    return {"many": many, "one": one, "versions": versions()}
+
+
+def circuits_table(figures: dict[str, Any]) -> str:
+    """Those figures as text."""
+    one = figures["one"]
+    lines = [f"{CIRCUITS} random circuits of tiny-tasks   one by one    at once     ratio   (CPU s)"]
+    lines += [
+        f"{row['prompts']:>5} prompts, {row['share_kept']:>4.0%} of the edges"
+        f"{row['one_by_one_s']:>17.2f}{row['at_once_s']:>11.2f}{row['ratio']:>10.1f}"
+        for row in figures["many"]
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"one circuit of GPT-2 small's size, 10 prompts of 16 tokens: {one['circuit_s']:.2f} CPU s, "
+            f"{one['ratio']:.2f} plain forwards of {one['plain_forward_s']:.2f}",
+        ]
+    )
+
+
+def gpt2_small(folder: Path) -> tuple[Model, PromptSet]:
+    """A random model of that size, and prompts for it."""
+    model = load_model(write_model(folder / "model", GPT2_SMALL))
+    pairs = write_pairs(folder / "pairs.jsonl", n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
+    return model, prompts_of(model, pairs)
+
+
 def table(figures: dict[str, Any]) -> str:
     """The figures as text."""
     floor = figures["floor"]
@@ -186,21 +266,19 @@ def table(figures: dict[str, Any]) -> str:
 @click.option("--threshold", type=float, help="[default: 0.01, or 0.0002 for gpt2-small]")
 @click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help="Stretches that are timed.")
 @click.option("--n", type=int, default=100, show_default=True, help="Prompt pairs of ioi, for tiny-tasks.")
+@click.option("--circuits", "whole_circuits", is_flag=True, help="Time whole circuits, on both shapes.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for engine.json.")
-def command(shape: str, threshold: float | None, points: int, n: int, out: Path | None) -> None:
+def command(shape: str, threshold: float | None, points: int, n: int, whole_circuits: bool, out: Path | None) -> None:
     """Time the fast engine, the reference, and the fast engine without each of its ideas."""
-    if shape == "tiny-tasks":
+    if whole_circuits:
+        figures = measure_circuits(sorted({10, n}))
+    elif shape == "tiny-tasks":
         model = load_model(shape)
-        prompts = find_task("ioi").prompts(model.tokenizer, n, vocab_size=model.vocab_size, max_length=model.n_ctx)
-        figures = measure(model, prompts, 0.01 if threshold is None else threshold, points)
+        figures = measure(model, bundled_prompts(model, n), 0.01 if threshold is None else threshold, points)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            model = load_model(write_model(Path(folder) / "model", GPT2_SMALL))
-            pairs = Path(folder) / "pairs.jsonl"
-            write_pairs(pairs, n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
-            prompts = prompts_of(model, pairs)
-            figures = measure(model, prompts, 0.0002 if threshold is None else threshold, points)
-    for line in table(figures).splitlines():
+            figures = measure(*gpt2_small(Path(folder)), 0.0002 if threshold is None else threshold, points)
+    for line in (circuits_table if whole_circuits else table)(figures).splitlines():
         say(line)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,7 +10,7 @@ from acdc.engine.setting import Setting
 from acdc.models.patched import run_patched
 
 
-def run_alone(setting: Setting, kept: Tensor, *, inputs: Tensor | None = None) -> Tensor:
+def run_alone(setting: Setting, kept: np.ndarray | Tensor, *, inputs: Tensor | None = None) -> Tensor:
     """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
 
     Args:
@@ -17,6 +18,8 @@ def run_alone(setting: Setting, kept: Tensor, *, inputs: Tensor | None = None) -
         kept: ``[n_edges]`` bool; or from 0 to 1, and if it wants a gradient, the logits have one.
         inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
     """
+    if isinstance(kept, np.ndarray):
+        kept = torch.tensor(np.ascontiguousarray(kept))  # a copy: torch takes no array that is read-only or runs back
     given = setting.contributions
     inputs = given.inputs if inputs is None else inputs
     found = []

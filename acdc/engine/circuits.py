@@ -52,9 +52,7 @@ def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
     if isinstance(circuits, np.ndarray | Tensor):
         wrong = circuits.ndim != 2
     if wrong or not isinstance(circuits, Iterable):
-        raise SettingsError(
-            f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone."
-        )
+        raise SettingsError(f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone.")
     numbered = enumerate(circuits, 1)
     checked = (_checked(setting.graph, circuit, f"circuit {number}") for number, circuit in numbered)
     return _logits(setting, iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked)
@@ -65,13 +63,14 @@ def _logits(setting: Setting, circuits: Iterator[np.ndarray | Tensor]) -> Iterat
     like = setting.contributions.inputs
     together = max(1, min(_MOST, _RESIDUAL_BYTES // (len(setting.rows) * like.shape[-1] * like.element_size())))
     while taken := list(islice(circuits, together)):
-        for is_mask, found in groupby(taken, key=lambda circuit: isinstance(circuit, np.ndarray)):
+        for _, found in groupby(taken, key=type):
             part = list(found)
-            if not is_mask or len(part) < _WORTH or not FastEngine.serves(setting.model):
+            masks = [circuit for circuit in part if isinstance(circuit, np.ndarray)]
+            if len(masks) < _WORTH or not FastEngine.serves(setting.model):
                 for circuit in part:
-                    yield run_alone(setting, torch.as_tensor(circuit))
+                    yield run_alone(setting, circuit)
                 continue
-            for residual in SideBySide(setting).residuals(part):  # [prediction, d_model]
+            for residual in SideBySide(setting).residuals(masks):  # [prediction, d_model]
                 with torch.no_grad():
                     logits = setting.model.logits(residual).double()
                 yield logits

@@ -55,7 +55,7 @@ class ReferenceEngine(PruningEngine):
             SettingsError: it is no set of edges of this graph.
         """
         self.graph.check_mask(kept)
-        return run_alone(self.setting, torch.from_numpy(kept), inputs=inputs)
+        return run_alone(self.setting, kept, inputs=inputs)
 
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.

@@ -73,9 +73,7 @@ class SideBySide:
         """What there is to do, for as many circuits together as memory has room for."""
         setting, graph = self._setting, self._setting.graph
         tied = setting.model.tied_heads
-        relevant = Relevant(
-            graph, np.stack(masks), tied_heads=tied, only_from_input=setting.ablation == "corrupted"
-        )
+        relevant = Relevant(graph, np.stack(masks), tied_heads=tied, only_from_input=setting.ablation == "corrupted")
         tiles = [rows for chunk in setting.contributions.chunks for rows in self._tiles(chunk)]
         widest = max((rows.stop - rows.start) for rows in tiles) * setting.tokens.ids.shape[1]
         value = widest * graph.cfg.d_model * setting.contributions.inputs.element_size()
@@ -112,7 +110,8 @@ class _Values:
         """Note values.
 
         Args:
-            circuits, sources: of each value.
+            circuits: of each value.
+            sources: of each value.
             found: ``[one, place, d_model]``.
             which: which of these each value is.
         """
@@ -214,7 +213,9 @@ class _Tile:
         for start in range(0, most, step):
             chosen = [i for i, one in enumerate(of) if len(one.examples) > start]
             heads = nodes[chosen]
-            states = np.stack([_filled_up(of[i].examples[start : start + step], min(step, most - start)) for i in chosen])
+            states = np.stack(
+                [_filled_up(of[i].examples[start : start + step], min(step, most - start)) for i in chosen]
+            )
             if everywhere:
                 q, k, v = self._read(part, slice(0, 3), heads, states, weights, everywhere=True)
             else:
@@ -258,7 +259,14 @@ class _Tile:
             self._note([distinct], source, start, found[None], everywhere)
 
     def _read(
-        self, part: Component, letters: slice, heads: np.ndarray, states: np.ndarray, weights: np.ndarray, *, everywhere: bool
+        self,
+        part: Component,
+        letters: slice,
+        heads: np.ndarray,
+        states: np.ndarray,
+        weights: np.ndarray,
+        *,
+        everywhere: bool,
     ) -> Tensor:
         """What slots of some letters read, ``[letter, head, state, place, d_model]``.
 
@@ -285,9 +293,7 @@ class _Tile:
                 )
         return x
 
-    def _note(
-        self, of: list[Distinct], sources: np.ndarray, start: int, found: Tensor, everywhere: bool
-    ) -> None:
+    def _note(self, of: list[Distinct], sources: np.ndarray, start: int, found: Tensor, everywhere: bool) -> None:
         """Note the values of some states, from `start` on, of some sources: ``[source, state, place, d_model]``."""
         n = found.shape[1]
         circuits, owners, which = [], [], []

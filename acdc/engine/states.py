@@ -134,7 +134,9 @@ class Relevant:
             if part.is_attention:
                 read = part.of(self.kept)[:, 1:].any((0, 1, 2))  # [parent], by keys or values
                 last = max(last, int(np.flatnonzero(read)[-1]) if read.any() else -1)
-        return next((part.nodes.stop for part in self.components if part.first <= last < part.nodes.stop), self._n_inputs)
+        return next(
+            (part.nodes.stop for part in self.components if part.first <= last < part.nodes.stop), self._n_inputs
+        )
 
 
 @dataclass(frozen=True)
@@ -203,11 +205,11 @@ class Plan:
             if not len(circuits):
                 continue
             seen: dict[bytes, int] = {}
-            states, examples = np.zeros(len(circuits), dtype=np.int64), []
+            states, examples = np.zeros(len(circuits), dtype=np.int64), list[int]()
             for i, row in enumerate(np.ascontiguousarray(read[circuits][:, :, nodes])):
                 states[i] = seen.setdefault(row.tobytes(), len(seen))
                 if len(seen) > len(examples):
-                    examples.append(circuits[i])
+                    examples.append(int(circuits[i]))
             for node in nodes:
                 self._states[circuits, part.first + node] = states
             found.append(Distinct(nodes, np.array(examples), circuits, states))

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -143,7 +144,7 @@ class BridgeReader:
     @staticmethod
     def _run_mlp(module: Any, x: Tensor) -> Tensor:
         """An MLP's own module on normed inputs, without the residual that some add themselves (Bloom, MPT)."""
-        if "residual" in inspect.signature(_raw(module).forward).parameters:
+        if _adds_residual(_raw(module).__class__):
             return _first(module(x, torch.zeros_like(x)))
         return _first(module(x)).view(x.shape)  # Llama 4's experts give [batch * pos, d_model]
 
@@ -322,6 +323,12 @@ def _by_length(tokens: Tokens, run: Callable[[Tensor], Tensor]) -> Tensor:
     if found is None:
         raise ValueError("there must be at least one prompt")
     return found
+
+
+@cache
+def _adds_residual(kind: type[nn.Module]) -> bool:
+    """Whether MLPs of a class are given the residual stream and add to it; asked once, as every run would ask."""
+    return "residual" in inspect.signature(kind.forward).parameters
 
 
 def _first(output: Any) -> Tensor:

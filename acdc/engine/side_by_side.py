@@ -169,7 +169,7 @@ class _Tile:
         inputs = self._live.pick(setting.contributions.inputs[:, rows])
         self._inputs = inputs - self._ablated[: len(inputs)]
         self._bases = _bases(setting, ablated)
-        self._held: dict[int, LayerHeads] = {}
+        self._held: dict[int, tuple[LayerHeads, Tensor, Tensor]] = {}
 
     def run(self, plan: Plan) -> Tensor:
         """Last residuals where answers are read, ``[circuit, answer, d_model]``."""
@@ -227,13 +227,13 @@ class _Tile:
 
     def _mixed(self, layer: int, heads: np.ndarray, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
         """What heads write, given what they read, ``[head, state, place, d_model]``."""
-        organ, numbers = self._layer(layer), heads.tolist()
+        (organ, base_k, base_v), numbers = self._layer(layer), heads.tolist()
         own = index(heads, q.device)
         mixture = organ.mix(
             numbers,
             organ.project("q", numbers, q, places),
-            self._everywhere(organ.k[own], organ.project("k", numbers, k, self._live)),
-            self._everywhere(organ.v[own], organ.project("v", numbers, v, self._live)),
+            self._everywhere(base_k[own], organ.project("k", numbers, k, self._live)),
+            self._everywhere(base_v[own], organ.project("v", numbers, v, self._live)),
             places,
         )  # [head, state, place, d_head]
         found = torch.bmm(mixture.flatten(1, 2), organ.W_O[own]).view(*mixture.shape[:-1], -1)
@@ -325,15 +325,14 @@ class _Tile:
         """What a component's slots read when every edge is ablated, ``[prompt, pos, d_model]``."""
         return self._bases[part.name]
 
-    def _layer(self, layer: int) -> LayerHeads:
-        """The layer's heads; if they are small, they are kept."""
+    def _layer(self, layer: int) -> tuple[LayerHeads, Tensor, Tensor]:
+        """The layer's heads with the keys and values of their bases; if they are small, they are kept."""
         if layer in self._held:
             return self._held[layer]
         model = self._setting.model
         attention = model.attention[layer]
-        made = LayerHeads(
-            attention, model.table(layer, self._tokens), self._tokens.filled, self._bases[f"a{layer}"], self._live
-        )
+        organ = LayerHeads(attention, model.table(layer, self._tokens), self._tokens.filled)
+        made = organ, *organ.keys_and_values(self._bases[f"a{layer}"])
         if 4 * attention.W_O.nbytes * len(model.attention) <= _HELD_BYTES:
             self._held[layer] = made
         return made

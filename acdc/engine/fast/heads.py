@@ -105,14 +105,18 @@ class LayerHeads:
             x: what they read, ``[batch, pos, d_model]``.
             live: where queries and mixtures are wanted.
         """
-        batch, length, _ = x.shape
-        every = Places.of([range(length)] * batch, x.device)
-        k, v = self._same_for_all("k", x.flatten(0, 1), every), self._same_for_all("v", x.flatten(0, 1), every)
-        k, v = k.unflatten(1, (batch, length)), v.unflatten(1, (batch, length))
+        k, v = self.keys_and_values(x)
         q = self._same_for_all("q", live.pick(x), live)
         heads = list(range(self.attention.n_heads))
         z = self.mix(heads, q[:, None], k[:, None], v[:, None], live)[:, 0]
         return {"q": q, "k": k, "v": v, "z": z}
+
+    def keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """All heads' keys and values where all of them read `x`, ``[batch, pos, d_model]``."""
+        batch, length, _ = x.shape
+        every = Places.of([range(length)] * batch, x.device)
+        k, v = self._same_for_all("k", x.flatten(0, 1), every), self._same_for_all("v", x.flatten(0, 1), every)
+        return k.unflatten(1, (batch, length)), v.unflatten(1, (batch, length))
 
     def _same_for_all(self, letter: Letter, x: Tensor, places: Places) -> Tensor:
         """Projections of all heads that read the same, ``[place, d_model]`` to ``[head, place, d_head]``."""

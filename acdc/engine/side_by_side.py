@@ -26,9 +26,9 @@ from acdc.engine.setting import Setting
 from acdc.engine.states import Component, Distinct, Plan, Relevant
 
 #: Places that are computed together: enough for fast products, few enough to stay in the cache between them.
-_PLACES = {"cpu": 256, "cuda": 8192}
+_PLACES = {"cpu": 256, "cuda": 1024}
 #: Rows of one product, likewise.
-_ROWS = {"cpu": 512, "cuda": 65536}
+_ROWS = {"cpu": 512, "cuda": 8192}
 #: Copies of weights that are held, in bytes; larger ones are made anew for every batch of circuits.
 _HELD_BYTES = 512 * 2**20
 

@@ -8,9 +8,12 @@ of one layer's heads, may come in any order, and again and again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import NoReturn
 
 import numpy as np
 
@@ -40,6 +43,11 @@ class Groups:
         """Edge numbers of a group."""
         return self.edges[self.ends[i - 1] if i else 0 : self.ends[i]]
 
+    def sources(self) -> list[list[int]]:
+        """Of each group, the numbers of the nodes that its edges come from."""
+        numbers = (self.edges - self.slot.first_edge).tolist()
+        return [numbers[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
+
     def upto(self, i: int) -> np.ndarray:
         """Edge numbers of all groups up to one, and of that one."""
         return self.edges[: self.ends[i]]
@@ -56,6 +64,7 @@ class Shrinking:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.kept = np.ones(graph.n_edges, dtype=bool)
+        self._first_edges: list[int] = graph.first_edges.tolist()  # of slots; bisecting a list is quicker
         self._first: Slot | None = None  # of those that lost an edge, the one nearest to the input
         self._n_changes = 0
 
@@ -76,14 +85,10 @@ class Shrinking:
         if 0 in sizes:
             raise SettingsError(f"group {1 + sizes.index(0)} of {len(groups)} holds no edge; leave it out.")
         slot = self._slot(edges[0])
-        low, high = edges.min(), edges.max()
-        if low < slot.first_edge or high >= slot.edges.stop:
-            other = self._slot(low if low < slot.first_edge else high)
-            raise SettingsError(
-                f"edges into {slot.name} and into {other.name} are asked about together; ask about one slot at a time."
-            )
-        self._check(slot, edges)
-        return Groups(slot, edges, np.cumsum(sizes).tolist())
+        if not self._may_go(slot, edges):
+            self._refuse_others(slot, edges)
+            self._refuse(slot, edges)
+        return Groups(slot, edges, list(accumulate(sizes)))
 
     def unchanged(self, values: Generator[float, None, None]) -> Iterator[float]:
         """The values, as long as the circuit stays what it is now.
@@ -116,12 +121,12 @@ class Shrinking:
             return []
         edges = self._numbers(edges)
         slot = self._slot(edges[0])
-        if edges.min() >= slot.first_edge and edges.max() < slot.edges.stop:
-            parts = [(slot, edges)]
-        else:
+        parts = [(slot, edges)]
+        if not self._may_go(slot, edges):
             parts = self._by_slot(edges)
-        for slot, own in parts:
-            self._check(slot, own)
+            for slot, own in parts:
+                if not self._may_go(slot, own):
+                    self._refuse(slot, own)
         for slot, own in parts:
             self.kept[own] = False
             if self._first is None or slot.node.index < self._first.node.index:
@@ -145,10 +150,32 @@ class Shrinking:
 
     def _slot(self, edge: int | np.integer) -> Slot:
         """The slot of an edge's number. Raises :class:`SettingsError`."""
-        return self.graph.edge(edge).slot
+        if not 0 <= edge < self.graph.n_edges:
+            self.graph.edge(edge)  # says so
+        return self.graph.slots[bisect_right(self._first_edges, edge) - 1]
 
-    def _check(self, slot: Slot, edges: np.ndarray) -> None:
-        """Raise :class:`SettingsError` unless a slot may lose these of its edges now."""
+    def _may_go(self, slot: Slot, edges: np.ndarray) -> bool:
+        """Whether a slot may lose these edges now; they may be of other slots."""
+        first = self._first
+        if first is not None and first.node.index < slot.n_parents:
+            return False
+        sources = edges - slot.first_edge
+        if sources.min() < 0 or sources.max() >= slot.n_parents:
+            return False
+        return np.bincount(sources).max() == 1 and bool(self.kept[edges].all())
+
+    def _refuse_others(self, slot: Slot, edges: np.ndarray) -> None:
+        """Raise :class:`SettingsError` if some edges are not of a slot."""
+        for outermost in (edges.min(), edges.max()):
+            other = self._slot(outermost)
+            if other != slot:
+                raise SettingsError(
+                    f"edges into {slot.name} and into {other.name} are asked about together; ask about one slot at a "
+                    "time."
+                )
+
+    def _refuse(self, slot: Slot, edges: np.ndarray) -> NoReturn:
+        """Raise :class:`SettingsError`, saying why a slot may not lose these of its edges now."""
         first = self._first
         if first is not None and first.node.index < slot.n_parents:
             raise SettingsError(
@@ -159,7 +186,5 @@ class Shrinking:
         if not kept.all():
             name = self.graph.edge(edges[int(kept.argmin())]).name
             raise SettingsError(f"{name} was removed before; leave it out.")
-        counts = np.bincount(edges - slot.first_edge)
-        if counts.max() > 1:
-            name = self.graph.edge(slot.first_edge + int(counts.argmax())).name
-            raise SettingsError(f"{name} is given twice; leave one out.")
+        most = int(np.bincount(edges - slot.first_edge).argmax())
+        raise SettingsError(f"{self.graph.edge(slot.first_edge + most).name} is given twice; leave one out.")

@@ -126,7 +126,7 @@ class FastEngine(PruningEngine):
             yield from [self._present.metric] * len(groups)
             return
         cost = run_cost(self.setting, slot, down, len(self._baseline.live), len(self._baseline.answers))
-        sources = [(groups[i] - slot.first_edge).tolist() for i in range(len(groups))]
+        sources = groups.sources()
         nodes = [self.graph.nodes[group[0]] for group in sources]  # what the first edge of each comes from
         left, x, at = int(self._reads[slot.index].sum()), None, 0
         try:

@@ -314,7 +314,7 @@ def test_what_is_no_circuit_or_no_task_is_refused(drawn):
         acdc.evaluate([], model, pairs)
     with pytest.raises(SettingsError, match="the list of tasks, or of prompt pairs, is empty"):
         acdc.evaluate(found, model, [])
-    with pytest.raises(SettingsError, match=r"the circuit doesn't say what it was found on; give `task`, and the `model`"):
+    with pytest.raises(SettingsError, match="doesn't say what it was found on; give `task`, and the `model`"):
         acdc.evaluate(found, model)
     with pytest.raises(SettingsError, match=r"the circuit doesn't say which model it is of; give `model`"):
         acdc.evaluate(found, task=pairs)

@@ -374,7 +374,8 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
     for prompts in ("used", "held_out"):
         results = record["results"][prompts]
         assert results.keys() == {
-            *("n_prompts", "model", "corrupted", "circuit", "ablated", "faithfulness", "faithfulness_metric")
+            *("n_prompts", "model", "corrupted", "circuit", "complement", "ablated", "prompt_of"),
+            *("faithfulness", "faithfulness_metric", "rounding"),
         }
         assert record["results"][prompts]["n_prompts"] == 4
     used = record["results"]["used"]

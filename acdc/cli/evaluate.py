@@ -90,10 +90,9 @@ def evaluate(
     # torch takes seconds to import
     from acdc.evaluation.evaluate import evaluate as run_evaluation
 
-    try:
-        report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, selection=selection, **options)
-    except SettingsError as error:
-        raise error if selection is None else _in_words(error) from error
+    report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, selection=selection, **options)
+    if table is not None:
+        _write_csv(table, report.rows())  # first: it is on disk whatever becomes of the output
     if as_json:
         text = json.dumps(report.to_json(), indent=1, allow_nan=False)
         sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves
@@ -102,10 +101,8 @@ def evaluate(
         from acdc.cli.evaluation_tables import print_report
 
         print_report(report, groups=not several)
-    if table is not None:
-        _write_csv(table, report.rows())
-        if not as_json:
-            say(table)
+    if table is not None and not as_json:
+        say(table)
 
 
 def _selection(top: int | None, above: float | None, by: str | None) -> Selection | None:
@@ -116,17 +113,9 @@ def _selection(top: int | None, above: float | None, by: str | None) -> Selectio
         raise SettingsError("--top and --above contradict each other; give one of them.")
     if by is not None and top is None and above is None:
         raise SettingsError("--by says how --top or --above choose; give one of them.")
-    try:
-        if top is not None:
-            return Top(top, by or "magnitude")
-        return None if above is None else Above(above, by or "magnitude")
-    except SettingsError as error:
-        raise _in_words(error) from error
-
-
-def _in_words(error: SettingsError) -> SettingsError:
-    """A selection's error with the options of this command, which calls its numbers otherwise."""
-    return SettingsError(str(error).replace("`n`", "`top`").replace("`threshold`", "`above`"))
+    if top is not None:
+        return Top(top, by or "magnitude")
+    return None if above is None else Above(above, by or "magnitude")
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -33,15 +33,16 @@ def print_report(report: Report, *, groups: bool) -> None:
         groups: show the figures of each kind of prompts too.
     """
     out = Terminal()
+    several = len({one.circuit for one in report}) > 1
     for _, together in groupby(report, key=_columns_key):
-        out.print(_table(list(together), several=len({one.circuit for one in report}) > 1))
+        out.print(_table(list(together), several=several))
     for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
         one = list(together)[-1]  # of used and held-out prompts, the latter tell more
         if groups:
             for kind in one.kinds:
                 out.print(_groups_table(one, kind))
         for number, worst in enumerate(one.worst, 1):
-            _print_worst(out, one, number, worst)
+            _print_worst(out, one, number, worst, f"{one.circuit}, " if several else "")
 
 
 def _columns_key(one: Judgement) -> tuple[str | None, ...]:
@@ -157,13 +158,13 @@ def _groups_table(one: Judgement, kind: str) -> Table:
     return table
 
 
-def _print_worst(out: Terminal, one: Judgement, number: int, worst: WorstPrompt) -> None:
+def _print_worst(out: Terminal, one: Judgement, number: int, worst: WorstPrompt, whose: str) -> None:
     """A prompt, clean over corrupted, and what model and circuit would say."""
     prompt = one.prompts[worst.prompt]
     what = "worst" if number == 1 else f"worst but {number - 1}"
     out.print(
         Text.assemble(
-            (f"{what} of the {one.evaluation.n_prompts} {_which(one)}", "bold"),
+            (f"{whose}{what} of the {one.evaluation.n_prompts} {_which(one)}", "bold"),
             f": {prompt.where}, {one.metric} {worst.value:.4g}",
         )
     )

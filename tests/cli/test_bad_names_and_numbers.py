@@ -60,7 +60,10 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
     [
         (["discver"], "unknown command 'discver': did you mean discover?"),
         (["Show"], "unknown command 'Show': did you mean show?"),
-        (["zzz"], "unknown command 'zzz': known: discover, edit, export, model, models, resume, show, task, tasks."),
+        (
+            ["zzz"],
+            "unknown command 'zzz': known: discover, edit, evaluate, export, model, models, resume, show, task, tasks.",
+        ),
         (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
     ],
 )

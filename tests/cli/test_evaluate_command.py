@@ -110,7 +110,7 @@ def test_scores_choose_their_edges(call, refused, finished, edges):
     assert refused("evaluate", finished, "--top", "3", "--above", "1").startswith("--top and --above contradict")
     assert refused("evaluate", finished, "--by", "value") == "--by says how --top or --above choose; give one of them."
     said = refused("evaluate", finished, "--top", "9999", "--by", "value")
-    assert said.endswith("--top is 9999 edges, but the graph has 46; give at most as many.")
+    assert said.endswith("a selection of 9,999 edges is more than the 46 of the graph; ask for fewer.")
 
 
 def test_several_circuits_stand_in_one_table(call, finished, edges):

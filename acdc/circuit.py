@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 class Circuit:
     """Some edges of a graph, with a score each.
 
+    One can be made by hand::
+
+        >>> graph = Graph.from_config(n_layers=1, n_heads=1)
+        >>> kept = np.zeros(graph.n_edges, dtype=bool)
+        >>> for name in ("input->m0", "m0->logits"):
+        ...     kept[graph.edge(name).number] = True
+        >>> circuit = Circuit(graph, kept, scores=np.zeros(graph.n_edges))
+        >>> [edge.name for edge in circuit.edges()]
+        ['input->m0', 'm0->logits']
+
     Attributes:
         graph: the graph of the model.
         in_graph: ``[n_edges]`` bool, the kept edges.

@@ -19,6 +19,12 @@ With one right and one wrong answer ``logit-diff`` is the logit difference of Wa
 al. 2022 (arXiv 2211.00593); with several wrong ones it is that of García-Carrasco et
 al. 2024 (arXiv 2405.04156). ``kl`` is the default of Conmy et al. 2023 (arXiv
 2304.14997). Importing this module doesn't import torch.
+
+    >>> import torch
+    >>> model, circuit = torch.tensor([[0.0, 1.0, 3.0]]), torch.tensor([[0.0, 1.0, 1.5]])
+    >>> answers = AnswerTokens(right=torch.tensor([[2]]), wrong=torch.tensor([[1]]))
+    >>> METRICS["logit-diff"].per_prediction(circuit, model, answers)  # 2 for the model, 0.5 for the circuit
+    tensor([1.5000])
 """
 
 from __future__ import annotations

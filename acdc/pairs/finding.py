@@ -29,6 +29,9 @@ def find_task(
 ) -> Task:
     """A task by its name, by its file, by its class, or of a list of prompt pairs; a task is handed through.
 
+        >>> find_task("ioi").name
+        'ioi'
+
     Args:
         name: which.
         answers: of a file, the field or column that holds the right answers; see :mod:`acdc.pairs.promptfile`.

@@ -8,6 +8,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from shapes import check_shapes
+
+check_shapes()  # before acdc's modules are imported
 
 #: What acdc warns of where a model does its task badly, as random models do.
 OF_RANDOM_MODELS = (

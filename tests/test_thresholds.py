@@ -19,9 +19,6 @@ from acdc.runs.trace import TraceWriter
 
 PUBLISHED = json.loads((Path(__file__).parent / "data" / "published_roc.json").read_text())
 
-# The command prints our warnings; in tests of Python code they are errors.
-pytestmark = pytest.mark.filterwarnings("default::acdc.AcdcWarning")
-
 
 def test_the_curve_rises_at_each_point_and_not_before():
     assert staircase([(0.5, 0.8), (0.2, 0.6)]) == [

@@ -7,6 +7,7 @@ whenever they are asked for: a run of the model, instead of memory for all promp
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.graph import Graph
@@ -68,11 +69,11 @@ class Contributions:
         if total is not None:
             self._mean = (total / clean.filled.sum(0)[:, None].clamp(min=1))[:, None]
 
-    def clean(self, rows: slice) -> Tensor:
+    def clean(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node writes on some of the clean prompts, ``[n_sources, prompt, pos, d_model]``."""
         return self._held["clean"][:, rows] if "clean" in self._held else self._run(self._clean[rows])[0]
 
-    def ablated(self, rows: slice) -> Tensor:
+    def ablated(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node's removed edges carry on some of the prompts, likewise."""
         if self._ablation == "corrupted":
             held = self._held.get("corrupted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.engine.contributions import Contributions
@@ -41,11 +42,11 @@ class Setting:
     ablation: str
     tokens: Tokens
     contributions: Contributions
-    rows: Tensor
-    columns: Tensor
+    rows: Int[Tensor, " prediction"]
+    columns: Int[Tensor, " prediction"]
     answers: AnswerTokens
-    model_logits: Tensor
-    corrupted_logits: Tensor
+    model_logits: Float[Tensor, "prediction n_outputs"]
+    corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
 
     def scored(self, rows: slice) -> slice:
@@ -53,7 +54,9 @@ class Setting:
         start, stop = torch.searchsorted(self.rows.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
         return slice(start, stop)
 
-    def predictions(self, residual: Tensor, rows: slice) -> Tensor:
+    def predictions(
+        self, residual: Float[Tensor, "prompt pos d_model"], rows: slice
+    ) -> Float[Tensor, "prediction n_outputs"]:
         """Logits that count, from the last residual of some prompts.
 
         They are in float64, so that a metric adds no rounding of its own.

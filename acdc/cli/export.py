@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from acdc.cli.printing import say
+from acdc.export import FORMATS
+from acdc.wording import either
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--format", help="svg, png, pdf, dot, graphml, json or html-table.  [default: as the ending of --out says]"
-)
+@click.option("--format", help=f"{either(FORMATS)}.  [default: as the ending of --out says]")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
 @click.option("--title", help="Above a picture or table.  [default: names of task and model]")
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
@@ -21,7 +21,7 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, UnknownNameError
-    from acdc.export import FORMATS, check_shown, export_circuit
+    from acdc.export import check_shown, export_circuit
     from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
     from acdc.runs.run import load_circuit
@@ -49,7 +49,6 @@ def export(run: Path, format: str | None, out: Path | None, title: str | None, t
 def _format(format: str | None, out: Path | None) -> str:
     """The format that is asked for, or that a file's ending says. Raises :class:`SettingsError`."""
     from acdc.errors import SettingsError
-    from acdc.export import FORMATS
 
     ending = "" if out is None else out.suffix.lower()
     named = {known: name for name, known in FORMATS.items()}.get(ending)

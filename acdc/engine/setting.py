@@ -8,16 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
-from acdc.errors import NumericsError, PromptError, UnknownNameError
+from acdc.errors import NumericsError, PromptError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.pairs import PromptSet
-
-#: What removed edges can carry.
-ABLATIONS = ("corrupted", "zero", "mean")
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,6 @@ class Setting:
         return self.prompts.pairs[int(self.rows[prediction])].where
 
 
-def check_ablation(name: str) -> None:
-    """Raise :class:`UnknownNameError` unless there is such an ablation."""
-    if name not in ABLATIONS:
-        raise UnknownNameError("ablation", name, ABLATIONS)
-
-
 @torch.no_grad()
 def prepare(
     model: Model,
@@ -96,9 +88,9 @@ def prepare(
     Args:
         model: the model.
         prompts: checked pairs; they may differ in length.
-        ablation: what removed edges carry: ``corrupted`` (the corrupted run's value),
-            ``zero``, or ``mean`` (the mean over the clean prompts, position by position
-            over the prompts that reach it).
+        ablation: what removed edges carry, one of :data:`acdc.engine.ablations.ABLATIONS`: ``corrupted``
+            (the corrupted run's value), ``zero``, or ``mean`` (the mean over the clean prompts, position
+            by position over the prompts that reach it).
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         batch_size: prompts that the whole model runs at a time; by default all, and what
             they write is kept.

@@ -36,6 +36,14 @@ class Circuit:
     all figures; one that changes nothing gives the circuit itself. Edges that an edit leaves on no path from the
     input to the logits stay: they carry nothing, and :meth:`on_path` drops them.
 
+    One can be made by hand::
+
+        >>> graph = Graph.from_config(n_layers=1, n_heads=1)
+        >>> nothing = Circuit(graph, np.zeros(graph.n_edges, dtype=bool), np.zeros(graph.n_edges))
+        >>> circuit = nothing.with_edges("input->m0", "m0->logits")
+        >>> [edge.name for edge in circuit]
+        ['input->m0', 'm0->logits']
+
     Attributes:
         graph: the graph of the model.
         in_graph: ``[n_edges]`` bool, the kept edges.

@@ -102,6 +102,10 @@ class Graph:
         >>> graph = Graph.from_config(n_layers=12, n_heads=12)  # GPT-2 small
         >>> len(graph.nodes), graph.n_edges
         (158, 32491)
+        >>> [slot.name for slot in graph.slots_of(graph.node("a5.h1"))]
+        ['a5.h1<q>', 'a5.h1<k>', 'a5.h1<v>']
+        >>> graph.edge("a2.h2->a5.h1<k>").source.layer
+        2
 
     Attributes:
         cfg: what it was built from.

@@ -19,6 +19,12 @@ With one right and one wrong answer ``logit-diff`` is the logit difference of Wa
 al. 2022 (arXiv 2211.00593); with several wrong ones it is that of García-Carrasco et
 al. 2024 (arXiv 2405.04156). ``kl`` is the default of Conmy et al. 2023 (arXiv
 2304.14997). Importing this module doesn't import torch.
+
+    >>> import torch
+    >>> model, circuit = torch.tensor([[0.0, 1.0, 3.0]]), torch.tensor([[0.0, 1.0, 1.5]])
+    >>> answers = AnswerTokens(right=torch.tensor([[2]]), wrong=torch.tensor([[1]]))
+    >>> METRICS["logit-diff"].per_prediction(circuit, model, answers)  # 2 for the model, 0.5 for the circuit
+    tensor([1.5000])
 """
 
 from __future__ import annotations
@@ -30,9 +36,13 @@ from typing import TYPE_CHECKING, Literal
 from acdc.errors import PromptError, UnknownNameError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from acdc.pairs import PromptSet
+
+    Logits = Float[Tensor, "prediction vocab"]
+    Values = Float[Tensor, " prediction"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,8 @@ class AnswerTokens:
         right, wrong: ``[prediction, most answers]`` token ids, -1 where there are fewer.
     """
 
-    right: Tensor
-    wrong: Tensor
+    right: Int[Tensor, "prediction most_right"]
+    wrong: Int[Tensor, "prediction most_wrong"]
 
     def __getitem__(self, predictions: slice) -> AnswerTokens:
         """Those of some predictions."""
@@ -66,7 +76,7 @@ class Metric:
     name: str
     summary: str
     needs: Literal["nothing", "answers", "wrong answers"]
-    per_prediction: Callable[[Tensor, Tensor, AnswerTokens], Tensor]
+    per_prediction: Callable[[Logits, Logits, AnswerTokens], Values]
 
     def check(self, prompts: PromptSet) -> None:
         """Raise :class:`PromptError` unless the pairs name the answers that it needs."""
@@ -89,7 +99,7 @@ def find_metric(name: str) -> Metric:
         raise UnknownNameError("metric", name, METRICS) from None
 
 
-def logit_difference(logits: Tensor, answers: AnswerTokens) -> Tensor:
+def logit_difference(logits: Logits, answers: AnswerTokens) -> Values:
     """Best right answer's logit minus best wrong one's, ``[prediction]``."""
     return _of(logits, answers.right, -float("inf")).amax(-1) - _of(logits, answers.wrong, -float("inf")).amax(-1)
 
@@ -99,16 +109,16 @@ def _of(values: Tensor, tokens: Tensor, missing: float) -> Tensor:
     return values.gather(-1, tokens.clamp(min=0)).masked_fill(tokens < 0, missing)
 
 
-def _kl(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
+def _kl(circuit: Logits, model: Logits, answers: AnswerTokens) -> Values:
     log_p, log_q = model.log_softmax(-1), circuit.log_softmax(-1)
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-def _logit_diff(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
+def _logit_diff(circuit: Logits, model: Logits, answers: AnswerTokens) -> Values:
     return logit_difference(model, answers) - logit_difference(circuit, answers)
 
 
-def _prob_diff(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
+def _prob_diff(circuit: Logits, model: Logits, answers: AnswerTokens) -> Values:
     def difference(logits: Tensor) -> Tensor:
         probabilities = logits.softmax(-1)
         return _of(probabilities, answers.right, 0.0).sum(-1) - _of(probabilities, answers.wrong, 0.0).sum(-1)
@@ -116,14 +126,14 @@ def _prob_diff(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
     return difference(model) - difference(circuit)
 
 
-def _answer_logprob(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
+def _answer_logprob(circuit: Logits, model: Logits, answers: AnswerTokens) -> Values:
     def log_probability(logits: Tensor) -> Tensor:
         return _of(logits.log_softmax(-1), answers.right, -float("inf")).logsumexp(-1)
 
     return log_probability(model) - log_probability(circuit)
 
 
-def _l2(circuit: Tensor, model: Tensor, answers: AnswerTokens) -> Tensor:
+def _l2(circuit: Logits, model: Logits, answers: AnswerTokens) -> Values:
     return (model - circuit).pow(2).sum(-1)
 
 

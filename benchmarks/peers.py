@@ -22,7 +22,8 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from peer_process import HERE, KEEP_MEMORY, PeerError, environment, run_peer
+from peer_process import HERE, PeerError, environment, run_peer
+from peer_rows import OURS, OWN, Row, as_json, notes_of, print_rows
 from shapes import Seconds, Shape, Stopwatch, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
 
 from acdc.cli.main import main
@@ -48,39 +49,6 @@ SHAPES = {
 SAMPLE = {"gpt2-small": 6}
 #: Logits may differ by rounding: by no more than this share of the largest.
 LOGITS_TOLERANCE = 1e-3
-#: Where AutoCircuit's rule is acdc's and where it isn't, from its source.
-RULES = (
-    "both: an edge goes if its removal raises KL(model || circuit) at the last position, averaged over the prompts, "
-    "by less than the threshold; slots from the output back; edges kept are counted before those on no path from the "
-    "input to the logits are left out.",
-    "AutoCircuit's own order: slots by layer from the top, a block's MLP before its attention; within these, edges "
-    "come in the order of a Python set, which changes from run to run, and the circuit with it. acdc's is fixed.",
-    "AutoCircuit also tries the edges into a node that nothing reads any more, which acdc takes out untried.",
-    "AutoCircuit's KL is in float32, acdc's in float64 from float32 logits.",
-    f"AutoCircuit runs with {' '.join(f'{name}={value}' for name, value in KEEP_MEMORY.items())}, which helps it; "
-    "acdc runs as it is.",
-)
-OWN, OURS = "AutoCircuit, its order", "AutoCircuit, acdc's order"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One side of the comparison.
-
-    Attributes:
-        name: which it is.
-        seconds: of a whole run with the model open: from the prompts' first run on.
-        n_timed: edges whose removal was timed.
-        n_tried: edges that a whole run tries.
-        kept: names of the edges that stayed; ``None`` where only a sample was timed and the
-            seconds are scaled up from it.
-    """
-
-    name: str
-    seconds: Seconds
-    n_timed: int
-    n_tried: int
-    kept: frozenset[str] | None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -153,59 +121,103 @@ def compare(
     Raises:
         AcdcError: such prompts can't be made.
     """
-    size = SHAPES[shape]
-    folder = write_model(scratch / "model", size, seed=seed)
-    pairs = scratch / "pairs.jsonl"
-    write_pairs(pairs, n=n, length=length, changed=changed, vocab_size=size.vocab_size, seed=seed)
-    model = load_model(folder, device="cpu")
-    prompts = prompts_of(model, pairs)
-    threshold = share * ablated_metric(model, prompts)
-    setting = prepare(model, prompts)
-    graph = setting.graph
+    asked = {"n": n, "length": length, "changed": changed}
+    case = _case(SHAPES[shape], scratch, asked, share, seed)
+    graph = case.setting.graph
     say(
         f"random GPT-2 ({shape}), {graph.n_edges:,} edges; {n} prompt pairs of {length} tokens, {changed} of which "
-        f"differ; threshold {threshold:.3g} in KL; threads: {threads}"
+        f"differ; threshold {case.threshold:.3g} in KL; threads: {threads}"
     )
-    fast = timed_run(model, prompts, threshold)
-    if sample is None:
-        slow = timed_run(model, prompts, threshold, engine="reference")
-        reference = Row("acdc, reference engine", slow.seconds, len(slow.decisions), len(slow.decisions), slow.kept)
-        orders = {OWN: None, OURS: [edge.name for edge in in_order(graph)]}
-    else:
-        picked = sampled(graph, sample, seed)
-        reference = _scaled_reference(model, prompts, picked, len(fast.decisions))
-        orders = {"AutoCircuit": [edge.name for edge in picked]}
-    found: dict[str, Any] = {}
-    difference = failure = None
-    try:
-        job = {"model": str(folder), "prompts": str(pairs), "threshold": threshold, "threads": threads, "runs": orders}
-        found = run_peer(environment(venv), job, scratch)
-        difference = _check_same(found, setting)
-    except PeerError as error:
-        failure = str(error)
+    fast = case.run("fast")
+    picked = None if sample is None else sampled(graph, sample, seed)
+    reference = _reference(case, picked, len(fast.decisions))
+    peer = _peer(case, picked, threads, venv, scratch)
     # Once before the others and once after, so that a machine that slows down doesn't decide.
-    fast = min(fast, timed_run(model, prompts, threshold), key=lambda run: run.seconds.cpu)
-    rows = [Row("acdc, fast engine", fast.seconds, len(fast.decisions), len(fast.decisions), fast.kept), reference]
-    if failure is None:
-        rows += [_peer_row(name, run, graph) for name, run in found["runs"].items()]
-    _print_table(rows)
-    notes = _notes(rows, fast, threshold, difference, failure)
-    for note in notes:
-        say(f"- {note}")
+    fast = min(fast, case.run("fast"), key=lambda run: run.seconds.cpu)
+    rows = [_whole("acdc, fast engine", fast), reference, *peer.rows]
+    notes = notes_of(rows, fast, case.threshold, peer.difference, peer.failure)
+    print_rows(rows, notes)
     return {
-        "shape": {"name": shape, **asdict(size)},
-        "prompts": {"n": n, "length": length, "changed": changed},
+        "shape": {"name": shape, **asdict(SHAPES[shape])},
+        "prompts": asked,
         "seed": seed,
         "share": share,
-        "threshold": threshold,
+        "threshold": case.threshold,
         "threads": threads,
         "edges": graph.n_edges,
-        "versions": {"acdc": versions(), "AutoCircuit": found.get("versions")},
-        "largest_logit_difference": difference,
-        "not_measured": failure,
-        "rows": [_as_json(row, rows[0]) for row in rows],
+        "versions": {"acdc": versions(), "AutoCircuit": peer.versions},
+        "largest_logit_difference": peer.difference,
+        "not_measured": peer.failure,
+        "rows": [as_json(row, rows[0]) for row in rows],
         "notes": notes,
     }
+
+
+@dataclass(frozen=True)
+class Case:
+    """What all sides run on.
+
+    Attributes:
+        folder, pairs: the model's folder and the file of prompt pairs.
+        model, prompts, setting: the same, opened.
+        threshold: in KL.
+    """
+
+    folder: Path
+    pairs: Path
+    model: Model
+    prompts: PromptSet
+    setting: Setting
+    threshold: float
+
+    def run(self, engine: str) -> TimedRun:
+        """A whole run of acdc."""
+        return timed_run(self.model, self.prompts, self.threshold, engine=engine)
+
+
+def _case(size: Shape, scratch: Path, asked: dict[str, int], share: float, seed: int) -> Case:
+    """A random model and random prompts; the threshold is a share of what ablating every edge costs."""
+    folder, pairs = write_model(scratch / "model", size, seed=seed), scratch / "pairs.jsonl"
+    write_pairs(pairs, **asked, vocab_size=size.vocab_size, seed=seed)
+    model = load_model(folder, device="cpu")
+    prompts = prompts_of(model, pairs)
+    return Case(folder, pairs, model, prompts, prepare(model, prompts), share * ablated_metric(model, prompts))
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What came of AutoCircuit.
+
+    Attributes:
+        rows: one an order; none where it isn't measured.
+        versions: of its libraries, where it ran.
+        difference: the largest of its logits from acdc's, where it ran on the same model.
+        failure: why it isn't measured, or ``None``.
+    """
+
+    rows: tuple[Row, ...] = ()
+    versions: dict[str, str] | None = None
+    difference: float | None = None
+    failure: str | None = None
+
+
+def _peer(case: Case, picked: Sequence[Edge] | None, threads: int, venv: Path, scratch: Path) -> Peer:
+    """Run AutoCircuit in both orders on all edges, or on those that are picked."""
+    job = {"model": str(case.folder), "prompts": str(case.pairs), "threshold": case.threshold, "threads": threads}
+    setting = case.setting
+    if picked is None:
+        orders = {OWN: None, OURS: [edge.name for edge in in_order(setting.graph)]}
+    else:
+        orders = {"AutoCircuit": [edge.name for edge in picked]}
+    versions = None
+    try:
+        found = run_peer(environment(venv), {**job, "runs": orders}, scratch)
+        versions = found.get("versions")
+        difference = _check_same(found, setting)
+    except PeerError as error:
+        return Peer(versions=versions, failure=str(error))
+    rows = tuple(_peer_row(name, run, setting.graph) for name, run in found["runs"].items())
+    return Peer(rows, versions, difference)
 
 
 def in_order(graph: Graph) -> Iterator[Edge]:
@@ -246,10 +258,12 @@ def _check_same(found: dict[str, Any], setting: Setting) -> float:
     return difference
 
 
-def _scaled_reference(model: Model, prompts: PromptSet, picked: Sequence[Edge], n_tried: int) -> Row:
-    """The reference engine from a sample of edges; each costs it a whole run, wherever it is."""
+def _reference(case: Case, picked: Sequence[Edge] | None, n_tried: int) -> Row:
+    """The reference engine, scaled up if some edges are picked; each costs it a whole run, wherever it is."""
+    if picked is None:
+        return _whole("acdc, reference engine", case.run("reference"))
     watch = Stopwatch()
-    engine = make_engine("reference", prepare(model, prompts), find_metric("kl"))
+    engine = make_engine("reference", prepare(case.model, case.prompts), find_metric("kl"))
     setup = watch.seconds()
     times = []
     for edge in picked:
@@ -259,6 +273,11 @@ def _scaled_reference(model: Model, prompts: PromptSet, picked: Sequence[Edge], 
         engine.metric_of(kept)
         times.append(watch.seconds())
     return Row("acdc, reference engine", setup + _median(times) * n_tried, len(picked), n_tried, None)
+
+
+def _whole(name: str, run: TimedRun) -> Row:
+    """A whole run of acdc."""
+    return Row(name, run.seconds, len(run.decisions), len(run.decisions), run.kept)
 
 
 def _peer_row(name: str, run: dict[str, Any], graph: Graph) -> Row:
@@ -278,96 +297,6 @@ def _peer_row(name: str, run: dict[str, Any], graph: Graph) -> Row:
 
 def _median(times: Sequence[Seconds]) -> Seconds:
     return Seconds(median(time.cpu for time in times), median(time.wall for time in times))
-
-
-def _notes(
-    rows: Sequence[Row], fast: TimedRun, threshold: float, difference: float | None, failure: str | None
-) -> list[str]:
-    """What the table doesn't say."""
-    notes = [
-        f"{row.name}: {row.n_timed} edges timed, and the whole run scaled up from them"
-        + ("" if row.name.startswith("acdc") else ", each block's median by its edges")
-        + "."
-        for row in rows
-        if row.kept is None
-    ]
-    if failure is not None:
-        return [*notes, f"AutoCircuit isn't measured: {failure}"]
-    notes.append(f"AutoCircuit computes the same logits; the largest difference is {difference:.2g}.")
-    for row in rows:
-        if row.name == OURS and row.kept is not None:
-            notes.append(f"{row.name}: {_first_difference(row.kept, fast, threshold)}")
-    return [*notes, *RULES]
-
-
-def _first_difference(kept: frozenset[str], fast: TimedRun, threshold: float) -> str:
-    if kept == fast.kept:
-        return "every edge decided alike."
-    for decision in fast.decisions:
-        if decision.kept != (decision.edge in kept):
-            effect = decision.after - decision.before
-            return (
-                f"the first edge decided otherwise is {decision.edge}, whose removal costs {effect:.6g} by acdc's "
-                f"count, where the threshold is {threshold:.6g}; what follows may follow from it."
-            )
-    return "it keeps edges that acdc takes out untried."
-
-
-def _overlap(row: Row, first: Row) -> tuple[int, float] | None:
-    """Edges that both keep, and their share of those that either keeps."""
-    if row.kept is None or first.kept is None:
-        return None
-    either = len(row.kept | first.kept)
-    return len(row.kept & first.kept), len(row.kept & first.kept) / either if either else 1.0
-
-
-def _as_json(row: Row, first: Row) -> dict[str, Any]:
-    overlap = _overlap(row, first)
-    return {
-        "name": row.name,
-        "scaled_up": row.kept is None,
-        "edges_timed": row.n_timed,
-        "edges_tried": row.n_tried,
-        "cpu_seconds": row.seconds.cpu,
-        "wall_seconds": row.seconds.wall,
-        "cpu_seconds_an_edge_tried": row.seconds.cpu / row.n_tried,
-        "wall_seconds_an_edge_tried": row.seconds.wall / row.n_tried,
-        "times_the_first": row.seconds.cpu / first.seconds.cpu,
-        "edges_kept": None if row.kept is None else len(row.kept),
-        "kept_by_both": None if overlap is None else overlap[0],
-        "jaccard": None if overlap is None else overlap[1],
-        "kept": None if row.kept is None else sorted(row.kept),
-    }
-
-
-def _print_table(rows: Sequence[Row]) -> None:
-    from rich.table import Table
-
-    from acdc.cli.terminal import Terminal
-
-    table = Table()
-    table.add_column("", no_wrap=True)
-    titles = ["tried", "CPU s", "wall s", "CPU ms/tried", "wall ms/tried", "CPU ratio", "kept", "by both", "Jaccard"]
-    for title in titles:
-        table.add_column(title, justify="right")
-    for row in rows:
-        cells = _as_json(row, rows[0])
-        about = "~" if cells["scaled_up"] else ""
-        table.add_row(
-            row.name,
-            f"{row.n_tried:,}",
-            *(about + _three_digits(seconds) for seconds in (row.seconds.cpu, row.seconds.wall)),
-            *(about + _three_digits(1000 * seconds / row.n_tried) for seconds in (row.seconds.cpu, row.seconds.wall)),
-            about + _three_digits(cells["times_the_first"]),
-            *("" if cells[name] is None else f"{cells[name]:,}" for name in ("edges_kept", "kept_by_both")),
-            "" if cells["jaccard"] is None else f"{cells['jaccard']:.3f}",
-        )
-    Terminal().print(table)
-
-
-def _three_digits(number: float) -> str:
-    """A number with the digits that mean something, and never as a power of ten."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ from acdc.pairs.finding import find_task
 from acdc.pairs.task import Generated
 
 GIVEN = [PromptPair((i, 1), (i, 2)) for i in range(8)]
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")
+pytestmark = pytest.mark.random_models
 
 
 class Mine(Task):
@@ -224,4 +224,6 @@ def test_more_prompts_than_memory_serves_are_refused_before_they_are_made(gpt2_m
 def test_many_pairs_are_not_judged_by_the_few_that_are_tried_first(gpt2_model):
     """Of 1,001 pairs all but one are uncorrupted, so that a sample of them couldn't be used by itself."""
     many = [PromptPair((i % 40, i // 40), (i % 40, i // 40)) for i in range(1000)] + [PromptPair((39, 1), (39, 2))]
-    assert acdc.discover(gpt2_model, many, progress=False, threshold=1.0).record["request"]["n"] == 1001
+    with pytest.warns(acdc.AcdcWarning, match="in 1000 of 1001 prompt pairs clean and corrupted are equal"):
+        run = acdc.discover(gpt2_model, many, progress=False, threshold=1.0)
+    assert run.record["request"]["n"] == 1001

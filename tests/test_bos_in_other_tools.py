@@ -85,7 +85,7 @@ def model(hugging_face, tokenizer):
 
 
 @pytest.mark.parametrize(("bos", "other"), [("yes", "no"), ("no", "yes"), ("auto", "yes")])
-@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # of a random model
+@pytest.mark.random_models
 def test_the_kl_is_that_of_prompts_that_begin_so(bos, other, model, hugging_face, tokenizer, file):
     begins = {"yes": [tokenizer.bos_token_id], "no": [], "auto": []}
     ablated, without_mlp = by_hand(hugging_face, tokenizer, begins[bos])

@@ -77,7 +77,7 @@ def test_a_model_stays_as_it_is(held, dtype):
     assert not any(parameter.requires_grad for parameter in opened.bridge.parameters())
 
 
-@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+@pytest.mark.random_models
 def test_a_run_leaves_a_model_as_it_is(tmp_path):
     held = bridge().train()
     before = state(held)
@@ -86,7 +86,7 @@ def test_a_run_leaves_a_model_as_it_is(tmp_path):
     assert state(held) == before
 
 
-@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+@pytest.mark.random_models
 def test_hooks_on_an_opened_model_s_bridge_are_refused_as_such(tmp_path):
     opened = load_model(gpt2(), tokenizer=tokenizer())
     opened.bridge.blocks[0].hook_in.add_hook(lambda value, hook: 3 * value)
@@ -97,7 +97,7 @@ def test_hooks_on_an_opened_model_s_bridge_are_refused_as_such(tmp_path):
     discover(opened, task, n=2, threshold=0.1, progress=False)
 
 
-@pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")
+@pytest.mark.random_models
 def test_the_record_s_hash_is_of_the_weights_as_they_were_for_the_run(tmp_path):
     opened = load_model(gpt2(), tokenizer=tokenizer())
     task = write_pairs(tmp_path / "pairs.jsonl")
@@ -238,7 +238,7 @@ def test_a_wrapped_model_is_refused_with_the_way_out():
         load_model(nn.DataParallel(gpt2()))
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's own quantisation is deprecated
+@pytest.mark.filterwarnings("ignore:torch.*deprecated")  # torch's own quantisation
 def test_a_quantised_model_is_refused():
     held = gpt2()
     weight = held.transformer.h[0].mlp.c_fc.weight

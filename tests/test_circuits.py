@@ -274,7 +274,7 @@ def test_every_way_to_run_a_mask_checks_it(gpt2, wrong):
         gpt2.graph.on_path,
         gpt2.graph.live_nodes,
     ):
-        with pytest.raises(SettingsError, match="(a set of edges of this graph is|give an acdc.Circuit,) a boolean array"):
+        with pytest.raises(SettingsError, match=r"a boolean array"):
             way(bad)
 
 

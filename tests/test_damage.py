@@ -13,7 +13,7 @@ from acdc.errors import CircuitFileError, RunFolderError
 from acdc.runs.run import Run
 from acdc.runs.trace import read_trace
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 DEEP = "[" * 100_000 + "]" * 100_000
 HUGE = 10**400
 

@@ -23,7 +23,7 @@ from acdc.errors import AcdcError
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded by Linux' limits"),
-    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings("ignore::acdc.AcdcWarning"),
 ]
 if sys.platform == "linux":
     from mutations import NUMBERS, TooMuchError, bounded, damaged_bytes, damaged_json, each_key

@@ -71,7 +71,8 @@ def test_the_metadata_names_the_licence_the_command_and_the_tasks(wheel):
 def test_light_modules_import_neither_torch_nor_transformer_lens():
     script = """
 import sys
-import acdc.graph, acdc.circuit, acdc.pairs.task, acdc.export
+import acdc.circuit, acdc.cli.main, acdc.export, acdc.graph, acdc.metrics
+import acdc.pairs.finding, acdc.pruning.pruner, acdc.runs.run
 heavy = {"torch", "transformers", "transformer_lens", "networkx", "graphviz", "pygraphviz"} & set(sys.modules)
 assert not heavy, heavy
 """

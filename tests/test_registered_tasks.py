@@ -101,7 +101,6 @@ def test_a_file_without_ending_does_not_hide_a_task(tmp_path, monkeypatch):
         find_task("other")
 
 
-@pytest.mark.filterwarnings("default::acdc.AcdcWarning")
 def test_the_command_lists_the_others(install, capsys, monkeypatch):
     from acdc.cli.main import main
 

@@ -13,10 +13,7 @@ from acdc.circuit import Circuit
 from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError
 from acdc.runs.run import Run, load_circuit
 
-pytestmark = [  # random models do no task well
-    pytest.mark.filterwarnings("ignore:the model is:acdc.AcdcWarning"),
-    pytest.mark.filterwarnings("ignore:ablating every edge:acdc.AcdcWarning"),
-]
+pytestmark = pytest.mark.random_models
 #: What records had before they were sealed.
 YOUNG = ("cfg", "drops_are_free", "asked", "directory", "verdict", "trace", "circuit", "fingerprint")
 

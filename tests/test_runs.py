@@ -40,7 +40,7 @@ def same(run, other):
     )
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @pytest.fixture(scope="module")

@@ -134,8 +134,11 @@ def test_a_task_in_python(words):
             made = [PromptPair((i, 1), (i, 2)) for i in range(n)]
             return Generated([PromptPair((1,), (1, 2), where="odd"), *made], {"names": ["Beatrix"]})
 
-    with pytest.warns(AcdcWarning, match="left out: odd: the prompts differ in length"):
+    with pytest.warns(AcdcWarning) as said:
         prompts = Some().prompts(words, 3, skip_bad_pairs=True)
+    first, second = (str(warning.message) for warning in said)
+    assert first == "some: 1 of 4 pairs don't fit and are left out."
+    assert second.startswith("left out: odd: the prompts differ in length")
     assert prompts.left_out == {"names": 1, "bad pairs": 1}
     assert len(prompts) == 3
 

@@ -15,7 +15,7 @@ from acdc.errors import PromptError, SettingsError
 from acdc.models import threads
 from acdc.models.threads import block_weights, fit_threads, own_threads, set_threads, threads_for
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @pytest.fixture

@@ -16,9 +16,6 @@ from acdc.circuit import Circuit
 from acdc.graph import Graph
 from acdc.runs.trace import TraceWriter
 
-# The command prints our warnings; in tests of Python code they are errors.
-pytestmark = pytest.mark.filterwarnings("default::acdc.AcdcWarning")
-
 
 def circuit(*kept, n_layers=1):
     graph = Graph.from_config(n_layers=n_layers, n_heads=1)

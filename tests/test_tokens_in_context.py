@@ -36,7 +36,6 @@ def text(prompt):
     return prompt if isinstance(prompt, str) else "".join(prompt)
 
 
-@pytest.mark.filterwarnings("error::acdc.AcdcWarning")
 @pytest.mark.parametrize("bos", ["auto", "yes", "no"])
 @pytest.mark.parametrize("name", TASKS)
 def test_the_bundled_tasks_are_the_tokens_of_their_text(tokenizer, name, bos):

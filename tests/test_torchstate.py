@@ -11,7 +11,7 @@ from tiny import gpt2, save_toy, write_pairs
 from acdc import discover, load_model
 from acdc.models.torchstate import own_torch_state
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @contextlib.contextmanager

@@ -12,7 +12,11 @@ import click
 from acdc.cli.folders import default_folder
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
+from acdc.engine.ablations import ABLATIONS
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
+from acdc.metrics import METRICS
+from acdc.pruning.orders import ORDERS
+from acdc.wording import either
 
 
 @click.command()
@@ -21,11 +25,9 @@ from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 @click.option(
     "--threshold", type=float, default=0.01, show_default=True, help="Largest rise of the metric for an edge."
 )
-@click.option("--metric", default="kl", show_default=True, help="kl, logit-diff, prob-diff, answer-logprob or l2.")
-@click.option(
-    "--ablation", default="corrupted", show_default=True, help="Removed edges carry: corrupted, zero or mean."
-)
-@click.option("--order", default="default", show_default=True, help="default, increasing, random or attribution.")
+@click.option("--metric", default="kl", show_default=True, help=f"{either(METRICS)}.")
+@click.option("--ablation", default="corrupted", show_default=True, help=f"Removed edges carry: {either(ABLATIONS)}.")
+@click.option("--order", default="default", show_default=True, help=f"{either(ORDERS)}.")
 @click.option("--gates", is_flag=True, help="Try each q, k and v slot as a whole first, as the original code does.")
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")

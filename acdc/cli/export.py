@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from acdc.cli.printing import announce, say
+from acdc.export import FORMATS
+from acdc.wording import either
 
 if TYPE_CHECKING:
     from acdc.circuit import Circuit
@@ -15,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--format", help="svg, png, pdf, dot, graphml, json, html-table or eap-ig.  [default: as the ending of --out says]"
-)
+@click.option("--format", help=f"{either(FORMATS)}.  [default: as the ending of --out says]")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
 @click.option("--title", help="Above a picture or table.  [default: names of task and model]")
 @click.option(
@@ -33,7 +33,7 @@ def export(
 ) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
-    from acdc.export import FORMATS, check_shown, export_circuit
+    from acdc.export import check_shown, export_circuit
     from acdc.export.eap_ig import ties
     from acdc.reading import kind_at
     from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
@@ -85,7 +85,6 @@ def _of_file(source: Path) -> Circuit:
 def _format(format: str | None, out: Path | None) -> str:
     """The format that is asked for, or that a file's ending says. Raises :class:`SettingsError`."""
     from acdc.errors import SettingsError
-    from acdc.export import FORMATS
 
     ending = "" if out is None else out.suffix.lower()
     named = {known: name for name, known in FORMATS.items()}.get(ending)

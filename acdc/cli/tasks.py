@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from acdc.cli.group import Group
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
+
+if TYPE_CHECKING:
+    from acdc.pairs import PromptSet
 
 
 @click.command()
@@ -67,11 +70,8 @@ def check(
 ) -> None:
     """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
     from acdc.errors import NoTokenizerError, PromptError
-    from acdc.pairs import show_tokens
-    from acdc.pairs.bos import beginnings_in_words
     from acdc.pairs.finding import find_task
     from acdc.waiting import bars
-    from acdc.wording import counted
 
     with bars(True):
         found = find_task(task, answers, wrong_answers)
@@ -98,10 +98,19 @@ def check(
     except NoTokenizerError as error:
         give = "--model or --tokenizer" if model is None else "--tokenizer"
         raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
+    _print_prompts(found.name, prompts, tokenizer)
+
+
+def _print_prompts(name: str, prompts: PromptSet, tokenizer: Any | None) -> None:
+    """What there is of them, how they begin, and the first pair token by token."""
+    from acdc.pairs import show_tokens
+    from acdc.pairs.bos import beginnings_in_words
+    from acdc.wording import counted
+
     lengths = sorted({len(pair.clean) for pair in prompts.pairs})
     longest = counted(lengths[-1], "token")
     said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
-    say(f"{found.name}: {said}, {prompts.alignment_in_words}")
+    say(f"{name}: {said}, {prompts.alignment_in_words}")
     if tokenizer is not None:
         announce(beginnings_in_words(prompts.pairs, tokenizer), err=False)
     for kind, count in prompts.left_out.items():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from acdc.asked import batch_size, flag, real, text, whole
+from acdc.engine.ablations import check_ablation
 from acdc.engine.choice import check_engine
 from acdc.engine.own_metric import asked_metric
-from acdc.engine.setting import check_ablation
 from acdc.metrics import Metric
 from acdc.models.model import Model
 from acdc.pairs import PromptSet

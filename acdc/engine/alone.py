@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acdc.engine.contributions import contribution_bytes
 from acdc.engine.setting import Setting
+from acdc.engine.sizes import Sizes
 from acdc.models.patched import run_patched
 
 
@@ -30,3 +32,9 @@ def run_alone(setting: Setting, kept: np.ndarray | Tensor, *, inputs: Tensor | N
             )
             found.append(setting.predictions(residual, rows))
         return torch.cat(found)
+
+
+def run_bytes(sizes: Sizes) -> int:
+    """A patched run of the prompts that are run together: what nodes write, a layer's inputs and its patterns."""
+    patterns = sizes.n_heads * sizes.together * sizes.length * 4
+    return contribution_bytes(sizes) + 3 * sizes.inputs_of_a_layer + patterns

@@ -7,8 +7,10 @@ whenever they are asked for: a run of the model, instead of memory for all promp
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from acdc.engine.ablations import ABLATIONS
 from acdc.engine.sizes import Sizes
 from acdc.graph import Graph
 from acdc.models.model import Model
@@ -36,51 +38,45 @@ class Contributions:
             graph: its graph.
             clean: the clean prompts.
             corrupted: the corrupted ones, of the same lengths.
-            ablation: ``corrupted``, ``zero`` or ``mean``.
+            ablation: what removed edges carry, by name.
             batch_size: prompts that are run together.
         """
         self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
-        self._ablation = ablation
+        self._ablation = ABLATIONS[ablation]()
         n = len(clean.lengths)
         self.chunks = [slice(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
         self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
-        self._mean: Tensor | None = None  # [n_sources, 1, pos, d_model]
         inputs, clean_residuals, corrupted_residuals = [], [], []
-        total: Tensor | None = None
         for rows in self.chunks:
             tokens = clean[rows]
             written, residual = self._run(tokens)
             inputs.append(written[: graph.n_inputs].clone())
             clean_residuals.append(residual)
-            if ablation == "mean":
-                filled = tokens.filled[..., None].to(written.dtype)  # [prompt, pos, 1]
-                part = torch.stack([(source * filled).sum(0) for source in written])  # [n_sources, pos, d_model]
-                total = part if total is None else total + part
+            self._ablation.see_clean(written, tokens.filled)
             if len(self.chunks) == 1:
                 self._held["clean"] = written
             del written
             written, residual = self._run(corrupted[rows])
             corrupted_residuals.append(residual)
-            if len(self.chunks) == 1 and ablation == "corrupted":
+            if len(self.chunks) == 1 and self._ablation.is_corrupted_run:
                 self._held["corrupted"] = written
             del written
         self.inputs = torch.cat(inputs, 1)
         self.clean_residual, self.corrupted_residual = torch.cat(clean_residuals), torch.cat(corrupted_residuals)
-        if total is not None:
-            self._mean = (total / clean.filled.sum(0)[:, None].clamp(min=1))[:, None]
 
-    def clean(self, rows: slice) -> Tensor:
+    def clean(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node writes on some of the clean prompts, ``[n_sources, prompt, pos, d_model]``."""
         return self._held["clean"][:, rows] if "clean" in self._held else self._run(self._clean[rows])[0]
 
-    def ablated(self, rows: slice) -> Tensor:
+    def ablated(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node's removed edges carry on some of the prompts, likewise."""
-        if self._ablation == "corrupted":
+
+        def corrupted() -> Tensor:
             held = self._held.get("corrupted")
             return self._run(self._corrupted[rows])[0] if held is None else held[:, rows]
+
         shape = (self._graph.n_sources, rows.stop - rows.start, *self.inputs.shape[2:])
-        carried = self.inputs.new_zeros(()) if self._mean is None else self._mean
-        return carried.expand(shape)
+        return self._ablation.values(corrupted).expand(shape)
 
     def forget_clean(self) -> None:
         """Free the clean values; they are computed anew if they are asked for again."""

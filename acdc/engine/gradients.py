@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from acdc.engine.contributions import contribution_bytes
 from acdc.engine.setting import Setting
+from acdc.engine.sizes import Sizes
 from acdc.graph import Slot
 from acdc.metrics import Metric
 from acdc.models.patched import run_patched
@@ -46,3 +48,8 @@ def at_slots(setting: Setting, measure: Metric, rows: slice, inputs: Tensor, tak
             setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
         )
         (values.sum() / len(setting.rows)).backward(inputs=[inputs])
+
+
+def gradient_bytes(sizes: Sizes) -> int:
+    """What a patched run takes besides for the way back: most is what each head's norms and projections hold for it."""
+    return 2 * contribution_bytes(sizes) + 10 * sizes.n_layers * sizes.inputs_of_a_layer

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
+from acdc.engine.alone import run_bytes
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.fast.baseline import baseline_bytes
 from acdc.engine.fast.heads import head_bytes
@@ -19,7 +20,7 @@ from acdc.engine.fast.present import present_bytes
 from acdc.engine.fast.recomputing import batch_bytes
 from acdc.engine.fast.scores import score_bytes
 from acdc.engine.fast.tactics import Tactics
-from acdc.engine.reference import gradient_bytes, run_bytes
+from acdc.engine.gradients import gradient_bytes
 from acdc.engine.setting import prediction_bytes
 from acdc.engine.sizes import Sizes
 from acdc.models.model import Model

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from acdc.engine.alone import run_alone
 from acdc.engine.base import PruningEngine
-from acdc.engine.contributions import contribution_bytes
-from acdc.engine.sizes import Sizes
 from acdc.errors import NumericsError
 from acdc.pruning.shrinking import Groups
 
@@ -88,14 +86,3 @@ class ReferenceEngine(PruningEngine):
                 'infinite; try `dtype="float32"`, or leave the prompt out.'
             )
         return values
-
-
-def run_bytes(sizes: Sizes) -> int:
-    """A patched run of the prompts that are run together: what nodes write, a layer's inputs and its patterns."""
-    patterns = sizes.n_heads * sizes.together * sizes.length * 4
-    return contribution_bytes(sizes) + 3 * sizes.inputs_of_a_layer + patterns
-
-
-def gradient_bytes(sizes: Sizes) -> int:
-    """What such a run takes besides for the way back; most is what each head's norms and projections hold for it."""
-    return 2 * contribution_bytes(sizes) + 10 * sizes.n_layers * sizes.inputs_of_a_layer

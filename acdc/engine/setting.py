@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.sizes import Sizes
-from acdc.errors import NumericsError, PromptError, UnknownNameError
+from acdc.errors import NumericsError, PromptError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.pairs import PromptSet
-
-#: What removed edges can carry.
-ABLATIONS = ("corrupted", "zero", "mean")
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,11 @@ class Setting:
     ablation: str
     tokens: Tokens
     contributions: Contributions
-    rows: Tensor
-    columns: Tensor
+    rows: Int[Tensor, " prediction"]
+    columns: Int[Tensor, " prediction"]
     answers: AnswerTokens
-    model_logits: Tensor
-    corrupted_logits: Tensor
+    model_logits: Float[Tensor, "prediction n_outputs"]
+    corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
 
     def scored(self, rows: slice) -> slice:
@@ -54,7 +53,9 @@ class Setting:
         start, stop = torch.searchsorted(self.rows.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
         return slice(start, stop)
 
-    def predictions(self, residual: Tensor, rows: slice) -> Tensor:
+    def predictions(
+        self, residual: Float[Tensor, "prompt pos d_model"], rows: slice
+    ) -> Float[Tensor, "prediction n_outputs"]:
         """Logits that count, from the last residual of some prompts.
 
         They are in float64, so that a metric adds no rounding of its own.
@@ -74,12 +75,6 @@ class Setting:
         return self.prompts.pairs[int(self.rows[prediction])].where
 
 
-def check_ablation(name: str) -> None:
-    """Raise :class:`UnknownNameError` unless there is such an ablation."""
-    if name not in ABLATIONS:
-        raise UnknownNameError("ablation", name, ABLATIONS)
-
-
 @torch.no_grad()
 def prepare(
     model: Model,
@@ -94,9 +89,9 @@ def prepare(
     Args:
         model: the model.
         prompts: checked pairs; they may differ in length.
-        ablation: what removed edges carry: ``corrupted`` (the corrupted run's value),
-            ``zero``, or ``mean`` (the mean over the clean prompts, position by position
-            over the prompts that reach it).
+        ablation: what removed edges carry, one of :data:`acdc.engine.ablations.ABLATIONS`: ``corrupted``
+            (the corrupted run's value), ``zero``, or ``mean`` (the mean over the clean prompts, position
+            by position over the prompts that reach it).
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         batch_size: prompts that the whole model runs at a time; by default all, and what
             they write is kept.

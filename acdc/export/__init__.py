@@ -47,6 +47,13 @@ def export_circuit(
 ) -> Path:
     """Write a circuit to `path`, atomically.
 
+        >>> import numpy as np
+        >>> from acdc import Graph
+        >>> graph = Graph.from_config(n_layers=1, n_heads=1)
+        >>> circuit = Circuit(graph, np.ones(graph.n_edges, dtype=bool), scores=np.ones(graph.n_edges))
+        >>> export_circuit(circuit, "svg", "circuit.svg", title="Every edge of the smallest graph").name
+        'circuit.svg'
+
     Args:
         circuit: the circuit, or a run whose circuit it is.
         format: one of :data:`FORMATS`.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.models.norms import Norm
@@ -26,12 +27,12 @@ class Rotary:
         before_norm: queries and keys are turned before they are normed (HunYuan), not after.
     """
 
-    cos: Tensor
-    sin: Tensor
+    cos: Float[Tensor, "*prompt pos r"]
+    sin: Float[Tensor, "*prompt pos r"]
     interleaved: bool
     before_norm: bool = False
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "*batch pos d_head"]) -> Float[Tensor, "*batch pos d_head"]:
         """Rotate ``[..., pos, d_head]``; ``[prompt, pos, d_head]`` where the rotation depends on the prompt."""
         r = self.cos.shape[-1]
         turned, rest = x[..., :r], x[..., r:]
@@ -42,7 +43,7 @@ class Rotary:
         length = x.shape[-2]
         return torch.cat((turned * self.cos[..., :length, :] + quarter * self.sin[..., :length, :], rest), -1)
 
-    def at(self, prompt: Tensor, position: Tensor) -> Rotary:
+    def at(self, prompt: Int[Tensor, " place"], position: Int[Tensor, " place"]) -> Rotary:
         """The rotation of some positions of some prompts, ``[place]`` both."""
         at = (position,) if self.cos.dim() == 2 else (prompt, position)
         return replace(self, cos=self.cos[at], sin=self.sin[at])
@@ -62,9 +63,9 @@ class PositionTable:
     """
 
     rotary: Rotary | None
-    visible: Tensor
-    bias: Tensor | None = None
-    q_scale: Tensor | None = None
+    visible: Bool[Tensor, "*prompt pos pos"]
+    bias: Float[Tensor, "*prompt head pos pos"] | None = None
+    q_scale: Float[Tensor, "*prompt pos"] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class Latent:
         norm: of the first `normed` dimensions; the others (keys that are rotated) pass as they are.
     """
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Float[Tensor, "d_model latent"]
+    bias: Float[Tensor, " latent"] | None
     norm: Norm
     normed: int
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch latent"]:
         """``[..., d_model]`` to ``[..., latent]``."""
         y = x @ self.weight if self.bias is None else x @ self.weight + self.bias
         return torch.cat((self.norm(y[..., : self.normed]), y[..., self.normed :]), -1)
@@ -112,14 +113,14 @@ class Attention:
     """
 
     norm: Norm
-    W_Q: Tensor
-    W_K: Tensor
-    W_V: Tensor
-    W_O: Tensor
-    b_Q: Tensor | None
-    b_K: Tensor | None
-    b_V: Tensor | None
-    b_O: Tensor | None
+    W_Q: Float[Tensor, "head q_width d_head"]
+    W_K: Float[Tensor, "kv_head k_width d_head"]
+    W_V: Float[Tensor, "kv_head v_width d_value"]
+    W_O: Float[Tensor, "head d_value d_model"]
+    b_Q: Float[Tensor, "head d_head"] | None
+    b_K: Float[Tensor, "kv_head d_head"] | None
+    b_V: Float[Tensor, "kv_head d_value"] | None
+    b_O: Float[Tensor, " d_model"] | None
     q_norm: Norm
     k_norm: Norm
     scale: float
@@ -129,7 +130,7 @@ class Attention:
     q_latent: Latent | None = None
     kv_latent: Latent | None = None
     clip: float | None = None
-    sinks: Tensor | None = None
+    sinks: Float[Tensor, " head"] | None = None
 
     @property
     def n_heads(self) -> int:
@@ -145,7 +146,15 @@ class Attention:
         """The key and value head that a query head reads."""
         return head // (self.n_heads // self.W_K.shape[0])
 
-    def head(self, head: int, q_in: Tensor, k_in: Tensor, v_in: Tensor, table: PositionTable, keys: Tensor) -> Tensor:
+    def head(
+        self,
+        head: int,
+        q_in: Float[Tensor, "batch pos d_model"],
+        k_in: Float[Tensor, "batch pos d_model"],
+        v_in: Float[Tensor, "batch pos d_model"],
+        table: PositionTable,
+        keys: Bool[Tensor, "batch pos"],
+    ) -> Float[Tensor, "batch pos d_model"]:
         """One head's output before the sum over heads, without the output bias.
 
         Args:
@@ -159,7 +168,7 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)  # [batch, pos, d_head]
+        q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)
         v = self._project("v", v_in, self.group(head), None)
         scores = self.scale * (q @ k.transpose(-1, -2))  # [batch, pos_q, pos_k]
         if self.soft_cap is not None:
@@ -178,16 +187,22 @@ class Attention:
         pattern = scores.softmax(-1, dtype=accurate)[..., :length].to(v.dtype)
         return (pattern @ v) @ self.W_O[head]
 
-    def query(self, head: int, x: Tensor, table: PositionTable) -> Tensor:
+    def query(
+        self, head: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
+    ) -> Float[Tensor, "batch pos d_head"]:
         """A head's queries as they meet the keys, ``[batch, pos, d_model]`` to ``[batch, pos, d_head]``."""
         q = self._project("q", x, head, table.rotary)
         return q if table.q_scale is None else q * table.q_scale[..., : x.shape[1], None]
 
-    def key(self, group: int, x: Tensor, table: PositionTable) -> Tensor:
+    def key(
+        self, group: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
+    ) -> Float[Tensor, "batch pos d_head"]:
         """The same of the keys that a group of heads has."""
         return self._project("k", x, group, table.rotary)
 
-    def contributions(self, heads: Tensor) -> tuple[Tensor, Tensor | None]:
+    def contributions(
+        self, heads: Float[Tensor, "head *place d_model"]
+    ) -> tuple[Float[Tensor, "head *place d_model"], Float[Tensor, "*broadcastable d_model"] | None]:
         """What each head adds to the residual stream, and what no head adds.
 
         Without a norm behind the heads, a head adds its own output and the output bias is
@@ -195,11 +210,11 @@ class Attention:
         through the norm's linear part at the scale of the sum, which is exact in sum.
 
         Args:
-            heads: outputs of all heads, ``[head, batch, pos, d_model]``.
+            heads: outputs of all heads, ``[head, batch, pos, d_model]``, or at some places alone.
 
         Returns:
-            The heads' contributions, ``[head, batch, pos, d_model]``, and the rest,
-            ``[batch, pos, d_model]`` or broadcastable to it, or ``None`` for nothing.
+            The heads' contributions, of the same shape, and the rest, of one head's shape or
+            broadcastable to it, or ``None`` for nothing.
         """
         norm = self.post_norm
         if norm.kind == "none":

@@ -29,6 +29,9 @@ def load_model(
 ) -> Model:
     """Open a model and check that its components add up to it.
 
+        >>> load_model("tiny-tasks")
+        Model('tiny-tasks', 4 layers of 8 heads, d_model 128, torch.float32)
+
     Args:
         model: a bundled model's name (``acdc models`` lists them), a hub name (``gpt2``,
             ``EleutherAI/pythia-70m``) or TransformerLens' alias of one, a Hugging Face

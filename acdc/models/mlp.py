@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,14 +62,16 @@ class PlainMlp:
         activation: what is between; may overwrite its argument.
     """
 
-    W_in: Tensor
-    W_out: Tensor
-    b_in: Tensor | None
-    b_out: Tensor | None
-    W_gate: Tensor | None
+    W_in: Float[Tensor, "d_model d_mlp"]
+    W_out: Float[Tensor, "d_mlp d_model"]
+    b_in: Float[Tensor, " d_mlp"] | None
+    b_out: Float[Tensor, " d_model"] | None
+    W_gate: Float[Tensor, "d_model d_mlp"] | None
     activation: Callable[[Tensor], Tensor]
 
-    def __call__(self, x: Tensor, inner: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Float[Tensor, "row d_model"], inner: Float[Tensor, "row d_mlp"] | None = None
+    ) -> Float[Tensor, "row d_model"]:
         """Run it on normed inputs.
 
         Args:
@@ -81,7 +84,9 @@ class PlainMlp:
         gate = None if self.W_gate is None else x @ self.W_gate
         return self.behind(_affine(x, self.W_in, self.b_in, out=inner), gate)
 
-    def behind(self, inner: Tensor, gate: Tensor | None) -> Tensor:
+    def behind(
+        self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
+    ) -> Float[Tensor, "row d_model"]:
         """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
         inner = self.activation(inner) if gate is None else inner.mul_(self.activation(gate))
         return _affine(inner, self.W_out, self.b_out)
@@ -102,11 +107,13 @@ class NormedMlp:
     after: Norm
     multiplier: float
 
-    def __call__(self, x: Tensor, inner: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Float[Tensor, "row d_model"], inner: Float[Tensor, "row d_mlp"] | None = None
+    ) -> Float[Tensor, "row d_model"]:
         """What the MLP writes, given its residual input, ``[row, d_model]`` to the same; see :class:`PlainMlp`."""
         return self.finish(self.plain(self.before(x), inner))
 
-    def finish(self, y: Tensor) -> Tensor:
+    def finish(self, y: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """From the plain MLP's output to what is written, ``[row, d_model]``."""
         y = self.after(y)
         return y if self.multiplier == 1.0 else self.multiplier * y

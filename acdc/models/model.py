@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.errors import SettingsError
@@ -100,7 +101,7 @@ class Model:
                 "so its input can't be split; leave out `split_input`."
             )
 
-    def embed(self, tokens: Tokens, *, split: bool = False) -> Tensor:
+    def embed(self, tokens: Tokens, *, split: bool = False) -> Float[Tensor, "n_inputs batch pos d_model"]:
         """What the input nodes write, ``[1 or 2, batch, pos, d_model]``.
 
         Args:
@@ -114,11 +115,18 @@ class Model:
         positions = self._reader.position_embedding(total.shape[1]).expand_as(total) * tokens.filled[..., None]
         return torch.stack((total - positions, positions))
 
-    def own_logits(self, tokens: Tokens) -> Tensor:
+    def own_logits(self, tokens: Tokens) -> Float[Tensor, "batch pos n_outputs"]:
         """The model's own logits through the bridge, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
         return self._reader.logits(tokens)
 
-    def heads(self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
+    def heads(
+        self,
+        layer: int,
+        q: Float[Tensor, "head batch pos d_model"],
+        k: Float[Tensor, "head batch pos d_model"],
+        v: Float[Tensor, "head batch pos d_model"],
+        tokens: Tokens,
+    ) -> tuple[Float[Tensor, "head batch pos d_model"], Float[Tensor, "*broadcastable d_model"] | None]:
         """What a layer's heads write, and what belongs to no node (the output bias).
 
         Args:
@@ -162,7 +170,7 @@ class Model:
                 return f"layer {layer}'s MLP, or how it is added to the residual stream, is none that acdc knows"
         return "the way from the last layer to the logits is none that acdc knows"
 
-    def mlp(self, layer: int, x: Tensor) -> Tensor:
+    def mlp(self, layer: int, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
         return self._reader.mlp(layer, x)
 
@@ -183,11 +191,11 @@ class Model:
             return 4 * self.graph_config.d_model, 2
         return found.plain.W_in.shape[1], 2 if found.plain.W_gate is None else 3
 
-    def unembedding(self) -> Tensor | None:
+    def unembedding(self) -> Float[Tensor, "d_model n_outputs"] | None:
         """``[d_model, n_outputs]``, where logits are no more than that and a bias behind the final norm."""
         return self._reader.unembedding()
 
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch n_outputs"]:
         """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``.
 
         Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
@@ -233,7 +241,7 @@ def _lowest(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).min / 2
 
 
-def is_dead(logits: Tensor, dtype: torch.dtype) -> Tensor:
+def is_dead(logits: Float[Tensor, "*batch n_outputs"], dtype: torch.dtype) -> Bool[Tensor, "*batch n_outputs"]:
     """Which logits of :meth:`Model.logits`, of a model in that precision, stand for minus infinity."""
     return logits <= _lowest(dtype)
 

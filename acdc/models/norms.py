@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from acdc.errors import ModelError
@@ -28,11 +29,11 @@ class Norm:
     """
 
     kind: Literal["layer", "rms", "none"]
-    weight: Tensor | None = None
-    bias: Tensor | None = None
+    weight: Float[Tensor, "*head width"] | None = None
+    bias: Float[Tensor, "*head width"] | None = None
     eps: float = 0.0
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Normalize the last dimension, ``[..., width]`` to the same shape."""
         if self.kind == "none":
             return x
@@ -47,11 +48,11 @@ class Norm:
             return self
         return Norm(self.kind, self.weight[head], None if self.bias is None else self.bias[head], self.eps)
 
-    def center(self, x: Tensor) -> Tensor:
+    def center(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """``x`` minus its mean for ``layer``, else ``x``."""
         return x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
 
-    def inverse_scale(self, x: Tensor) -> Tensor:
+    def inverse_scale(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch 1"]:
         """What the centred ``x`` is multiplied by, ``[..., 1]``."""
         return torch.rsqrt(self.center(x).pow(2).mean(-1, keepdim=True) + self.eps)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 
@@ -17,7 +18,7 @@ class Tokens:
         lengths: tokens of each prompt.
     """
 
-    ids: Tensor
+    ids: Int[Tensor, "batch pos"]
     lengths: tuple[int, ...]
 
     @classmethod
@@ -30,7 +31,7 @@ class Tokens:
         return cls(ids.to(device), lengths)
 
     @property
-    def filled(self) -> Tensor:
+    def filled(self) -> Bool[Tensor, "batch pos"]:
         """``[batch, pos]`` bool, which positions hold a token."""
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions < torch.tensor(self.lengths, device=self.ids.device)[:, None]

@@ -29,6 +29,9 @@ def find_task(
 ) -> Task:
     """A task by its name, by its file, by its class, or of a list of prompt pairs; a task is handed through.
 
+        >>> find_task("ioi").name
+        'ioi'
+
     Args:
         name: which.
         answers: of a file, the field or column that holds the right answers; see :mod:`acdc.pairs.promptfile`.
@@ -62,22 +65,27 @@ def find_task(
             f"the task must be a task's name, a prompt file, a list of acdc.PromptPair or an acdc.Task, "
             f"not {shown(name)}."
         )
-    points = _registered().get(str(name))
+    return _of_name(str(name))
+
+
+def _of_name(name: str) -> Task:
+    """The task that some package registers under that name; acdc's own comes first."""
+    points = _registered().get(name)
     if points is None:
-        if _is_there(path):
-            raise PromptError(f"{path}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-        raise UnknownNameError("task", str(name), _registered())
+        if _is_there(Path(name)):
+            raise PromptError(f"{Path(name)}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+        raise UnknownNameError("task", name, _registered())
     own = [point for point in points if _is_own(point)]
     if own and len(points) > 1:
         others = ", ".join(point.value for point in points if point not in own)
         warnings.warn(
-            f"another package registers a task {str(name)!r} too ({others}); acdc's own is used.",
+            f"another package registers a task {name!r} too ({others}); acdc's own is used.",
             AcdcWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     if not own and len(points) > 1:
         raise AcdcError(
-            f"several packages register a task {str(name)!r} ({', '.join(point.value for point in points)}); "
+            f"several packages register a task {name!r} ({', '.join(point.value for point in points)}); "
             "uninstall all but one, or give the class."
         )
     return _loaded((own or points)[0])

@@ -23,6 +23,10 @@ class PromptPair:
 
     Lists are taken for tuples, and numpy's numbers and arrays for Python's.
 
+        >>> pair = PromptPair("Mary met John. John saw", "Mary met John. Ann saw", answers=[[" Mary"]])
+        >>> pair.answers, pair.answer_positions
+        (((' Mary',),), (-1,))
+
     Attributes:
         clean: the prompt that shows the behaviour.
         corrupted: a prompt of as many tokens that lacks what the behaviour needs.

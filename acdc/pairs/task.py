@@ -11,6 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from acdc.asked import said, shown, whole
@@ -104,42 +105,23 @@ class Task(ABC):
             SettingsError: `n` below 1, or ``bos="yes"`` without a BOS.
             AcdcError: the task fails, or makes something else than pairs.
         """
-
-        def tokenized(pair: PromptPair) -> TokenPair:
-            return tokenize_pair(
-                pair,
-                tokenizer,
+        tokenized = _guarded(
+            partial(
+                tokenize_pair,
+                tokenizer=tokenizer,
                 vocab_size=vocab_size,
                 n_outputs=n_outputs,
                 max_length=max_length,
                 bos=bos,
                 allow_misaligned=allow_misaligned,
             )
-
-        checked = _guarded(tokenized)
-        task: Task = self
-        if skip_bad_pairs:
-            with warnings.catch_warnings():
-                if split == "test":  # the same pairs are left out as of the used ones, and have been named
-                    warnings.simplefilter("ignore", AcdcWarning)
-                task = self.fitting(checked, tokenizer)
+        )
+        task = self._without_bad(tokenized, tokenizer, split) if skip_bad_pairs else self
         n = task.default_n if n is None else whole("n", n)
         if n < 1:
             raise SettingsError(f"n must be at least 1, got {n}.")
-        if corruption is None:
-            corruption = next(iter(self.corruptions))
-        elif corruption not in self.corruptions:
-            raise UnknownNameError("corruption", corruption, self.corruptions)
-        made = _generated(task, tokenizer, n, whole("seed", seed), split, corruption)
-        found: list[tuple[PromptPair, TokenPair]] = []
-        bad: list[PromptError] = []
-        for pair in waiting(made.pairs, "tokenizing prompts"):
-            try:
-                found.append((pair, checked(pair)))
-            except PromptError as error:
-                if not skip_bad_pairs:
-                    raise
-                bad.append(error)
+        made = _generated(task, tokenizer, n, whole("seed", seed), split, self._corruption(corruption))
+        found, bad = _tokenized(made.pairs, tokenized, skip_bad_pairs=skip_bad_pairs)
         left_out = {kind: len(words) for kind, words in made.left_out.items()}
         if bad:
             if not found:
@@ -151,6 +133,23 @@ class Task(ABC):
         for doubt in doubts(found, tokenizer):
             warnings.warn(f"{about}: {doubt}", AcdcWarning, stacklevel=2)
         return prompts
+
+    def _corruption(self, name: str | None) -> str:
+        """The corruption of that name, or the first. Raises :class:`UnknownNameError`."""
+        if name is None:
+            return next(iter(self.corruptions))
+        if name not in self.corruptions:
+            raise UnknownNameError("corruption", name, self.corruptions)
+        return name
+
+    def _without_bad(
+        self, tokenized: Callable[[PromptPair], TokenPair], tokenizer: Tokenizer | None, split: Split
+    ) -> Task:
+        """:meth:`fitting`; for held-out pairs in silence, as the same ones are left out as for the used, and named."""
+        with warnings.catch_warnings():
+            if split == "test":
+                warnings.simplefilter("ignore", AcdcWarning)
+            return self.fitting(tokenized, tokenizer)
 
 
 def made_of(kind: Any, what: str) -> Task:
@@ -194,6 +193,22 @@ def _guarded(tokenized: Callable[[PromptPair], TokenPair]) -> Callable[[PromptPa
             raise PromptError(f"{pair.where}: it can't be tokenized: {said(error)}") from error
 
     return guarded
+
+
+def _tokenized(
+    pairs: Sequence[PromptPair], tokenized: Callable[[PromptPair], TokenPair], *, skip_bad_pairs: bool
+) -> tuple[list[tuple[PromptPair, TokenPair]], list[PromptError]]:
+    """Pairs with their tokens, and the errors of those that are skipped, if they may be."""
+    found: list[tuple[PromptPair, TokenPair]] = []
+    bad: list[PromptError] = []
+    for pair in waiting(pairs, "tokenizing prompts"):
+        try:
+            found.append((pair, tokenized(pair)))
+        except PromptError as error:
+            if not skip_bad_pairs:
+                raise
+            bad.append(error)
+    return found, bad
 
 
 def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:

@@ -85,52 +85,82 @@ def tokenize_pair(
         SettingsError: ``bos="yes"`` without a BOS in the tokenizer.
     """
     check_bos(bos, tokenizer)
-    for which, prompt in (("clean", pair.clean), ("corrupted", pair.corrupted)):
-        if (
-            size := len(prompt) if isinstance(prompt, str) else sum(_size(piece) for piece in prompt)
-        ) > _MOST_CHARACTERS:
-            what = "characters" if isinstance(prompt, str) else "characters or tokens"
-            raise PromptError(
-                f"{pair.where}: the {which} prompt has {size:,} {what}, and at most {_MOST_CHARACTERS:,} are taken; "
-                "shorten it."
-            )
+    _check_sizes(pair)
     own = [encode_prompt(getattr(pair, which), tokenizer, pair.where, which) for which in ("clean", "corrupted")]
     for body in own:
         _check_ids(body.ids, vocab_size, pair.where, "token id")
     begins = [beginning(body, tokenizer, bos, pair.where) for body in own]
     clean, corrupted = (begin.ids + body.ids for begin, body in zip(begins, own, strict=True))
+    _check_lengths(clean, corrupted, tokenizer, max_length, pair.where)
+    alignment = _alignment(own[0], own[1], tokenizer, pair.where, allow_misaligned)
+    positions = _positions(pair.answer_positions, begins[0], len(clean), pair.where)
+    order = sorted(range(len(positions)), key=positions.__getitem__)
+    limit = n_outputs if n_outputs is not None else vocab_size
+    given = (("answer", pair.answers), ("wrong answer", pair.wrong_answers))
+    groups = [
+        _answers(name, words, positions, own[0], begins[0], tokenizer, limit, pair.where) for name, words in given
+    ]
+    answers, wrong_answers = (tuple(group[i] for i in order) if group else () for group in groups)
+    _check_apart(answers, wrong_answers, tokenizer, pair.where)
+    return TokenPair(
+        clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags
+    )
+
+
+def _check_sizes(pair: PromptPair) -> None:
+    """Refuse a prompt that would take minutes to tokenize."""
+    for which, prompt in (("clean", pair.clean), ("corrupted", pair.corrupted)):
+        size = len(prompt) if isinstance(prompt, str) else sum(_size(piece) for piece in prompt)
+        if size > _MOST_CHARACTERS:
+            what = "characters" if isinstance(prompt, str) else "characters or tokens"
+            raise PromptError(
+                f"{pair.where}: the {which} prompt has {size:,} {what}, and at most {_MOST_CHARACTERS:,} are taken; "
+                "shorten it."
+            )
+
+
+def _check_lengths(
+    clean: tuple[int, ...], corrupted: tuple[int, ...], tokenizer: Tokenizer | None, max_length: int | None, where: str
+) -> None:
+    """Refuse prompts of different lengths, or longer than the context."""
     if len(clean) != len(corrupted):
         raise PromptError(
-            f"{pair.where}: the prompts differ in length: clean has {counted(len(clean), 'token')} "
+            f"{where}: the prompts differ in length: clean has {counted(len(clean), 'token')} "
             f"{show_tokens(clean, tokenizer)}, corrupted has {len(corrupted)} "
             f"{show_tokens(corrupted, tokenizer)}; make them line up token by token."
         )
     if max_length is not None and len(clean) > max_length:
         raise PromptError(
-            f"{pair.where}: {len(clean)} tokens are more than the model's context of {max_length}; shorten the prompt."
+            f"{where}: {len(clean)} tokens are more than the model's context of {max_length}; shorten the prompt."
         )
-    alignment, problem = judge(own[0], own[1], tokenizer)
+
+
+def _alignment(
+    clean: Body, corrupted: Body, tokenizer: Tokenizer | None, where: str, allow_misaligned: bool
+) -> Alignment:
+    """Whether words stand at the same tokens; unless it is allowed, they may not stand at others."""
+    alignment, problem = judge(clean, corrupted, tokenizer)
     if problem is not None and not allow_misaligned:
         raise PromptError(
-            f"{pair.where}: the prompts have as many tokens but don't line up: {problem}, so that tokens are patched "
+            f"{where}: the prompts have as many tokens but don't line up: {problem}, so that tokens are patched "
             "from other words' tokens; use words of as many tokens, or give `allow_misaligned=True`."
         )
-    positions = _positions(pair.answer_positions, begins[0], len(clean), pair.where)
-    groups: list[tuple[tuple[int, ...], ...]] = []
-    for name, given in (("answer", pair.answers), ("wrong answer", pair.wrong_answers)):
-        limit = n_outputs if n_outputs is not None else vocab_size
-        groups.append(_answers(name, given, positions, own[0], begins[0], tokenizer, limit, pair.where))
-    order = sorted(range(len(positions)), key=positions.__getitem__)
-    answers, wrong_answers = (tuple(group[i] for i in order) if group else () for group in groups)
+    return alignment
+
+
+def _check_apart(
+    answers: tuple[tuple[int, ...], ...],
+    wrong_answers: tuple[tuple[int, ...], ...],
+    tokenizer: Tokenizer | None,
+    where: str,
+) -> None:
+    """Refuse a token that is right and wrong at one position."""
     for right, wrong in zip(answers, wrong_answers, strict=False):
         if both := [token for token in right if token in wrong]:
             said = both[0] if tokenizer is None else plain_spelling(both[0], tokenizer)
             raise PromptError(
-                f"{pair.where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
+                f"{where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )
-    return TokenPair(
-        clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags
-    )
 
 
 def _answers(

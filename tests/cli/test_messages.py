@@ -68,6 +68,7 @@ def test_every_error_is_bounded(fails, error, code):
     assert len(err) < 2300
 
 
+@pytest.mark.filterwarnings("default:y:UserWarning")  # another library's
 def test_every_warning_is_bounded_and_one_line(call, monkeypatch):
     def warned():
         warnings.warn("x\n" * 10**6, AcdcWarning, stacklevel=1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from acdc.engine.ablations import ABLATIONS
 from acdc.engine.fast.tactics import Tactics
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
@@ -84,7 +85,7 @@ def live_positions(model: Model, prompts: PromptSet, ablation: str, tactics: Tac
         first, last = 0, len(pair.clean) - 1
         if model.looks_back:
             last = max(pair.answer_positions)
-            if tactics.unchanged_skipped and ablation == "corrupted":
+            if tactics.unchanged_skipped and ABLATIONS[ablation].is_corrupted_run:
                 same = (a == b for a, b in zip(pair.clean, pair.corrupted, strict=True))
                 first = next((i for i, equal in enumerate(same) if not equal), last)
         found.append(sorted({*range(first, last + 1), *pair.answer_positions}))

@@ -1,0 +1,22 @@
+"""Help texts name what the registries hold."""
+
+import pytest
+
+from acdc.engine.ablations import ABLATIONS
+from acdc.export import FORMATS
+from acdc.metrics import METRICS
+from acdc.pruning.orders import ORDERS
+from acdc.wording import either
+
+
+@pytest.mark.parametrize(
+    ("command", "names"), [*(("discover", names) for names in (METRICS, ABLATIONS, ORDERS)), ("export", FORMATS)]
+)
+def test_an_option_names_all_that_there_is(call, command, names):
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert either(names) in " ".join(out.split())
+
+
+def test_names_are_said_as_in_a_sentence():
+    assert [either("a"), either("ab"), either("abc")] == ["a", "a or b", "a, b or c"]

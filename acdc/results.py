@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -47,6 +47,10 @@ class Evaluation:
     ablated: Behaviour
     faithfulness: float | None = None
     faithfulness_metric: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for a record."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, results: Mapping[str, Any], metrics: Sequence[str]) -> Evaluation:

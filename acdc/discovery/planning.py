@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 
 from acdc.engine.memory import available_memory, held_memory, largest_batch, memory_estimate
-from acdc.errors import AcdcWarning, MemoryLimitError, SettingsError
+from acdc.errors import MemoryLimitError, warn
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
-from acdc.wording import quoted
-
-
-def asked_batch_size(batch_size: int | str) -> int | None:
-    """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
-    if isinstance(batch_size, str) and batch_size == "auto":
-        return None
-    size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
-    if isinstance(size, str) and size.isdecimal():
-        with suppress(ValueError):  # of thousands of digits
-            size = int(size)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
-    return size
-
 
 #: Fewer prompt pairs are made in a moment; :func:`plan_memory` then knows what they need.
 MANY_PAIRS = 1000
@@ -87,11 +70,9 @@ def plan_memory(
     announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
     if available is not None and found.usual > available:
         helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
-        warnings.warn(
+        warn(
             f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
             f"lower {'`batch_size` or ' if helps else ''}`n`, use shorter prompts, or open the model with "
-            '`dtype="bfloat16"` (which runs on the slow reference engine).',
-            AcdcWarning,
-            stacklevel=3,
+            '`dtype="bfloat16"` (which runs on the slow reference engine).'
         )
     return size, held + found.usual

@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 
 from acdc.engine.contributions import Contributions
-from acdc.errors import NumericsError, PromptError, UnknownNameError
+from acdc.engine.names import check_ablation
+from acdc.errors import NumericsError, PromptError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.pairs import PromptSet
-
-#: What removed edges can carry.
-ABLATIONS = ("corrupted", "zero", "mean")
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Setting:
         model_logits, corrupted_logits: the model's own on the two prompts,
             ``[prediction, n_outputs]`` in float64.
         own_metric: a metric of the caller's that is reported beside acdc's.
+        engine: the engine that methods prune on, by name, where it serves the model.
     """
 
     model: Model
@@ -47,6 +46,7 @@ class Setting:
     model_logits: Tensor
     corrupted_logits: Tensor
     own_metric: Metric | None = None
+    engine: str = "fast"
 
     def scored(self, rows: slice) -> slice:
         """Which predictions are those of some prompts."""
@@ -71,12 +71,6 @@ class Setting:
     def prompt_of(self, prediction: int) -> str:
         """Where the prompt of a prediction comes from, for messages."""
         return self.prompts.pairs[int(self.rows[prediction])].where
-
-
-def check_ablation(name: str) -> None:
-    """Raise :class:`UnknownNameError` unless there is such an ablation."""
-    if name not in ABLATIONS:
-        raise UnknownNameError("ablation", name, ABLATIONS)
 
 
 @torch.no_grad()

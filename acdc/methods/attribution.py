@@ -23,12 +23,13 @@ from acdc.models.patched import run_patched
 STEPS = 5
 
 
-def edge_attribution(setting: Setting, measure: Metric) -> np.ndarray:
+def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -> np.ndarray:
     """Estimate what the removal of each edge from the whole graph costs.
 
     Args:
         setting: model, prompts and cached values.
         measure: the metric.
+        steps: points on the way from the ablated to the clean input.
 
     Returns:
         ``[n_edges]`` float64; positive where removal is expected to raise the metric.
@@ -46,13 +47,13 @@ def edge_attribution(setting: Setting, measure: Metric) -> np.ndarray:
             def hook(gradient: Tensor) -> None:  # [slot, prompt, pos, d_model], like total
                 estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
                 for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
-                    scores[slot.edges] += row / STEPS
+                    scores[slot.edges] += row / steps
 
             total.register_hook(hook)
             return total
 
-        for step in range(STEPS):
-            inputs = ablated_inputs + (step / STEPS) * (clean_inputs - ablated_inputs)
+        for step in range(steps):
+            inputs = ablated_inputs + (step / steps) * (clean_inputs - ablated_inputs)
             inputs = inputs.detach().requires_grad_()
             with torch.enable_grad():
                 _, residual = run_patched(

@@ -1,0 +1,212 @@
+"""What a run is asked for: checked once, before torch is imported or a model opened, and what follows from it alone."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acdc.asked import flag, path, shown, text, whole
+from acdc.engine.names import check_ablation, check_engine
+from acdc.engine.own_metric import asked_metric
+from acdc.errors import SettingsError
+from acdc.methods.base import Method
+from acdc.methods.registry import METHODS, find_method, option_names
+from acdc.metrics import Metric
+from acdc.pairs.task import Task
+from acdc.runs.request import Request
+from acdc.selection import Selection
+from acdc.wording import quoted
+
+if TYPE_CHECKING:
+    from acdc.models.model import Model
+    from acdc.pairs import PromptSet
+    from acdc.pairs.task import Split
+
+#: What the parts of a precision's name are in torch's own words.
+_TORCH = "torch."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of :func:`acdc.discover`, by the same names.
+
+    Attributes:
+        method: the method with its options.
+        select: how edges are chosen by their scores; ``None`` where the method decides.
+        measure: the metric.
+        batch_size: ``None`` for ``auto``.
+        corruption: ``None`` for the task's first.
+        announce: takes lines.
+        ablation, split_input, engine, n, seed, bos, allow_misaligned, skip_bad_pairs, answers, wrong_answers, device,
+            dtype, threads, out, resume, progress: as they are called there.
+    """
+
+    method: Method
+    select: Selection | None
+    measure: Metric
+    ablation: str
+    split_input: bool
+    engine: str
+    batch_size: int | None
+    n: int | None
+    seed: int
+    corruption: str | None
+    bos: str
+    allow_misaligned: bool
+    skip_bad_pairs: bool
+    answers: str | None
+    wrong_answers: str | None
+    device: Any
+    dtype: Any
+    threads: Any
+    out: Path | None
+    resume: bool
+    progress: bool
+    announce: Callable[[str], None]
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Asked:
+        """Check options as a caller gave them, numpy's numbers among them.
+
+        Args:
+            given: the arguments of :func:`acdc.discover`; ``options`` are those of the method.
+
+        Raises:
+            SettingsError: one is of another type, or makes no sense.
+            UnknownNameError: no such method, metric, ablation, engine or order.
+        """
+        if given["corruption"] is not None:
+            text("corruption", given["corruption"])
+        check_ablation(text("ablation", given["ablation"]))
+        check_engine(text("engine", given["engine"]))
+        if given["announce"] is not None and not callable(given["announce"]):
+            raise SettingsError("`announce` must be a function that takes a line, e.g. print.")
+        _refuse_misspelt(given)
+        method, seed = _with_seed(given["method"], given["options"], whole("seed", given["seed"]))
+        check_selection(method, given["select"])
+        same = ("ablation", "engine", "corruption", "answers", "wrong_answers", "device", "dtype", "threads")
+        kept: dict[str, Any] = {name: given[name] for name in same}
+        flags = ("split_input", "allow_misaligned", "skip_bad_pairs", "resume", "progress")
+        return cls(
+            method=method,
+            select=given["select"],
+            seed=seed,
+            measure=asked_metric(given["metric"]),
+            batch_size=asked_batch_size(given["batch_size"]),
+            n=None if given["n"] is None else whole("n", given["n"]),
+            bos=text("bos", given["bos"]),
+            out=None if given["out"] is None else path("out", given["out"]),
+            announce=given["announce"] or _silent,
+            **kept | {name: flag(name, given[name]) for name in flags},
+        )
+
+    def request(self, task: Task) -> Request:
+        """What a record says of it, as far as it is known before the model is opened."""
+        options = {name: value for name, value in self.method.options.items() if name != "seed"}
+        return Request(
+            task=task.name,
+            method=self.method.name,
+            metric=self.measure.name,
+            ablation=self.ablation,
+            seed=self.seed,
+            selection=None if self.select is None else self.select.to_json(),
+            corruption=self.corruption or next(iter(task.corruptions)),
+            bos=self.bos,
+            allow_misaligned=self.allow_misaligned,
+            split_input=self.split_input,
+            skip_bad_pairs=self.skip_bad_pairs,
+            answers=self.answers,
+            wrong_answers=self.wrong_answers,
+            options=options,
+        )
+
+    def request_on(self, model: str | Path, task: Task) -> Request:
+        """The same on a model that isn't open yet, by its name."""
+        precision = "float32" if self.dtype is None else str(self.dtype).removeprefix(_TORCH)
+        return replace(self.request(task), model=str(model).rstrip("/") or str(model), dtype=precision)
+
+    def prompts(self, model: Model, task: Task, split: Split, n: int | None) -> PromptSet:
+        """The task's prompts for a model.
+
+        Raises:
+            PromptError: a pair doesn't fit, or the metric needs answers that aren't given.
+        """
+        prompts = task.prompts(
+            model.tokenizer,
+            n,
+            self.seed,
+            split,
+            self.corruption,
+            vocab_size=model.vocab_size,
+            n_outputs=model.n_outputs,
+            max_length=model.n_ctx,
+            bos=self.bos,
+            allow_misaligned=self.allow_misaligned,
+            skip_bad_pairs=self.skip_bad_pairs,
+        )
+        self.measure.check(prompts)
+        return prompts
+
+
+def asked_batch_size(batch_size: int | str) -> int | None:
+    """``None`` for ``auto``. Raises :class:`SettingsError` for what is no number of prompts."""
+    if isinstance(batch_size, str) and batch_size == "auto":
+        return None
+    size = batch_size if isinstance(batch_size, str | bool) or not hasattr(batch_size, "__index__") else int(batch_size)
+    if isinstance(size, str) and size.isdecimal():
+        with suppress(ValueError):  # of thousands of digits
+            size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SettingsError(f"the batch size must be at least 1 prompt, or auto, not {quoted(batch_size)}.")
+    return size
+
+
+def check_selection(method: Method, select: Any, how: str = "give `select`, e.g. acdc.selection.Top(200)") -> None:
+    """Raise :class:`SettingsError` unless a selection is given exactly where the method needs one.
+
+    Args:
+        method: the method.
+        select: the selection, or ``None``.
+        how: how to give one, for the message.
+    """
+    if method.decides and select is not None:
+        raise SettingsError(
+            f"the method {method.name} decides by itself which edges stay; leave the selection out, or take a method "
+            "that scores edges."
+        )
+    if not method.decides and select is None:
+        raise SettingsError(
+            f"the method {method.name} gives every edge a score and leaves open which of them are the circuit; {how}."
+        )
+    if select is not None and not isinstance(select, Selection):
+        raise SettingsError(
+            f"`select` must be Top, Above or Greedy of acdc.selection, e.g. Top(200), not {shown(select)}."
+        )
+
+
+def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:
+    """The method and the run's seed, which is one: of the prompts, and of a method that draws."""
+    made = find_method(method, **options)
+    own = made.options.get("seed")
+    if own is None:
+        return made, seed
+    if own != seed and 0 not in (own, seed):
+        raise SettingsError(f"`seed` is {seed}, and that of the method {own}; a run has one, give it once.")
+    return replace(made, seed=seed or own), seed or own  # type: ignore[call-arg] # it has one
+
+
+def _refuse_misspelt(given: Mapping[str, Any]) -> None:
+    """Raise :class:`SettingsError` for an option that no method has, but which is near to one of discover's own."""
+    known = [name for name in given if name != "options"]
+    for name in given["options"]:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        if near and not any(name in option_names(method) for method in METHODS.values()):
+            raise SettingsError(f"discover has no `{name}`; did you mean `{near[0]}`?")
+
+
+def _silent(line: str) -> None:
+    """Announce nothing."""

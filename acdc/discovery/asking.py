@@ -22,12 +22,10 @@ from acdc.selection import Selection
 from acdc.wording import quoted
 
 if TYPE_CHECKING:
+    from acdc.graph import Graph
     from acdc.models.model import Model
     from acdc.pairs import PromptSet
     from acdc.pairs.task import Split
-
-#: What the parts of a precision's name are in torch's own words.
-_TORCH = "torch."
 
 
 @dataclass(frozen=True)
@@ -124,11 +122,6 @@ class Asked:
             options=options,
         )
 
-    def request_on(self, model: str | Path, task: Task) -> Request:
-        """The same on a model that isn't open yet, by its name."""
-        precision = "float32" if self.dtype is None else str(self.dtype).removeprefix(_TORCH)
-        return replace(self.request(task), model=str(model).rstrip("/") or str(model), dtype=precision)
-
     def prompts(self, model: Model, task: Task, split: Split, n: int | None) -> PromptSet:
         """The task's prompts for a model.
 
@@ -186,6 +179,14 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
         raise SettingsError(
             f"`select` must be Top, Above or Greedy of acdc.selection, e.g. Top(200), not {shown(select)}."
         )
+
+
+def check_fits(select: Selection | None, graph: Graph) -> None:
+    """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a method works."""
+    wanted = getattr(select, "n", 0)
+    if select is not None and wanted > graph.n_edges:
+        rule = " ".join(f"{name} {value}" for name, value in select.to_json().items())
+        raise SettingsError(f"the selection {rule} is larger than the graph, which has {graph.n_edges} edges.")
 
 
 def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:

@@ -40,12 +40,10 @@ def handed_back(asked: Asked, model: Any, task: Any, found_task: Task, file_sha2
     """
     if asked.out is None:
         return None
-    named = isinstance(model, str | Path)
-    request = asked.request_on(model, found_task) if named else asked.request(found_task)
-    known = request.to_json()
-    for name in ("device", *(() if named else ("model", "dtype"))):
+    known = asked.request(found_task).to_json()
+    for name in ("model", "device", "dtype"):
         del known[name]
-    known["n"] = asked.n
+    known |= {"n": asked.n, **_known_of(asked, model)}
     check_free(asked.out, resume=asked.resume, asked=known)
     earlier = earlier_run(asked.out)
     if earlier is None or not earlier.finished:
@@ -91,15 +89,30 @@ def _loaded(asked: Asked, folder: Path) -> Run:
     return run
 
 
+def _known_of(asked: Asked, model: Any) -> dict[str, str]:
+    """What a request says of a model: of one by name, and of one that is open."""
+    if isinstance(model, str | Path):
+        precision = "float32" if asked.dtype is None else _plain(asked.dtype)
+        return {"model": str(model).rstrip("/") or str(model), "dtype": precision}
+    if _sha256(model) is None or asked.device is not None or asked.dtype is not None:  # refused for an open one
+        return {}
+    return {"model": model.name, "device": str(model.device), "dtype": _plain(model.dtype)}
+
+
+def _plain(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _sha256(model: Any) -> str | None:
+    """The hash of a model that is open; its class isn't known without torch."""
+    found = getattr(model, "sha256", None)
+    return found if isinstance(found, str) else None
+
+
 def _is_same_model(earlier: Record, asked: Asked, model: Any) -> bool:
     if isinstance(model, str | Path):
         return not is_younger(model, earlier.started, folders=True)
-    if asked.device is not None or asked.dtype is not None:
-        return False  # which is refused for a model that is open
-    sha256 = getattr(model, "sha256", None)  # of a Model, whose class isn't known without torch
-    kind = [str(getattr(model, name, "")).removeprefix("torch.") for name in ("name", "device", "dtype")]
-    before = [earlier.request.model, earlier.request.device, earlier.request.dtype]
-    return kind == before and sha256 == earlier.hashes.get("model")
+    return bool(_known_of(asked, model)) and _sha256(model) == earlier.hashes.get("model")
 
 
 def _is_same_task(earlier: Record, task: Any, file_sha256: str | None) -> bool:

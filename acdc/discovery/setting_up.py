@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -156,12 +156,8 @@ def plan(asked: Asked, model: Model, prompts: PromptSet) -> tuple[int, int]:
     return plan_memory(model, prompts, asked.batch_size, asked.announce, **_planned(asked, model))
 
 
-def set_up_asked(
-    asked: Asked, model: Model, prompts: PromptSet, together: int, announce: Callable[[str], None] | None = None
-) -> tuple[Setting, Comparison]:
+def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, Comparison]:
     """A model on the prompts of a run, and how far the nodes are from the model on them."""
-    if announce is not None:
-        announce("running the prompts, and two circuits for the noise floor")
     return _run_once(model, prompts, asked.measure, asked.ablation, asked.split_input, asked.engine, together)
 
 
@@ -176,4 +172,5 @@ def _run_once(
 def _planned(asked: Asked, model: Model) -> dict[str, str]:
     """What the memory of a run depends on."""
     order = "attribution" if asked.method.uses_gradients else "default"
-    return {"ablation": asked.ablation, "engine": engine_for(asked.engine, model), "order": order}
+    engine = engine_for(asked.engine, model) if asked.method.decides else "reference"  # which patched runs are like
+    return {"ablation": asked.ablation, "engine": engine, "order": order}

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from acdc.circuit import Circuit
-from acdc.discovery.asking import Asked
+from acdc.discovery.asking import Asked, check_fits
 from acdc.discovery.introduction import introduce
 from acdc.discovery.progress import RunLog
 from acdc.discovery.setting_up import plan, set_up_asked
@@ -52,10 +52,13 @@ def begun(
     """The model on its prompts, and the record of a run on them; says what the run works on."""
     together, memory = plan(asked, model, prompts)
     threads = fit_threads(model, prompts) if asked.threads is None else asked.threads
-    setting, checked = set_up_asked(asked, model, prompts, together, asked.announce)
+    decides = asked.method.decides
+    asked.announce(f"running the prompts{', and two circuits for the noise floor' if decides else ''}")
+    setting, checked = set_up_asked(asked, model, prompts, together)
+    check_fits(asked.select, setting.graph)
     record = new_record(asked, task, file_sha256, setting, checked, together)
     record.threads, record.estimated_memory_bytes = int(threads), memory
-    if record.engine != asked.engine:
+    if record.engine not in (None, asked.engine):
         said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
     introduce(setting, record, asked.announce)

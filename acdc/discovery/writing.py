@@ -60,7 +60,7 @@ def new_record(
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=0.0,
         format=FORMAT,
-        engine=engine_for(asked.engine, model),
+        engine=engine_for(asked.engine, model) if asked.method.decides else None,
         graph={"nodes": len(graph.nodes), "edges": graph.n_edges},
         cfg=graph.cfg,
         left_out=dict(setting.prompts.left_out),

@@ -96,7 +96,7 @@ class Record:
         started: when, in ISO 8601.
         seconds: that the method took so far.
         format: the layout of the record.
-        engine: that ran the circuits, by name.
+        engine: that pruned, by name.
         graph: how many ``nodes`` and ``edges``.
         cfg: the graph's shape.
         left_out: words or pairs that didn't fit, by kind.
@@ -143,7 +143,7 @@ class Record:
     asked: Asked | None = None
     directory: str | None = None
     task_sha256: str | None = None
-    earlier_versions: Sequence[Any] = ()
+    earlier_versions: Sequence[Any] = field(default_factory=list)
     noise_floor: float | None = None
     drops_are_free: bool | None = None
     tried: int | None = None

@@ -30,17 +30,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of :func:`acdc.discover`, by the same names.
+    """The options of :func:`acdc.discover`, by the same names but for `metric`.
 
     Attributes:
-        method: the method with its options.
-        select: how edges are chosen by their scores; ``None`` where the method decides.
-        measure: the metric.
-        batch_size: ``None`` for ``auto``.
-        corruption: ``None`` for the task's first.
-        announce: takes lines.
-        ablation, split_input, engine, n, seed, bos, allow_misaligned, skip_bad_pairs, answers, wrong_answers, device,
-            dtype, threads, out, resume, progress: as they are called there.
+        method: the method with its options: ``acdc`` (:class:`acdc.methods.Acdc`: threshold, order, gates), ``eap-ig``
+            (:class:`acdc.methods.EapIg`: steps), or any of :mod:`acdc.methods`.
+        select: for a method that scores edges, which of them are the circuit: ``Top``, ``Above`` or ``Greedy`` of
+            :mod:`acdc.selection`; ``None`` where the method decides.
+        measure: the metric: a name, see :mod:`acdc.metrics`; or a function of the circuit's logits ``[prediction,
+            n_outputs]``, the model's and the answers, to how much worse the circuit is, ``[prediction]``; see
+            :mod:`acdc.engine.own_metric`.
+        ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
+        split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        engine: ``fast``, or ``reference``, which runs the whole model for every edge; both make the same decisions.
+        batch_size: prompts that the whole model runs at a time, or ``None`` (``auto``): all, or fewer where what they
+            write would take much memory. It is kept only where all run at once; else it is computed anew when it is
+            needed.
+        n: prompt pairs; by default 100, or all of a file or list.
+        seed: of the prompts (of a file or list: which are used and which are held out) and of a method that draws;
+            0 is that of a method that has one.
+        corruption: one of the task's; by default its first.
+        bos: ``auto``: prompts begin as the tokenizer has it; ``yes``: with exactly one BOS (as EAP-IG, MIB and
+            AutoCircuit do); ``no``: none is added. See :func:`acdc.pairs.tokenize_pair`.
+        allow_misaligned: take pairs whose words stand at other tokens, with a warning.
+        skip_bad_pairs: leave out prompt pairs that don't fit, with a warning that names them, instead of refusing them.
+        answers: of a prompt file, the field or column that holds the right answers; see :mod:`acdc.pairs.promptfile`.
+        wrong_answers: likewise the wrong ones.
+        device: see :func:`acdc.load_model`; not for a model that is open already.
+        dtype: likewise.
+        threads: that torch computes with; by default as many as suit the model's size (see
+            :mod:`acdc.models.threads`). Its number is put back at the end.
+        out: folder to write; by default nothing is written.
+        resume: go on with the run in that folder, if there is one. A finished one is handed back: before the model
+            is opened where the request is the same, and neither a prompt file (by its hash) nor a model's folder was
+            changed since; a model of the hub and a task of acdc's are taken for the same by their names. Whatever
+            can't be told so is told by the hashes of model and prompts.
+        progress: show a bar.
+        announce: takes lines on what the run works on and how well the model does it.
     """
 
     method: Method

@@ -56,52 +56,33 @@ def discover(
 ) -> Run:
     """Find the circuit of a model that does a task.
 
-    Args:
-        model: a model of :func:`acdc.load_model`, or whatever that opens.
-        task: a task or its class, its name, a file of prompt pairs, or a list of :class:`acdc.PromptPair`.
-        method: ``acdc``, ``eap-ig``, or a method of :mod:`acdc.methods` with its options.
-        select: for a method that scores edges (EAP-IG), which of them are the circuit: ``Top``, ``Above`` or
-            ``Greedy`` of :mod:`acdc.selection`.
-        metric: a name, see :mod:`acdc.metrics`; or a function of the circuit's logits ``[prediction, n_outputs]``,
-            the model's and the answers, to how much worse the circuit is, ``[prediction]``; see
-            :mod:`acdc.engine.own_metric`.
-        ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
-        n: prompt pairs; by default 100, or all of a file or list.
-        seed: of the prompts (of a file or list: which are used and which are held out) and of the random order; 0
-            is that of a method that has one.
-        corruption: one of the task's; by default its first.
-        bos: ``auto``: prompts begin as the tokenizer has it; ``yes``: with exactly one BOS (as EAP-IG,
-            MIB and AutoCircuit do); ``no``: none is added. See :func:`acdc.pairs.tokenize_pair`.
-        allow_misaligned: take pairs whose words stand at other tokens, with a warning.
-        split_input: ``embed`` and ``pos_embed`` in place of ``input``.
-        engine: ``fast``, or ``reference``, which runs the whole model for every edge; both
-            make the same decisions.
-        batch_size: prompts that the whole model runs at a time, or ``auto``: all, or fewer where what
-            they write would take much memory. It is kept only where all run at once; else it
-            is computed anew when it is needed.
-        device: see :func:`acdc.load_model`; not for a model that is open already.
-        dtype: likewise.
-        threads: that torch computes with; by default as many as suit the model's size (see
-            :mod:`acdc.models.threads`). Its number is put back at the end.
-        out: folder to write; by default nothing is written.
-        resume: go on with the run in that folder, if there is one. A finished one is handed back: before the model
-            is opened where the request is the same, and neither a prompt file (by its hash) nor a model's folder was
-            changed since; a model of the hub and a task of acdc's are taken for the same by their names.
-        progress: show a bar.
-        announce: called with lines on what the run works on and how well the model does it.
-        skip_bad_pairs: leave out prompt pairs that don't fit, with a warning that names them, instead of
-            refusing them.
-        answers: of a prompt file, the field or column that holds the right answers; see :mod:`acdc.pairs.promptfile`.
-        wrong_answers: likewise the wrong ones.
-        options: of a method by name: of ``acdc`` threshold, order and gates (:class:`acdc.methods.Acdc`), of
-            ``eap-ig`` steps (:class:`acdc.methods.EapIg`).
+    In full, every option is told in :class:`acdc.discovery.asking.Asked`; here in short.
+
+    What: `model` is one of :func:`acdc.load_model`, or whatever that opens (on `device`, in `dtype`), and `task` a
+    task, its class or name, a file of prompt pairs, or a list of :class:`acdc.PromptPair`. How: `method` is ``acdc``
+    (with `threshold`, `order` and `gates`), ``eap-ig`` (with `steps`), or a method of :mod:`acdc.methods`; one that
+    scores edges needs a `select` of :mod:`acdc.selection`. `metric` says how much worse a circuit is (a name or a
+    function), and `ablation` what removed edges carry: ``corrupted``, ``zero`` or ``mean``; `split_input` parts token
+    and position embeddings.
+
+    Prompts: `n` of them (by default 100, or all of a file) by `seed` and `corruption`; `bos` says how they begin,
+    `allow_misaligned` and `skip_bad_pairs` what becomes of those that don't fit, `answers` and `wrong_answers` which
+    columns of a file are meant. Running: `engine` is ``fast`` or ``reference``, `batch_size` how many prompts the
+    model runs at a time, and `threads` what torch computes with.
+
+    Results go to the folder `out`, if one is given; with `resume`, a run in it is gone on with, or handed back if it is
+    finished. `progress` shows a bar, and `announce` takes lines on what the run works on.
 
     Raises:
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
-    asked = Asked.checked(locals())
+    return _discover(Asked.checked(locals()), model, task)
+
+
+def _discover(asked: Asked, model: Any, task: Any) -> Run:
+    """The steps of a run."""
     with bars(asked.progress):
-        found_task = find_task(task, answers, wrong_answers)
+        found_task = find_task(task, asked.answers, asked.wrong_answers)
     file_sha256 = task_sha256(found_task)
     if (run := handed_back(asked, model, task, found_task, file_sha256)) is not None:
         return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from acdc.discovery.asking import Asked
 from acdc.engine.own_metric import is_own
 from acdc.pairs.promptfile import SUFFIXES, FileTask
 from acdc.pairs.task import Task
-from acdc.reading import read_regular
+from acdc.reading import sha256_of
 from acdc.runs.differences import differences, known_differences
 from acdc.runs.environment import versions
 from acdc.runs.folder import check_free, earlier_run, is_younger, refuse, refuse_differences
@@ -75,12 +74,7 @@ def handed_back_by_hashes(asked: Asked, record: Record) -> Run | None:
 
 def task_sha256(task: Task) -> str | None:
     """Hex SHA-256 of a prompt file's bytes; ``None`` for a task that is no file, or one that is gone."""
-    if not isinstance(task, FileTask):
-        return None
-    try:
-        return hashlib.sha256(read_regular(Path(task.name))).hexdigest()
-    except OSError:
-        return None
+    return sha256_of(Path(task.name)) if isinstance(task, FileTask) else None
 
 
 def _loaded(asked: Asked, folder: Path) -> Run:

@@ -223,8 +223,10 @@ def test_a_method_of_one_s_own_runs_as_any_other(gpt2_model, task, tmp_path):
         power: float = option(2.0, "How much more.")
 
         def find(self, setting, metric, log=None):
-            return Found(np.arange(setting.graph.n_edges, dtype=float) ** self.power)
+            scores = np.arange(setting.graph.n_edges, dtype=float) ** self.power
+            return Found(scores, measured={"colour": "blue"})
 
     run = acdc.discover(gpt2_model, task, method=Strongest(3.0), select=Top(20), out=tmp_path / "run", progress=False)
     assert run.record.request.options == {"power": 3.0}
+    assert acdc.Run.load(tmp_path / "run").record.further == {"colour": "blue"}
     assert acdc.Run.load(tmp_path / "run").circuit.found == run.circuit.found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from acdc.circuit import Circuit
@@ -69,8 +69,12 @@ def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | No
     """What the method finds; what it measured is put into the record."""
     with RunLog(record, folder, progress=asked.progress) as log:
         result = asked.method.find(setting, asked.measure, log)
+    known = {one.name for one in fields(Record)}
     for name, value in result.measured.items():
-        setattr(record, name, value)
+        if name in known:
+            setattr(record, name, value)
+        else:  # of a method that another package brings
+            record.further = {**record.further, name: value}
     return result
 
 

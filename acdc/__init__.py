@@ -18,16 +18,23 @@ when a model is opened.
 # directory is still searched first.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from acdc import methods as methods
+    from acdc import metrics as metrics
+    from acdc import selection as selection
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
+    from acdc.comparing import compare as compare
     from acdc.decision import Decision as Decision
     from acdc.discovery.discover import discover as discover
+    from acdc.discovery.setting_up import prompts as prompts
+    from acdc.discovery.setting_up import set_up as set_up
     from acdc.errors import AcdcError as AcdcError
     from acdc.errors import AcdcWarning as AcdcWarning
     from acdc.evaluation.evaluate import evaluate as evaluate
     from acdc.export import export_circuit as export_circuit
     from acdc.graph import Graph as Graph
     from acdc.graph import GraphConfig as GraphConfig
+    from acdc.interchange import open_circuit as open_circuit
     from acdc.models.loading import load_model as load_model
     from acdc.models.model import Model as Model
     from acdc.pairs import PromptPair as PromptPair
@@ -49,21 +56,29 @@ _PUBLIC = {
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
     "Task": "acdc.pairs.task",
+    "compare": "acdc.comparing",
     "discover": "acdc.discovery.discover",
     "evaluate": "acdc.evaluation.evaluate",
     "export_circuit": "acdc.export",
     "find_task": "acdc.pairs.finding",
     "load_model": "acdc.models.loading",
+    "open_circuit": "acdc.interchange",
+    "prompts": "acdc.discovery.setting_up",
+    "set_up": "acdc.discovery.setting_up",
 }
-__all__ = list(_PUBLIC)
+#: Rooms that a notebook looks into.
+_ROOMS = ("methods", "metrics", "selection")
+__all__ = sorted((*_PUBLIC, *_ROOMS))
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that what needs no model never waits for torch."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'acdc' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _ROOMS:
+        return import_module(f"acdc.{name}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'acdc' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 import os
 from contextlib import suppress
+from dataclasses import field, fields
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from acdc.errors import SettingsError
 from acdc.wording import quoted
@@ -80,6 +81,23 @@ def batch_size(value: int | str) -> int | None:
     return size
 
 
+def option(default: Any, meaning: str) -> Any:
+    """A field of a dataclass of options: its default, and what it means, for help texts."""
+    return field(default=default, metadata={"help": meaning})
+
+
+def check_options(options: Any) -> None:
+    """Check every field of a frozen dataclass of options by its type; numpy's numbers become Python's.
+
+    Raises:
+        SettingsError: a value is of another type; names the field.
+    """
+    types = get_type_hints(type(options))
+    for one in fields(options):
+        checked = _CHECKS[types[one.name]](one.name, getattr(options, one.name))
+        object.__setattr__(options, one.name, checked)
+
+
 def shown(value: object) -> str:
     """A value for a message: itself if it is short, else its type."""
     try:
@@ -89,6 +107,10 @@ def shown(value: object) -> str:
     if spelt and "\n" not in spelt and " at 0x" not in spelt and len(spelt) <= _MOST_SHOWN:
         return spelt
     return f"something of the type {type(value).__name__}"
+
+
+#: How a value is checked, by the type that it must be of.
+_CHECKS = {int: whole, float: real, bool: flag, str: text}
 
 
 def said(error: BaseException) -> str:

@@ -8,6 +8,8 @@ says what was wrong, where (file, line, token), and what to do about it.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from acdc.wording import message, quoted, shortened
 
 _MOST_LISTED = 20
 _LONGEST_NAME = 200  # characters of a name that others may be near to
+#: Packages between a caller and what is warned of: ours, and what runs decorated functions.
+_BETWEEN = ("acdc", "contextlib", "jaxtyping", "beartype")
 
 
 class AcdcError(Exception):
@@ -106,3 +110,12 @@ class AcdcWarning(UserWarning):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(message(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+def warn(text: str) -> None:
+    """Warn of something, at the line outside of acdc that led to it."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+        level += 1
+    warnings.warn(text, AcdcWarning, stacklevel=level)

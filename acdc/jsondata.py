@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _MOST_SHOWN = 40  # characters of a wrong value
 _NAMES: dict[type, str] = {
@@ -108,6 +110,46 @@ def check(value: Any, shape: Any, name: str) -> None:
     if not any(_is_a(kind, value) for kind in kinds):
         wanted = " or ".join(_NAMES.get(kind, "null") for kind in kinds)
         raise ValueError(f"{name or 'it'} must be {wanted}, not {shown(value)}")
+
+
+def typed_fields(kind: type, given: Any, name: str) -> dict[str, Any]:
+    """What an object says of a dataclass' fields, each checked to be of its type; other keys are passed over.
+
+    A field without a default must be there. One that may be ``None`` may be null, which is as good as nothing there.
+    Fields that are dataclasses themselves stay objects.
+
+    Args:
+        kind: the dataclass.
+        given: parsed JSON.
+        name: of the object, for messages.
+
+    Raises:
+        ValueError: a field is missing or isn't of its type; the message names it.
+    """
+    check(given, dict, name)
+    types = get_type_hints(kind)
+    for one in fields(kind):
+        shape = _shape(types[one.name])
+        allowed = given.get(one.name) is None and type(None) in get_args(shape)
+        if not allowed and (one.name in given or (one.default is MISSING and one.default_factory is MISSING)):
+            check(given, {one.name: _without_none(shape)}, name)
+    return {one.name: given[one.name] for one in fields(kind) if one.name in given}
+
+
+def _without_none(shape: Any) -> Any:
+    parts = tuple(part for part in get_args(shape) if part is not type(None))
+    return Union[parts] if parts else shape  # noqa: UP007 - of types that are known only now
+
+
+def _shape(hint: Any) -> Any:
+    """The shape of a field's type, see :func:`check`."""
+    if get_origin(hint) in (Union, UnionType):
+        found = [_shape(part) for part in get_args(hint)]
+        return Union[tuple(found)]  # noqa: UP007 - of types that are known only now
+    kind = get_origin(hint) or hint
+    if is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, Mapping)):
+        return dict
+    return list if kind is not str and isinstance(kind, type) and issubclass(kind, Sequence) else kind
 
 
 def shown(value: Any) -> str:

@@ -52,6 +52,7 @@ class Provenance:
         wrong_answers: likewise of wrong ones.
         data_sha256: of the tokens of the pairs used.
         model_sha256: of the model's weights.
+        dtype: precision that the model ran in.
         directory: where a relative path of `task` or `model` begins.
         edited_from: of a circuit made from another one, which that was and what was done
             (:mod:`acdc.editing`).
@@ -88,6 +89,7 @@ class Provenance:
     wrong_answers: str | None = None
     data_sha256: str | None = None
     model_sha256: str | None = None
+    dtype: str | None = None
     directory: str | None = None
     edited_from: Mapping[str, Any] | None = field(default=None, hash=False)
     further: Mapping[str, Any] = field(default_factory=dict, compare=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -59,6 +60,14 @@ def read_regular(path: Path, *, follow: bool = True, at_most: int | None = None)
             return file.read()
         except MemoryError:
             raise OSError(errno.ENOMEM, "it doesn't fit into memory", str(path)) from None
+
+
+def sha256_of(path: Path) -> str | None:
+    """Hex SHA-256 of a regular file; ``None`` where it can't be read."""
+    try:
+        return hashlib.sha256(read_regular(path)).hexdigest()
+    except OSError:
+        return None
 
 
 def opened(path: Path, *, follow: bool = True) -> IO[bytes]:

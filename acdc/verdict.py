@@ -20,7 +20,7 @@ _UNSEEN = "There is no result on held-out prompts: whether the circuit holds bey
 
 
 def verdict(
-    used: Evaluation, held_out: Evaluation | None, *, n_edges: int, n_graph: int, metric: str, threshold: float
+    used: Evaluation, held_out: Evaluation | None, *, n_edges: int, n_graph: int, metric: str, threshold: float | None
 ) -> list[str]:
     """Sentences on a circuit, the gravest doubt first; a plain good one where there is no doubt.
 
@@ -30,7 +30,7 @@ def verdict(
         n_edges: edges of the circuit.
         n_graph: edges of the graph.
         metric: the metric that decided.
-        threshold: the largest rise of it that a removal could cost.
+        threshold: the largest rise of it that a removal could cost; ``None`` where a selection chose edges by scores.
     """
     found = list(_doubts(used, held_out, n_edges, n_graph, metric, threshold))
     if not found or found == [_UNSEEN]:
@@ -39,25 +39,32 @@ def verdict(
 
 
 def _doubts(
-    used: Evaluation, held_out: Evaluation | None, n_edges: int, n_graph: int, metric: str, threshold: float
+    used: Evaluation, held_out: Evaluation | None, n_edges: int, n_graph: int, metric: str, threshold: float | None
 ) -> Iterator[str]:
+    if n_edges == 0 and threshold is None:
+        yield "The circuit is empty: the edges selected are on no path from the input to the logits. Select more edges."
+        return
     if n_edges == 0:
         cost = used.ablated.metrics.get(metric)
         costs = "" if cost is None else f"; ablating every edge costs {cost:.3g} {metric} in all"
         yield f"The circuit is empty: no edge is worth its threshold of {threshold:g}{costs}. Lower the threshold."
         return
     if n_edges == n_graph:
-        yield f"Every one of the {n_graph:,} edges is in the circuit, which says nothing. Raise the threshold."
+        yield (
+            f"Every one of the {n_graph:,} edges is in the circuit, which says nothing. "
+            f"{'Select fewer' if threshold is None else 'Raise the threshold'}."
+        )
         return
+    larger = "a larger selection" if threshold is None else "a lower threshold"
     for evaluation, prompts in _each(used, held_out):
         yield from _worse_than_nothing(evaluation, prompts, metric)
-    yield from _share(used)
+    yield from _share(used, larger)
     if held_out is not None and (used.faithfulness or 0) <= TOO_MUCH:
         yield from _ablation_helps(held_out, " on held-out prompts")
-        yield from _overshoot(held_out, " on held-out prompts")
+        yield from _overshoot(held_out, " on held-out prompts", larger)
     for evaluation, prompts in _each(used, held_out):
         yield from _far_from_the_model(evaluation, prompts)
-    yield from _overfitted(used, held_out)
+    yield from _overfitted(used, held_out, larger)
     if used.model.accuracy is not None and used.model.accuracy < POOR_ACCURACY:
         yield f"The model itself is right on {used.model.accuracy:.0%} of the predictions only."
     if held_out is None:
@@ -86,7 +93,7 @@ def _worse_than_nothing(evaluation: Evaluation, prompts: str, metric: str) -> It
             )
 
 
-def _share(used: Evaluation) -> Iterator[str]:
+def _share(used: Evaluation, larger: str) -> Iterator[str]:
     """Where the share of the model's behaviour is not defined, too small or too large."""
     share, name = used.faithfulness, used.faithfulness_metric
     if name is None:
@@ -102,9 +109,9 @@ def _share(used: Evaluation) -> Iterator[str]:
     elif 0 <= share < ENOUGH:
         yield (
             f"The circuit keeps {share:.0%} of {_behaviour(name)} on the prompts used, less than {ENOUGH:.0%}. "
-            "A lower threshold keeps more."
+            f"{larger.capitalize()} keeps more."
         )
-    yield from _overshoot(used, "")
+    yield from _overshoot(used, "", larger)
 
 
 def _ablation_helps(evaluation: Evaluation, prompts: str) -> Iterator[str]:
@@ -117,13 +124,13 @@ def _ablation_helps(evaluation: Evaluation, prompts: str) -> Iterator[str]:
         )
 
 
-def _overshoot(evaluation: Evaluation, prompts: str) -> Iterator[str]:
+def _overshoot(evaluation: Evaluation, prompts: str, larger: str) -> Iterator[str]:
     """Where the circuit has more of the behaviour than the model."""
     share, name = evaluation.faithfulness, evaluation.faithfulness_metric
     if share is not None and name is not None and share > TOO_MUCH and evaluation.ablated.metrics[name] > 0:
         yield (
             f"The circuit overshoots{prompts}: it has {share:.0%} of {_behaviour(name)}, more than the model. What "
-            "holds the model back was left out; a lower threshold keeps more of it."
+            f"holds the model back was left out; {larger} keeps more of it."
         )
 
 
@@ -143,7 +150,7 @@ def _far_from_the_model(evaluation: Evaluation, prompts: str) -> Iterator[str]:
         )
 
 
-def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
+def _overfitted(used: Evaluation, held_out: Evaluation | None, larger: str) -> Iterator[str]:
     """Where the circuit does far better on the prompts that it was found on."""
     if held_out is None:
         return
@@ -157,7 +164,7 @@ def _overfitted(used: Evaluation, held_out: Evaluation | None) -> Iterator[str]:
     elif first is not None and second is not None and 0 <= second < ENOUGH <= first:
         yield (
             f"The circuit keeps {second:.0%} of {_behaviour(held_out.faithfulness_metric)} on held-out prompts, less "
-            f"than {ENOUGH:.0%}. A lower threshold keeps more."
+            f"than {ENOUGH:.0%}. {larger.capitalize()} keeps more."
         )
     elif first is not None and second is None and held_out.faithfulness_metric is not None:
         yield (

@@ -46,7 +46,7 @@ from acdc.pairs import PromptSet
 from acdc.pairs.finding import find_task
 from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc, AcdcSettings
-from acdc.runs.record import peak_memory_bytes, versions
+from acdc.runs.environment import peak_memory_bytes, versions
 
 GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
 #: Decisions of a stretch; the reference gets fewer, as every one costs it the same.

@@ -38,7 +38,7 @@ from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pruning.orders import ordered_parents
 from acdc.pruning.pruner import visiting_order
-from acdc.runs.record import versions
+from acdc.runs.environment import versions
 
 SHAPES = {
     "2-layer": Shape(n_layers=2, n_heads=4, d_model=128, vocab_size=5000),

@@ -33,7 +33,7 @@ from acdc.graph import Graph
 from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
-from acdc.runs.record import versions
+from acdc.runs.environment import versions
 
 VOCAB_SIZE = 5000
 #: Of a prompt's tokens, how many differ within a pair; the same share at every length.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from acdc.discovery.discover import discover
 from acdc.files import atomic_write
 from acdc.models.model import Model
 from acdc.pairs.task import Task
+from acdc.results import Evaluation
 from acdc.runs.run import Run
 
 
@@ -65,34 +66,34 @@ class Row:
 
 def row_of(run: Run, reference: Circuit | None = None) -> Row:
     """The row of a finished run, compared with a reference circuit if there is one."""
-    record = run.record
-    metric = record["request"]["metric"]
+    record, used, held_out = run.record, run.used, run.held_out
+    metric = str(record.request.metric)
 
-    def result(prompts: str, state: str, *keys: str) -> Any:
-        value = record["results"][prompts]
-        for key in (state, *keys) if value is not None else ():
-            value = value[key]
-        return value
+    def metrics(evaluation: Evaluation | None, state: str) -> Mapping[str, float]:
+        return {} if evaluation is None else getattr(evaluation, state).metrics
+
+    def of_model(evaluation: Evaluation | None) -> float | None:
+        return None if evaluation is None else evaluation.model.logit_difference
 
     return Row(
-        threshold=record["request"]["threshold"],
+        threshold=record.request.options["threshold"],
         edges_kept=run.circuit.n_edges,
         edges_all=run.circuit.graph.n_edges,
-        edges_tried=record["tried"],
-        seconds=record["seconds"],
+        edges_tried=record.tried or 0,
+        seconds=record.seconds,
         metric=metric,
-        metric_used=result("used", "circuit", "metrics", metric),
-        metric_held_out=result("held_out", "circuit", "metrics", metric),
-        kl_used=result("used", "circuit", "metrics", "kl"),
-        kl_held_out=result("held_out", "circuit", "metrics", "kl"),
-        kl_ablated_used=result("used", "ablated", "metrics", "kl"),
-        kl_ablated_held_out=result("held_out", "ablated", "metrics", "kl"),
-        logit_difference_used=result("used", "circuit", "logit_difference"),
-        logit_difference_held_out=result("held_out", "circuit", "logit_difference"),
-        logit_difference_model_used=result("used", "model", "logit_difference"),
-        logit_difference_model_held_out=result("held_out", "model", "logit_difference"),
-        accuracy_used=result("used", "circuit", "accuracy"),
-        accuracy_held_out=result("held_out", "circuit", "accuracy"),
+        metric_used=used.circuit.metrics[metric],
+        metric_held_out=metrics(held_out, "circuit").get(metric),
+        kl_used=used.circuit.metrics["kl"],
+        kl_held_out=metrics(held_out, "circuit").get("kl"),
+        kl_ablated_used=used.ablated.metrics["kl"],
+        kl_ablated_held_out=metrics(held_out, "ablated").get("kl"),
+        logit_difference_used=used.circuit.logit_difference,
+        logit_difference_held_out=None if held_out is None else held_out.circuit.logit_difference,
+        logit_difference_model_used=of_model(used),
+        logit_difference_model_held_out=of_model(held_out),
+        accuracy_used=used.circuit.accuracy,
+        accuracy_held_out=None if held_out is None else held_out.circuit.accuracy,
         **({} if reference is None else asdict(agreement(run.circuit, reference))),
     )
 

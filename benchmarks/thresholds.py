@@ -53,7 +53,8 @@ def command(thresholds: str, reference: Path | None, out: Path, task: str, model
         check_reference(known, Graph(replace(opened.graph_config, split_input=asked["split_input"])))
     rows = []
     with tqdm(total=len(values), unit="run", dynamic_ncols=True) as bar:
-        for row in sweep(opened, found_task, values, out, reference=known, **asked):
+        given = {name: value for name, value in asked.items() if value is not None}
+        for row in sweep(opened, found_task, values, out, reference=known, **given):
             rows.append(row)
             bar.set_postfix_str(f"threshold {row.threshold:g}: {row.edges_kept} edges", refresh=False)
             bar.update()
@@ -63,8 +64,9 @@ def command(thresholds: str, reference: Path | None, out: Path, task: str, model
         say(path)
 
 
-# The other words are those of ``acdc discover``, so that the two can't drift apart.
-command.params += [option for option in discover_command.params if option.name not in ("threshold", "out", "resume")]
+# The other words are those of ``acdc discover``, so that the two can't drift apart; other methods have no threshold.
+_LEFT_OUT = {"threshold", "out", "resume", "method", "steps", "top", "above", "greedy", "by"}
+command.params += [option for option in discover_command.params if option.name not in _LEFT_OUT]
 
 
 def parse_thresholds(text: str) -> list[float]:

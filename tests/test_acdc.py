@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acdc.decision import Decision
+from acdc.decision import TraceLine
 from acdc.errors import AcdcError, RunFolderError, SettingsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.pruning.orders import ORDERS, ordered_parents
@@ -138,7 +138,7 @@ def test_a_trace_of_another_run_is_refused():
     with pytest.raises(RunFolderError, match="not of this run"):
         run(0.5, order="increasing", past=decisions)
     with pytest.raises(RunFolderError, match="after the run's end"):
-        run(0.5, past=[*decisions, Decision("m0->logits", 0, 0, True)])
+        run(0.5, past=[*decisions, TraceLine("m0->logits", 0, 0, True)])
 
 
 def test_orders_are_permutations_and_differ():

@@ -142,8 +142,8 @@ def test_numpys_numbers_are_as_good_as_pythons(gpt2_model, tmp_path):
             },
         )
     )
-    assert ours.record["request"] == theirs.record["request"]
-    assert {type(value) for value in theirs.record["request"].values()} == {str, float, int, bool, type(None)}
+    assert ours.record.request == theirs.record.request
+    assert {type(value) for value in theirs.record.request.to_json().values()} == {str, float, int, bool, type(None)}
     assert list(ours.decisions) == list(theirs.decisions) == list(acdc.Run.load(tmp_path / "run").decisions)
 
 
@@ -161,10 +161,10 @@ def test_a_list_of_pairs_is_the_same_as_their_file(gpt2_model, tmp_path):
     ]
     for task in (given, tuple(given)):
         runs = [acdc.discover(gpt2_model, each, n=4, seed=2, progress=False) for each in (path, task)]
-        assert runs[0].record["hashes"] == runs[1].record["hashes"]
+        assert runs[0].record.hashes == runs[1].record.hashes
         assert list(runs[0].decisions) == list(runs[1].decisions)
-        assert runs[0].record["results"] == runs[1].record["results"]
-        assert runs[1].record["request"]["task"] == "prompt pairs"
+        assert runs[0].record.results == runs[1].record.results
+        assert runs[1].record.request.task == "prompt pairs"
 
 
 def test_a_pair_of_a_list_is_named_by_its_place():
@@ -178,7 +178,7 @@ def test_a_pair_of_a_list_is_named_by_its_place():
 def test_a_task_and_its_class_are_the_same(gpt2_model):
     first, second = (acdc.discover(gpt2_model, task, n=3, progress=False) for task in (Mine, Mine()))
     assert list(first.decisions) == list(second.decisions)
-    assert first.record["results"]["held_out"]["n_prompts"] == 3
+    assert first.record.results.held_out.n_prompts == 3
 
 
 def test_a_task_may_give_an_iterator(gpt2_model):
@@ -187,7 +187,7 @@ def test_a_task_may_give_an_iterator(gpt2_model):
             made = super().generate(tokenizer, n, seed, split, corruption)
             return Generated(pair for pair in made.pairs)
 
-    assert acdc.discover(gpt2_model, Lazy, n=3, progress=False).record["request"]["n"] == 3
+    assert acdc.discover(gpt2_model, Lazy, n=3, progress=False).record.request.n == 3
 
 
 def test_a_task_needs_no_more_than_a_name_and_corruptions(gpt2_model):
@@ -196,7 +196,7 @@ def test_a_task_needs_no_more_than_a_name_and_corruptions(gpt2_model):
         corruptions = {"other": "other tokens"}  # noqa: RUF012
         generate = Mine.generate
 
-    assert acdc.discover(gpt2_model, Short, n=3, progress=False).record["usual_metric"] == "kl"
+    assert acdc.discover(gpt2_model, Short, n=3, progress=False).record.usual_metric == "kl"
 
 
 def test_a_run_serves_where_a_circuit_is_wanted(gpt2_model, tmp_path):
@@ -226,4 +226,4 @@ def test_many_pairs_are_not_judged_by_the_few_that_are_tried_first(gpt2_model):
     many = [PromptPair((i % 40, i // 40), (i % 40, i // 40)) for i in range(1000)] + [PromptPair((39, 1), (39, 2))]
     with pytest.warns(acdc.AcdcWarning, match="in 1000 of 1001 prompt pairs clean and corrupted are equal"):
         run = acdc.discover(gpt2_model, many, progress=False, threshold=1.0)
-    assert run.record["request"]["n"] == 1001
+    assert run.record.request.n == 1001

@@ -91,8 +91,8 @@ def test_the_kl_is_that_of_prompts_that_begin_so(bos, other, model, hugging_face
     ablated, without_mlp = by_hand(hugging_face, tokenizer, begins[bos])
     assert abs(ablated / by_hand(hugging_face, tokenizer, begins[other])[0] - 1) > 0.01
     run = acdc.discover(model, file, bos=bos, threshold=1e6, n=3, progress=False)
-    assert run.record["request"]["bos"] == bos
-    assert run.record["metric_ablated"] == pytest.approx(ablated, rel=1e-9)
+    assert run.record.request.bos == bos
+    assert run.record.metric_ablated == pytest.approx(ablated, rel=1e-9)
     setting = prepare(model, find_task(file).prompts(tokenizer, bos=bos))
     kept = torch.ones(setting.graph.n_edges, dtype=torch.bool).numpy()
     kept[setting.graph.edge("m1->logits").number] = False

@@ -104,7 +104,7 @@ def test_the_record_s_hash_is_of_the_weights_as_they_were_for_the_run(tmp_path):
     hashes = []
     for _ in range(2):
         run = discover(opened, task, n=2, threshold=0.1, progress=False)
-        hashes.append(run.record["hashes"]["model"])
+        hashes.append(run.record.hashes["model"])
         with torch.no_grad():
             opened.bridge.original_model.lm_head.weight[3] += 1.0
     assert hashes[0] != hashes[1]

@@ -116,11 +116,11 @@ def test_a_damaged_decision_is_refused(tmp_path, fields, said):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("found.threshold", "abc", 'found.threshold must be a number or null, not "abc"'),
-        ("found.threshold", HUGE, "found.threshold must be a number or null, not 1000"),
+        ("found.options.threshold", "abc", 'found.options.threshold must be a number or null, not "abc"'),
+        ("found.options.threshold", HUGE, "found.options.threshold must be a number or null, not 1000"),
         ("found.task", 5, "found.task must be text or null, not 5"),
         ("found.metric_circuit", "x", 'found.metric_circuit must be a number or null, not "x"'),
-        ("found.gates", 1, "found.gates must be true or false or null, not 1"),
+        ("found.options.gates", 1, "found.options.gates must be true or false or null, not 1"),
         ("found", [], "found must be an object, not a list"),
         ("cfg", 3, "cfg must be an object, not 3"),
         ("cfg.n_layers", "two", 'cfg.n_layers must be a whole number, not "two"'),

@@ -8,24 +8,27 @@ import pytest
 
 from acdc.errors import AcdcWarning, RunFolderError
 from acdc.runs.folder import RunFolder, check_free, read_record
+from acdc.runs.record import Record
 from acdc.runs.run import Run
+
+RAW = {
+    "status": "running",
+    "request": {"threshold": 0.1},
+    "hashes": {},
+    "versions": {},
+    "started": "now",
+    "seconds": 0.0,
+}
 
 
 def record(**versions):
-    return {
-        "status": "running",
-        "request": {"threshold": 0.1},
-        "hashes": {},
-        "versions": versions,
-        "started": "now",
-        "seconds": 0.0,
-    }
+    return Record.from_json(RAW | {"versions": versions})
 
 
 def go_on(path, **versions):
     folder = RunFolder(path, record(**versions), resume=True)
     folder.trace.close()
-    return folder.record
+    return folder.record.to_json()
 
 
 def test_resuming_under_other_versions_is_warned_of_and_kept(tmp_path):
@@ -122,7 +125,7 @@ def test_a_folder_is_held_until_it_is_closed(tmp_path):
         assert files_of(tmp_path / "run") == before
         with pytest.raises(RunFolderError, match="another process is at work on it"):
             Run.load(tmp_path / "run")
-        assert read_record(tmp_path / "run")["status"] == "running"
+        assert not read_record(tmp_path / "run").finished
     go_on(tmp_path / "run")
 
 
@@ -184,7 +187,7 @@ def test_a_kill_between_trace_and_record_leaves_a_folder_that_can_be_used(tmp_pa
 )
 def test_advice_to_go_on_is_given_where_it_would_work(tmp_path, asked, status, said):
     go_on(tmp_path)
-    (tmp_path / "run.json").write_text(json.dumps(record() | {"status": status}))
+    (tmp_path / "run.json").write_text(json.dumps(RAW | {"status": status}))
     with pytest.raises(RunFolderError, match=said) as error:
         check_free(tmp_path, resume=False, asked=asked)
     assert ("go on" in str(error.value)) == ("go on" in said)
@@ -196,7 +199,7 @@ def test_a_run_on_a_prompt_file_that_was_changed_since_is_no_run_of_these_settin
     go_on(folder)
     asked = {"threshold": 0.1, "task": str(file)}
     started = "2026-01-01T12:00:00+00:00"
-    (folder / "run.json").write_text(json.dumps(record() | {"status": status, "started": started, "request": asked}))
+    (folder / "run.json").write_text(json.dumps(RAW | {"status": status, "started": started, "request": asked}))
     file.write_text("")
     for seconds, said in (
         (-60, "go on with it|of these settings"),

@@ -130,7 +130,7 @@ def test_run_folders(run_folder, tmp_path, name):
     def attempt(case):
         (folder / name).write_bytes(case)
         run = Run.load(folder)
-        assert run.record["status"] == "finished"
+        assert run.record.status == "finished"
         assert all(type(decision.kept) is bool for decision in run.decisions)
         print_summary(run)
         print_circuit(run.circuit)

@@ -108,7 +108,7 @@ def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monke
     monkeypatch.setattr("acdc.discovery.planning.available_memory", lambda device: 2**20)
     with pytest.warns(acdc.AcdcWarning, match="GB are free; lower `n`, use"):
         run = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
-    assert run.record["batch_size"] == 1
+    assert run.record.batch_size == 1
     assert any("(1 of the 4 prompts at a time)" in line for line in said)
 
 
@@ -117,8 +117,8 @@ def test_a_run_in_chunks_of_prompts_is_the_same(model):
     one, few = (acdc.discover(model, "ioi", batch_size=size, **options) for size in (5, "2"))
     assert [(d.edge, d.kept) for d in one.decisions] == [(d.edge, d.kept) for d in few.decisions]
     assert [d.after for d in few.decisions] == pytest.approx([d.after for d in one.decisions], abs=1e-4)
-    assert few.record["batch_size"] == 2
-    circuits = [run.record["results"]["used"]["circuit"]["metrics"]["kl"] for run in (one, few)]
+    assert few.record.batch_size == 2
+    circuits = [run.record.results.used.circuit.metrics["kl"] for run in (one, few)]
     assert circuits[0] == pytest.approx(circuits[1], abs=1e-4)
 
 
@@ -127,8 +127,7 @@ def test_memory_is_planned_for_the_engine_that_runs(model, monkeypatch):
     half = acdc.load_model("tiny-tasks", dtype="bfloat16")
     monkeypatch.setattr(memory, "_KEPT_BYTES", 1)
     sizes = [
-        acdc.discover(opened, "ioi", threshold=5.0, n=3, progress=False).record["batch_size"]
-        for opened in (model, half)
+        acdc.discover(opened, "ioi", threshold=5.0, n=3, progress=False).record.batch_size for opened in (model, half)
     ]
     assert sizes == [1, 3]
 
@@ -182,8 +181,8 @@ def test_free_memory_of_a_gpu_is_asked_of_it(monkeypatch):
 
 def test_the_noise_of_the_run_itself_counts(model, monkeypatch):
     exact = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False)
-    assert exact.record["noise_floor"] < 1e-4
+    assert exact.record.noise_floor < 1e-4
     of_cache = FastEngine.metric
     monkeypatch.setattr(FastEngine, "metric", lambda self: of_cache(self) + 0.5)
     drifted = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False)
-    assert drifted.record["noise_floor"] == pytest.approx(0.5, abs=1e-4)
+    assert drifted.record.noise_floor == pytest.approx(0.5, abs=1e-4)

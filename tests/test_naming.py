@@ -1,5 +1,6 @@
 """Names of run folders that nobody chose, and whether one run can go on as another asks."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from acdc.runs.differences import differences, known_differences
 from acdc.runs.naming import model_name, numbered, run_name
+from acdc.runs.record import Asked, Record
+from acdc.runs.request import Request
 
 
 def test_a_name_holds_task_model_threshold_and_what_differs():
@@ -90,10 +93,11 @@ def test_a_path_is_the_same_from_another_directory(tmp_path, monkeypatch):
 
 
 def test_what_is_known_before_the_model_is_opened_is_compared():
-    record = {"request": {"task": "ioi", "threshold": 0.01, "n": 40, "dtype": "float32"}, "asked": {"n": None}}
+    request = Request(task="ioi", n=40, dtype="float32", options={"threshold": 0.01})
+    record = Record("running", request, {}, {}, "now", 0.0, asked=Asked(n=None))
     asked = {"task": "ioi", "threshold": 0.01, "n": None}
     assert known_differences(record, asked) == []
     assert known_differences(record, asked | {"n": 40}) == []
     assert known_differences(record, asked | {"n": 50}) == ["n was not given and is 50"]
-    assert known_differences({"request": record["request"]}, asked | {"n": 50}) == ["n was 40 and is 50"]
+    assert known_differences(replace(record, asked=None), asked | {"n": 50}) == ["n was 40 and is 50"]
     assert known_differences(record, asked | {"dtype": "float64"}) == ["dtype was 'float32' and is 'float64'"]

@@ -36,15 +36,15 @@ def test_a_function_decides_like_the_metric_that_it_is(discover, function, name,
     ours, own = (discover(metric=metric, threshold=0.3, **options) for metric in (name, function))
     assert [(d.edge, d.kept) for d in own.decisions] == [(d.edge, d.kept) for d in ours.decisions]
     assert [d.after for d in own.decisions] == pytest.approx([d.after for d in ours.decisions], abs=1e-9)
-    assert own.record["request"]["metric"] == own.circuit.found.metric == function.__name__
+    assert own.record.request.metric == own.circuit.found.metric == function.__name__
     for prompts in ("used", "held_out"):
-        metrics = own.record["results"][prompts]["circuit"]["metrics"]
+        metrics = getattr(own.record.results, prompts).circuit.metrics
         assert metrics[function.__name__] == pytest.approx(metrics[name])
 
 
 def test_a_run_under_a_function_is_written_and_read(discover, tmp_path):
     run = discover(metric=distance, out=tmp_path / "run")
-    assert acdc.Run.load(tmp_path / "run").record["results"] == run.record["results"]
+    assert acdc.Run.load(tmp_path / "run").record.results == run.record.results
 
 
 def test_a_run_goes_on_under_the_same_function_only(discover, tmp_path):
@@ -121,4 +121,4 @@ def test_names_of_functions(discover):
         discover(metric=kl)
     with pytest.raises(UnknownNameError, match="unknown metric 'kll': did you mean kl"):
         discover(metric="kll")
-    assert discover(metric=partial(distance)).record["request"]["metric"] == "partial"
+    assert discover(metric=partial(distance)).record.request.metric == "partial"

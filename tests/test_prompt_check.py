@@ -83,7 +83,7 @@ def test_prompts_run_a_few_at_a_time_where_their_logits_are_large(monkeypatch):
 def test_the_record_says_how_far_the_nodes_are_off(tmp_path):
     path = write_pairs(tmp_path / "pairs.jsonl", pairs(6))
     run = discover(load_model(gpt2()), path, n=3, threshold=0.5, out=tmp_path / "run", progress=False)
-    found = run.record["self_check"]
+    found = run.record.self_check
     assert 0 < found["difference"] < found["tolerance"]
     assert '"self_check"' in (tmp_path / "run" / "run.json").read_text()
 

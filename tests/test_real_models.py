@@ -91,9 +91,9 @@ def test_the_induction_head_reads_the_previous_token_head_by_its_key(induction_m
         "input->a1.h0<v>",
         "a1.h0->logits",
     }
-    used = run.record["results"]["used"]
-    assert used["model"]["accuracy"] > 0.9
-    assert used["circuit"]["metrics"]["kl"] < 0.1 * used["ablated"]["metrics"]["kl"]
+    used = run.record.results.used
+    assert used.model.accuracy > 0.9
+    assert used.circuit.metrics["kl"] < 0.1 * used.ablated.metrics["kl"]
 
 
 def test_a_small_part_of_a_language_model_agrees_in_gender():
@@ -101,12 +101,12 @@ def test_a_small_part_of_a_language_model_agrees_in_gender():
     assert len(path.read_text().splitlines()) >= 40
     # Gates leave out whole slots at once: a tenth of the edges is tried.
     run = discover(folder("stories260K"), path, n=4, threshold=0.01, gates=True, progress=False)
-    used = run.record["results"]["used"]
-    assert used["model"]["accuracy"] == 1
-    assert used["ablated"]["logit_difference"] < -1  # of the other gender
+    used = run.record.results.used
+    assert used.model.accuracy == 1
+    assert used.ablated.logit_difference < -1  # of the other gender
     assert run.circuit.n_edges < 0.05 * run.circuit.graph.n_edges
-    assert used["circuit"]["metrics"]["kl"] < 0.2 * used["ablated"]["metrics"]["kl"]
-    assert used["circuit"]["logit_difference"] > 0
+    assert used.circuit.metrics["kl"] < 0.2 * used.ablated.metrics["kl"]
+    assert used.circuit.logit_difference > 0
     assert any(name.startswith("input->") for name in names(run.circuit))
 
 
@@ -125,7 +125,7 @@ def test_all_gender_pairs_are_clear_cases():
 
 def test_a_sorting_model_without_a_tokenizer():
     run = discover(folder("nano-sort-gpt2"), DATA / "sorting.jsonl", n=4, threshold=0.3, progress=False)
-    used = run.record["results"]["used"]
-    assert used["model"]["accuracy"] == 1
+    used = run.record.results.used
+    assert used.model.accuracy == 1
     assert 0 < run.circuit.n_edges < 0.5 * run.circuit.graph.n_edges
-    assert used["circuit"]["metrics"]["kl"] < used["ablated"]["metrics"]["kl"]
+    assert used.circuit.metrics["kl"] < used.ablated.metrics["kl"]

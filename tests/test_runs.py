@@ -11,8 +11,9 @@ from dataclasses import asdict
 import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
-import acdc.discovery.discover
+import acdc.discovery.stages
 from acdc import Circuit, discover
+from acdc.decision import TraceLine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.errors import RunFolderError
@@ -67,7 +68,7 @@ def killed(whole, tmp_path):
         folder = tmp_path / f"killed-{n_bytes}"
         folder.mkdir()
         (folder / "trace.jsonl").write_bytes((whole.folder / "trace.jsonl").read_bytes()[:n_bytes])
-        record = whole.record | {"status": "running", "seconds": 1000.0}
+        record = whole.record.to_json() | {"status": "running", "seconds": 1000.0}
         for late in ("tried", "kept", "in_circuit", "within_noise", "last_metric", "results", "peak_memory_bytes"):
             del record[late]
         (folder / "run.json").write_text(json.dumps(record))
@@ -107,7 +108,9 @@ def test_a_run_with_options_goes_on_too(settings, tmp_path, monkeypatch, options
         patched.setattr(TraceWriter, "append", stopping)
         with pytest.raises(KeyboardInterrupt):
             discover(**settings, **options, out=tmp_path / "run")
-    assert read_trace(tmp_path / "run" / "trace.jsonl") == expected.decisions[:13]
+    assert read_trace(tmp_path / "run" / "trace.jsonl") == [
+        TraceLine.of(decision) for decision in expected.decisions[:13]
+    ]
     assert same(discover(**settings, **options, out=tmp_path / "run", resume=True), expected)
 
 
@@ -161,7 +164,7 @@ def test_a_kill_during_the_first_write_leaves_a_folder_that_can_be_used(settings
 
 
 def test_times_add_up(settings, killed):
-    assert discover(**settings, out=killed(500), resume=True).record["seconds"] > 1000
+    assert discover(**settings, out=killed(500), resume=True).record.seconds > 1000
 
 
 def test_a_run_that_another_process_writes_is_refused_and_untouched(settings, killed):
@@ -274,7 +277,7 @@ def test_a_finished_run_is_handed_back_as_it_is(settings, whole):
 
 def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeypatch):
     """Also while the circuit is judged on held-out prompts; readers are fine."""
-    judge, tried = acdc.discovery.discover.evaluate, []
+    judge, tried = acdc.discovery.stages.evaluate, []
 
     def judging(setting, *args, **options):
         with pytest.raises(RunFolderError, match="another process is writing"):
@@ -282,7 +285,7 @@ def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeyp
         tried.append(len(read_trace(tmp_path / "run" / "trace.jsonl")))
         return judge(setting, *args, **options)
 
-    monkeypatch.setattr(acdc.discovery.discover, "evaluate", judging)
+    monkeypatch.setattr(acdc.discovery.stages, "evaluate", judging)
     run = discover(**settings, out=tmp_path / "run")
     assert tried == [len(run.decisions)] * 2
     TraceWriter(tmp_path / "run" / "trace.jsonl").close()
@@ -290,7 +293,7 @@ def test_a_run_holds_its_folder_until_it_is_finished(settings, tmp_path, monkeyp
 
 def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(acdc.discovery.discover, "evaluate", lambda *args, **options: 1 / 0)
+        patched.setattr(acdc.discovery.stages, "evaluate", lambda *args, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             discover(**settings, out=tmp_path / "run")
     assert same(discover(**settings, out=tmp_path / "run", resume=True), whole)
@@ -299,7 +302,7 @@ def test_a_run_that_fails_lets_go_of_its_folder(settings, whole, tmp_path, monke
 def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figures_in_the_end(
     settings, whole, tmp_path, monkeypatch
 ):
-    judge, calls = acdc.discovery.discover.evaluate, []
+    judge, calls = acdc.discovery.stages.evaluate, []
 
     def dying(*args, **options):
         calls.append(args)
@@ -308,18 +311,18 @@ def test_the_circuit_is_safe_before_held_out_prompts_can_fail_and_has_their_figu
         return judge(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(acdc.discovery.discover, "evaluate", dying)
+        patched.setattr(acdc.discovery.stages, "evaluate", dying)
         with pytest.raises(KeyboardInterrupt):
             discover(**settings, out=tmp_path / "run")
     figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
     assert (figures.metric_circuit, figures.n_held_out) == (whole.circuit.found.metric_circuit, None)
     discover(**settings, out=tmp_path / "run", resume=True)
     figures = Circuit.load(tmp_path / "run" / "circuit.json").figures
-    held_out = whole.record["results"]["held_out"]
-    assert figures.n_held_out == held_out["n_prompts"] == 4
-    assert figures.metric_held_out == pytest.approx(held_out["circuit"]["metrics"]["kl"])
-    assert figures.faithfulness_held_out == pytest.approx(held_out["faithfulness"])
-    assert figures.faithfulness == pytest.approx(whole.record["results"]["used"]["faithfulness"])
+    held_out = whole.record.results.held_out
+    assert figures.n_held_out == held_out.n_prompts == 4
+    assert figures.metric_held_out == pytest.approx(held_out.circuit.metrics["kl"])
+    assert figures.faithfulness_held_out == pytest.approx(held_out.faithfulness)
+    assert figures.faithfulness == pytest.approx(whole.record.results.used.faithfulness)
 
 
 # The folder and the record.
@@ -355,6 +358,7 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
         "skip_bad_pairs": False,
         "answers": None,
         "wrong_answers": None,
+        "selection": None,
     }
     assert record["hashes"].keys() == {"model", "data"}
     assert record["hashes"]["model"] == settings["model"].sha256
@@ -389,8 +393,9 @@ def test_the_same_run_twice_gives_the_same_files(settings, whole, tmp_path):
     for name in ("trace.jsonl", "circuit.json"):
         assert (tmp_path / "again" / name).read_bytes() == (whole.folder / name).read_bytes()
     volatile = ("started", "seconds", "peak_memory_bytes", "estimated_memory_bytes")
-    assert {k: v for k, v in again.record.items() if k not in volatile} == {
-        k: v for k, v in whole.record.items() if k not in volatile
+    some, others = again.record.to_json(), whole.record.to_json()
+    assert {k: v for k, v in some.items() if k not in volatile} == {
+        k: v for k, v in others.items() if k not in volatile
     }
 
 
@@ -404,9 +409,9 @@ def test_without_a_folder_nothing_is_written(settings, whole, tmp_path, monkeypa
 
 def test_decisions_within_the_noise_are_counted(settings, whole):
     first = whole.decisions[0]
-    assert whole.record["within_noise"] == 0
+    assert whole.record.within_noise == 0
     on_the_border = discover(**settings | {"threshold": first.after - first.before})
-    assert on_the_border.record["within_noise"] >= 1
+    assert on_the_border.record.within_noise >= 1
 
 
 def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(settings, killed, monkeypatch):
@@ -436,7 +441,7 @@ def test_the_trace_is_synced_at_every_slot_and_the_record_every_half_minute(sett
     starts = [i + 1 for i in range(len(slots)) if i == 0 or slots[i] != slots[i - 1]]
     assert set(starts) <= set(synced)
     assert max(b - a for a, b in zip([0.0, *checkpoints], [*checkpoints, now[0]], strict=True)) < 30 + 8
-    assert run.record["seconds"] == 1000 + now[0]
+    assert run.record.seconds == 1000 + now[0]
 
 
 def test_an_existing_folder_is_refused(settings, tmp_path):
@@ -478,10 +483,10 @@ def test_results_are_those_of_whole_patched_runs(settings, whole, split):
     prompts = find_task(settings["task"]).prompts(settings["model"].tokenizer, 4, 0, split)
     engine = ReferenceEngine(prepare(settings["model"], prompts), METRICS["kl"])
     kept = whole.circuit.in_graph
-    results = whole.record["results"]["used" if split == "train" else "held_out"]
+    results = whole.record.results.used if split == "train" else whole.record.results.held_out
     assert 0 < kept.sum() < len(kept)
-    assert results["circuit"]["metrics"]["kl"] == pytest.approx(engine.metric_of(kept), rel=1e-4)
-    assert results["ablated"]["metrics"]["kl"] == pytest.approx(engine.metric_of(kept & False), rel=1e-4)
+    assert results.circuit.metrics["kl"] == pytest.approx(engine.metric_of(kept), rel=1e-4)
+    assert results.ablated.metrics["kl"] == pytest.approx(engine.metric_of(kept & False), rel=1e-4)
 
 
 @pytest.mark.parametrize(("dtype", "slow"), [("bfloat16", True), ("float32", False)])

@@ -11,10 +11,6 @@ FILES = sorted(
 )
 #: Those that are being split.
 WAITING = {
-    "acdc/cli/discover.py: discover",
-    "acdc/discovery/discover.py: discover",
-    "acdc/discovery/progress.py: run_pruner",
-    "acdc/graph.py",
     "tests/test_runs.py",
 }
 

@@ -147,9 +147,9 @@ def test_a_task_in_python(words):
 def test_a_run_records_it(write, gpt2_model):
     name = write(*GOOD, *BAD)
     run = acdc.discover(gpt2_model, name, n=4, skip_bad_pairs=True, progress=False)
-    assert run.record["left_out"] == {"bad pairs": 12}
-    assert run.record["request"]["skip_bad_pairs"] is True
-    assert run.record["results"]["held_out"]["n_prompts"] == 2
+    assert run.record.left_out == {"bad pairs": 12}
+    assert run.record.request.skip_bad_pairs is True
+    assert run.record.results.held_out.n_prompts == 2
 
 
 def test_without_it_a_bad_line_is_refused_before_a_model_is_opened(write, tmp_path):

@@ -166,14 +166,14 @@ class Half(Drawn):
 def test_a_task_whose_splits_overlap_gives_no_held_out_result(gpt2_model, task, share):
     with pytest.warns(AcdcWarning, match=f"no result on held-out prompts: drawn: {share}"):
         run = acdc.discover(gpt2_model, task, n=4, progress=False)
-    assert run.record["results"]["held_out"] is None
-    assert "keep the splits of the task apart" in run.record["no_held_out"]
+    assert run.record.results.held_out is None
+    assert "keep the splits of the task apart" in run.record.no_held_out
 
 
 def test_a_task_that_keeps_its_splits_apart_has_one(gpt2_model):
     run = acdc.discover(gpt2_model, type("Apart", (Drawn,), {"shared": 0}), n=4, progress=False)
-    assert run.record["results"]["held_out"]["n_prompts"] == 4
-    assert "no_held_out" not in run.record
+    assert run.record.results.held_out.n_prompts == 4
+    assert run.record.no_held_out is None
 
 
 def test_a_task_that_fails_on_held_out_prompts_does_not_cost_the_run(gpt2_model):
@@ -184,14 +184,14 @@ def test_a_task_that_fails_on_held_out_prompts_does_not_cost_the_run(gpt2_model)
             return super().generate(tokenizer, n, seed, split, corruption)
 
     run = acdc.discover(gpt2_model, Late(), n=4, progress=False)
-    assert run.record["no_held_out"] == "task drawn: making prompts failed: ZeroDivisionError: no such split."
+    assert run.record.no_held_out == "task drawn: making prompts failed: ZeroDivisionError: no such split."
 
 
 @pytest.mark.random_models
 def test_the_seed_of_a_run_draws_what_is_held_out(gpt2_model, tmp_path):
     path = write_pairs(tmp_path / "pairs.jsonl", pairs(12, vocab=11))  # tokens of its tokenizer
     data = {
-        acdc.discover(gpt2_model, path, n=4, seed=seed, threshold=1.0, progress=False).record["hashes"]["data"]
+        acdc.discover(gpt2_model, path, n=4, seed=seed, threshold=1.0, progress=False).record.hashes["data"]
         for seed in range(3)
     }
     assert len(data) == 3

@@ -50,8 +50,8 @@ def prompts(task):
 
 def test_a_small_model_runs_on_one_thread_and_torch_gets_its_own_back(machine, gpt2_model, task, tmp_path):
     run = discover(gpt2_model, task, n=2, threshold=0.1, out=tmp_path / "run", progress=False)
-    assert run.record["threads"] == 1
-    assert Run.load(tmp_path / "run").record["threads"] == 1
+    assert run.record.threads == 1
+    assert Run.load(tmp_path / "run").record.threads == 1
     assert machine.calls == [1, 8]
 
 
@@ -65,8 +65,8 @@ def test_a_model_is_opened_on_one_thread(machine, gpt2_folder, monkeypatch):
 
 def test_the_number_asked_for_is_used(machine, gpt2_folder, task):
     run = discover(gpt2_folder, task, n=2, threshold=0.1, threads=np.int64(5), progress=False)
-    assert run.record["threads"] == 5
-    assert type(run.record["threads"]) is int
+    assert run.record.threads == 5
+    assert type(run.record.threads) is int
     assert machine.calls == [5, 1, 5, 8]
 
 
@@ -81,9 +81,9 @@ def test_what_the_environment_says_is_kept(machine, monkeypatch, gpt2_model, tas
     monkeypatch.setenv(name, "6")
     machine.now = 6
     run = discover(gpt2_model, task, n=2, threshold=0.1, progress=False)
-    assert run.record["threads"] == 6
+    assert run.record.threads == 6
     assert set(machine.calls) <= {6}
-    assert discover(gpt2_model, task, n=2, threshold=0.1, threads=2, progress=False).record["threads"] == 2
+    assert discover(gpt2_model, task, n=2, threshold=0.1, threads=2, progress=False).record.threads == 2
 
 
 def test_decisions_are_the_same_on_two_threads(gpt2_model, task):
@@ -188,7 +188,7 @@ def test_in_a_process_of_its_own(tmp_path):
 import sys, torch, acdc
 torch.set_num_threads(2)
 run = acdc.discover("tiny-tasks", "acronyms", n=4, threshold=10, progress=False)
-assert run.record["threads"] == 1, run.record["threads"]
+assert run.record.threads == 1, run.record.threads
 assert torch.get_num_threads() == 2
 """
     env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}

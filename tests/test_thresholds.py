@@ -11,7 +11,7 @@ import thresholds
 from sweep_plots import draw
 from tiny import pairs, save_gpt2, write_pairs
 
-import acdc.discovery.discover
+import acdc.discovery.stages
 from acdc.circuit import Circuit
 from acdc.graph import Graph
 from acdc.runs.trace import TraceWriter
@@ -139,7 +139,7 @@ def test_a_finished_sweep_is_read_and_not_run(call, monkeypatch):
     def no_run(*args, **options):
         raise AssertionError("a finished run was repeated")
 
-    monkeypatch.setattr(acdc.discovery.discover, "run_pruner", no_run)
+    monkeypatch.setattr(acdc.discovery.stages, "found", no_run)
     assert call()[0] == 0
     assert table() == before
 

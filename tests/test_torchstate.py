@@ -79,7 +79,7 @@ def task(tmp_path_factory):
 
 def numbers(model, task):
     run = discover(model, task, n=2, threshold=0.05, order="attribution", progress=False)
-    return run.decisions, run.record["results"], run.record["hashes"]
+    return run.decisions, run.record.results, run.record.hashes
 
 
 @pytest.fixture(scope="module")

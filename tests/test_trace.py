@@ -5,14 +5,14 @@ from dataclasses import asdict
 
 import pytest
 
-from acdc import Decision
+from acdc.decision import TraceLine
 from acdc.errors import RunFolderError
 from acdc.runs.trace import TraceWriter, read_trace
 
 DECISIONS = [
-    Decision("m1->logits", 0.0, 0.1 + 0.2, kept=True),
-    Decision("gate:a1.h1<k>", 1 / 3, -1e-17, kept=False),
-    Decision("input->a0.h0<q>", 5e-324, 1.7976931348623157e308, kept=False),
+    TraceLine("m1->logits", 0.0, 0.1 + 0.2, kept=True),
+    TraceLine("gate:a1.h1<k>", 1 / 3, -1e-17, kept=False),
+    TraceLine("input->a0.h0<q>", 5e-324, 1.7976931348623157e308, kept=False),
 ]
 
 

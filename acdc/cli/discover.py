@@ -6,29 +6,29 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
 from acdc.cli.folders import default_folder
+from acdc.cli.method_options import given_options, method_options, selection_of
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
 from acdc.engine.ablations import ABLATIONS
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 from acdc.metrics import METRICS
-from acdc.pruning.orders import ORDERS
 from acdc.wording import either
+
+#: Options that say what is selected.
+_READ = ("top", "above", "greedy", "by")
 
 
 @click.command()
 @click.argument("task")
 @click.option("--model", required=True, help="Bundled name, hub name, or folder (see: acdc models).")
-@click.option(
-    "--threshold", type=float, default=0.01, show_default=True, help="Largest rise of the metric for an edge."
-)
+@method_options
 @click.option("--metric", default="kl", show_default=True, help=f"{either(METRICS)}.")
 @click.option("--ablation", default="corrupted", show_default=True, help=f"Removed edges carry: {either(ABLATIONS)}.")
-@click.option("--order", default="default", show_default=True, help=f"{either(ORDERS)}.")
-@click.option("--gates", is_flag=True, help="Try each q, k and v slot as a whole first, as the original code does.")
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
@@ -50,68 +50,22 @@ from acdc.wording import either
     "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD...]"
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
-def discover(
-    task: str,
-    model: str,
-    threshold: float,
-    metric: str,
-    ablation: str,
-    order: str,
-    gates: bool,
-    n: int | None,
-    seed: int,
-    corruption: str | None,
-    bos: str,
-    allow_misaligned: bool,
-    answers: str | None,
-    wrong_answers: str | None,
-    skip_bad_pairs: bool,
-    split_input: bool,
-    engine: str,
-    batch_size: str,
-    device: str | None,
-    dtype: str | None,
-    threads: int | None,
-    out: Path | None,
-    resume: bool,
-) -> None:
+def discover(model: str, task: str, method: str, out: Path | None, **params: Any) -> None:
     """Find the circuit for TASK: a task's name (see: acdc tasks) or a file of prompt pairs.
 
     A file is .jsonl, .json, .csv or .tsv.
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
+    select, options = selection_of(method, params), given_options(params)
     folder = out or default_folder(click.get_current_context())
-
+    others = {name: value for name, value in params.items() if name not in (*options, *_READ) and value is not None}
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
         from acdc.discovery.discover import discover as run_discovery
 
         run = run_discovery(
-            model,
-            task,
-            threshold=threshold,
-            metric=metric,
-            ablation=ablation,
-            order=order,
-            gates=gates,
-            n=n,
-            seed=seed,
-            corruption=corruption,
-            bos=bos,
-            allow_misaligned=allow_misaligned,
-            answers=answers,
-            wrong_answers=wrong_answers,
-            skip_bad_pairs=skip_bad_pairs,
-            split_input=split_input,
-            engine=engine,
-            batch_size=batch_size,
-            device=device,
-            dtype=dtype,
-            threads=threads,
-            out=folder,
-            resume=resume,
-            announce=announce,
+            model, task, method=method, select=select, out=folder, announce=announce, **others, **options
         )
     except RunInterrupted as interrupt:
         again = shlex.join(["acdc", "resume", str(interrupt.folder)])

@@ -36,7 +36,7 @@ def export(
     from acdc.export import check_shown, export_circuit
     from acdc.export.eap_ig import ties
     from acdc.reading import kind_at
-    from acdc.runs.folder import CIRCUIT, is_finished, is_own_picture
+    from acdc.runs.folder import CIRCUIT, is_finished
 
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
@@ -55,7 +55,7 @@ def export(
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
-    if kind_at(target) is not None and not is_own_picture(target):
+    if kind_at(target) is not None and not _is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
     circuit = _circuit(source)
     if sweep:
@@ -99,3 +99,20 @@ def _format(format: str | None, out: Path | None) -> str:
     if named not in (None, format) and not (format == "eap-ig" and ending == ".json"):
         raise SettingsError(f"{out} ends as {named} does, but --format says {format}; change one of them.")
     return format
+
+
+def _is_own_picture(path: Path) -> bool:
+    """Whether a file is one that acdc has drawn into a run folder, and so may be drawn anew."""
+    from acdc.errors import RunFolderError
+    from acdc.export import FORMATS
+    from acdc.reading import kind_at
+    from acdc.runs.folder import CIRCUIT, read_record
+
+    names = {f"circuit{ending}" for ending in FORMATS.values()} - {CIRCUIT}
+    if path.name not in names or kind_at(path) != "a file":
+        return False
+    try:
+        read_record(path.parent)
+    except RunFolderError:
+        return False
+    return True

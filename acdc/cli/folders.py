@@ -6,8 +6,12 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.method_options import given_options, selection_of
+from acdc.methods.base import Method
+from acdc.methods.registry import find_method
+
 #: Options that don't change what is found, or have a place of their own in the name.
-_UNNAMED = ("model", "threshold", "out", "resume", "engine", "batch_size", "device", "threads")
+_UNNAMED = ("model", "method", "out", "resume", "engine", "batch_size", "device", "threads")
 
 
 def default_folder(context: click.Context) -> Path:
@@ -26,12 +30,20 @@ def default_folder(context: click.Context) -> Path:
         for option in context.command.params
         if option.name is not None and option.name not in _UNNAMED and context.params.get(option.name) is not None
     }
-    task, model, threshold = given.pop("task"), context.params["model"], context.params["threshold"]
+    task, model = given.pop("task"), context.params["model"]
+    method = find_method(context.params["method"], **given_options(context.params))
+    leading = _leading(method)
+    options = {name: value for name, value in method.options.items() if name != "seed"}
     defaults = {option.name: option.get_default(context) for option in context.command.params}
-    changed = {name: value for name, value in given.items() if value != defaults[name]}
-    asked = {"dtype": "float32", "n": None, **given, "task": task, "threshold": threshold}
+    defaults |= {name: value for name, value in type(method)().options.items() if name != "seed"}
+    changed = {name: value for name, value in given.items() if value != defaults[name] and name != leading}
+    selection = selection_of(method.name, context.params)
+    asked = {name: value for name, value in given.items() if name not in ("top", "above", "greedy", "by")}
+    asked = {"dtype": "float32", "n": None, **asked, **options, "task": task, "method": method.name}
+    asked["selection"] = None if selection is None else selection.to_json()
     asked["model"] = model.rstrip("/") or model
-    for folder in numbered(Path("runs") / run_name(task, model, threshold, changed)):
+    first = method.name if leading is None else options[leading]
+    for folder in numbered(Path("runs") / run_name(task, model, first, changed)):
         try:
             if not folder.is_symlink() and (not folder.exists() or (folder.is_dir() and is_free(folder))):
                 break
@@ -42,3 +54,8 @@ def default_folder(context: click.Context) -> Path:
         except (OSError, ValueError):  # it can't be looked at, or have such a name; discover says so
             break
     return folder
+
+
+def _leading(method: Method) -> str | None:
+    """The option whose value stands for the method: of ACDC, as ever, its threshold."""
+    return "threshold" if method.name == "acdc" else None

@@ -26,6 +26,7 @@ def resume(context: click.Context, run: Path) -> None:
         print_summary(finished)
         say(run / "circuit.json")
         return
+    asked |= asked.pop("selection", {})
     known = {parameter.name for parameter in discover.params}
     options = {name: value for name, value in asked.items() if name in known}
     context.invoke(discover, **options, out=run, resume=True)

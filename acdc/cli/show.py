@@ -32,7 +32,7 @@ def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
     loaded = None if run.is_file() else Run.load(run)
     circuit = load_circuit(run) if loaded is None else loaded.circuit
     if as_json:
-        listing.print_json(circuit, None if loaded is None else loaded.record, top)
+        listing.print_json(circuit, None if loaded is None else loaded.record.to_json(), top)
     elif as_csv:
         listing.print_csv(circuit, top)
     else:

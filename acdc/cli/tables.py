@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,7 @@ from acdc.wording import counted
 
 if TYPE_CHECKING:
     from acdc.circuit import Circuit
+    from acdc.runs.record import Record
     from acdc.runs.run import Run
 
 _STRONGEST_NODES = 10  # in the table
@@ -28,29 +30,43 @@ _STATES = {
 def print_summary(run: Run) -> None:
     """What was found, and how well it does the task."""
     out, record, circuit = Terminal(), run.record, run.circuit
-    request = record["request"]
+    request = record.request
     share = circuit.n_edges / circuit.graph.n_edges
-    found = (
-        f"{circuit.n_edges} of {circuit.graph.n_edges} edges ({share:.1%}), threshold {request['threshold']:g} in "
-        f"{request['metric']}, {request['ablation']} ablation, {record['tried']} tried in {record['seconds']:.0f} s"
-    )
-    out.print(Text.assemble((request["task"], "bold"), " on ", (request["model"], "bold"), ": ", found))
+    found = f"{circuit.n_edges} of {circuit.graph.n_edges} edges ({share:.1%}), {_how(record)}"
+    out.print(Text.assemble((str(request.task), "bold"), " on ", (str(request.model), "bold"), ": ", found))
     if circuit.doubt:
         out.print(f"the circuit was {circuit.doubt}: its figures aren't shown")
         return
-    dead_ends = record["kept"] - circuit.n_edges
-    if dead_ends:
+    dead_ends = (record.kept or 0) - circuit.n_edges
+    if dead_ends > 0:
         what = counted(dead_ends, "more kept edge")
         out.print(f"left out: {what} on no path from the input to the logits")
-    if record["within_noise"]:
-        within = counted(record["within_noise"], "decision")
-        out.print(f"within the noise floor of {record['noise_floor']:.2g}: {within}")
+    if record.within_noise:
+        within = counted(record.within_noise, "decision")
+        out.print(f"within the noise floor of {record.noise_floor:.2g}: {within}")
     for evaluation, title in ((run.used, "on the {} used"), (run.held_out, "on {}, held out")):
         if evaluation is not None:
             title = title.format(counted(evaluation.n_prompts, "prompt"))
-            out.print(_results_table(title, evaluation, [request["metric"], "kl", record["usual_metric"]]))
+            metrics = [str(request.metric), "kl", str(record.usual_metric)]
+            out.print(_results_table(title, evaluation, metrics))
     for sentence in run.verdict:
         out.print(str(sentence))
+
+
+def _how(record: Record) -> str:
+    """The method with its options, and what it took."""
+    request = record.request
+    by = f"{request.metric}, {request.ablation} ablation"
+    if record.tried is not None:
+        threshold = request.options.get("threshold", 0.0)
+        return f"threshold {threshold:g} in {by}, {record.tried} tried in {record.seconds:.0f} s"
+    words = [str(request.method), *_words(request.options), *_words(request.selection or {})]
+    cost = ", ".join(_words(record.cost or {}))
+    return f"{' '.join(words)} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
+
+
+def _words(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {value}" for name, value in values.items()]
 
 
 def _results_table(title: str, evaluation: Evaluation, metrics: list[str]) -> Table:

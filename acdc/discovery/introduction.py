@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from acdc.engine.setting import Setting
-from acdc.errors import AcdcWarning
+from acdc.errors import warn
 from acdc.evaluation.behaviour import Behaviour, behaviour
 from acdc.pairs import text_of
 from acdc.pairs.bos import beginnings_in_words
+from acdc.runs.record import Record
 from acdc.verdict import POOR_ACCURACY
 from acdc.wording import counted, quoted
 
@@ -22,15 +21,13 @@ FAR = 100
 _END, _EXAMPLES = 8, 3
 
 
-def introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str], None]) -> None:
+def introduce(setting: Setting, record: Record, announce: Callable[[str], None]) -> None:
     """Say what the run works on and how well the model does the task; warn where it doesn't."""
-    request, prompts, tokenizer = record["request"], setting.prompts, setting.model.tokenizer
-    announce(
-        f"{request['model']}: {len(setting.graph.nodes)} nodes, {setting.graph.n_edges} edges ({request['dtype']})"
-    )
+    request, prompts, tokenizer = record.request, setting.prompts, setting.model.tokenizer
+    announce(f"{request.model}: {len(setting.graph.nodes)} nodes, {setting.graph.n_edges} edges ({request.dtype})")
     left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
     announce(
-        f"{request['task']}: {counted(len(prompts), 'prompt pair')}, {prompts.alignment_in_words}"
+        f"{request.task}: {counted(len(prompts), 'prompt pair')}, {prompts.alignment_in_words}"
         + (f"; left out: {left_out}" if left_out else "")
     )
     if tokenizer is not None:
@@ -38,8 +35,8 @@ def introduce(setting: Setting, record: dict[str, Any], announce: Callable[[str]
     announce(_first_pair(setting))
     clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
     announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
-    for doubt in _doubts(setting, record, clean, corrupted):
-        warnings.warn(doubt, AcdcWarning, stacklevel=3)
+    for doubt in _doubts(setting, clean, corrupted):
+        warn(doubt)
 
 
 def _first_pair(setting: Setting) -> str:
@@ -67,9 +64,8 @@ def _answers_text(setting: Setting, tokens: tuple[int, ...], row: int) -> str:
     return " or ".join(shown) + (f" and {len(tokens) - len(shown)} more" if len(tokens) > len(shown) else "")
 
 
-def _doubts(setting: Setting, record: dict[str, Any], clean: Behaviour, corrupted: Behaviour) -> Iterator[str]:
+def _doubts(setting: Setting, clean: Behaviour, corrupted: Behaviour) -> Iterator[str]:
     """What may make the result mean little."""
-    request = record["request"]
     if clean.accuracy is not None and clean.accuracy < POOR_ACCURACY:
         yield f"the model is right on {clean.accuracy:.0%} of the predictions only; a circuit may not mean much."
     if clean.accuracy is not None and clean.accuracy <= (corrupted.accuracy or 0.0):
@@ -83,16 +79,6 @@ def _doubts(setting: Setting, record: dict[str, Any], clean: Behaviour, corrupte
         yield (
             f"on {far:.0%} of the predictions no right answer is among the model's {FAR} likeliest tokens; check that "
             "the answers are meant, and their token ids this tokenizer's."
-        )
-    if request["threshold"] >= record["metric_ablated"] > 0:
-        yield (
-            f"ablating every edge costs {record['metric_ablated']:.4g} {request['metric']}, no more than the threshold "
-            f"{request['threshold']:g}; nothing may be kept. Lower it, or check what the corruption changes."
-        )
-    if 0 < request["threshold"] < record["noise_floor"]:
-        yield (
-            f"the threshold {request['threshold']:g} is below the noise floor {record['noise_floor']:.2g} of "
-            f"{request['metric']} in {request['dtype']}: some decisions will be rounding. Raise it, or use float64."
         )
 
 

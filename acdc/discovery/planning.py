@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from acdc.engine.memory import MemoryOptions, available_memory, held_memory, largest_batch, memory_estimate
-from acdc.errors import AcdcWarning, MemoryLimitError
+from acdc.errors import MemoryLimitError, warn
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 
@@ -75,11 +74,9 @@ def plan_memory(
     announce(f"memory: about {usual:.1f} GB{most}" + ("" if size >= n else f" ({size} of the {n} prompts at a time)"))
     if available is not None and found.usual > available:
         helps = memory_estimate(model, prompts, batch_size=1, **options).usual < found.usual
-        warnings.warn(
+        warn(
             f"the run may need {found.usual / 1e9:.1f} GB more, and {available / 1e9:.1f} GB are free; "
             f"lower {'`batch_size` or ' if helps else ''}`n`, use shorter prompts, or open the model with "
-            '`dtype="bfloat16"` (which runs on the slow reference engine).',
-            AcdcWarning,
-            stacklevel=3,
+            '`dtype="bfloat16"` (which runs on the slow reference engine).'
         )
     return size, held + found.usual

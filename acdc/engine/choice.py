@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.names import check_engine
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
-from acdc.errors import UnknownNameError
 from acdc.metrics import Metric
 from acdc.models.model import Model
 from acdc.pruning.protocol import Pruning
-
-ENGINES = ("fast", "reference")
-
-
-def check_engine(name: str) -> None:
-    """Raise :class:`UnknownNameError` unless there is such an engine."""
-    if name not in ENGINES:
-        raise UnknownNameError("engine", name, ENGINES)
 
 
 def engine_for(name: str, model: Model) -> str:

@@ -9,13 +9,12 @@ judged by its own row alone.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from acdc.asked import said, shown
-from acdc.errors import AcdcError, AcdcWarning, SettingsError
+from acdc.errors import AcdcError, SettingsError, warn
 from acdc.metrics import METRICS, AnswerTokens, Metric, find_metric
 from acdc.results import QUANTITIES
 
@@ -89,11 +88,9 @@ def check_own_metric(measure: Metric, setting: Setting) -> str | None:
             f"the metric {measure.name} judges a prediction by those beside it; give each one by its own row."
         )
     if float(worse.mean()) < -scale:
-        warnings.warn(
+        warn(
             f"the metric {measure.name} is lower on corrupted prompts ({float(worse.mean()):.4g}) than for the model; "
-            "lower must be better.",
-            AcdcWarning,
-            stacklevel=3,
+            "lower must be better."
         )
     # Three digits: rounding on another machine hardly ever turns the third.
     return hashlib.sha256(f"{float(worse.mean()):.3g}".encode()).hexdigest()
@@ -132,6 +129,6 @@ class _Checked:
             raise SettingsError(f"the metric {self._name} gave NaN or infinity; make it finite for every circuit.")
         if circuit.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
             raise SettingsError(
-                f"the metric {self._name} has no gradient, which the order attribution needs; take another order."
+                f"the metric {self._name} has no gradient, which the order attribution needs, and EAP-IG; take another."
             )
         return found.to(torch.float64)

@@ -33,6 +33,7 @@ class Setting:
         model_logits, corrupted_logits: the model's own on the two prompts,
             ``[prediction, n_outputs]`` in float64.
         own_metric: a metric of the caller's that is reported beside acdc's.
+        engine: the engine that methods prune on, by name, where it serves the model.
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Setting:
     model_logits: Float[Tensor, "prediction n_outputs"]
     corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
+    engine: str = "fast"
 
     def scored(self, rows: slice) -> slice:
         """Which predictions are those of some prompts."""

@@ -77,14 +77,52 @@ def evaluate(
         >>> report = acdc.evaluate("runs/ioi")  # doctest: +SKIP
         >>> report[0].evaluation.circuit.values["kl"]  # doctest: +SKIP
 
-    Args:
-        circuits: a circuit, a run, or a path: of a run's folder, or of a file of ours, EAP-IG's or MIB's, or of edges
-            by name (:func:`acdc.interchange.open_circuit`); or a list of these.
-        model: a model of :func:`acdc.load_model`, or whatever that opens; by default the one that each circuit was
-            found on, if it is as it was then.
-        task: as for :func:`acdc.discover`, or a list of tasks, on each of which every circuit is judged; by default
-            the very prompts that each circuit was found on, and held-out ones.
-        metric: a name or a function, as for :func:`acdc.discover`; by default the one that each circuit was found by.
+    `circuits` are circuits, runs, or paths: of a run's folder, of a file of ours, EAP-IG's or MIB's, or of edges by
+    name (:func:`acdc.interchange.open_circuit`). `model` is one of :func:`acdc.load_model`, or whatever that opens
+    (on `device`, in `dtype`); by default the one that each circuit was found on, if it is as it was then. `task` is as
+    for :func:`acdc.discover`, or a list of tasks, on each of which every circuit is judged; by default the very prompts
+    that each circuit was found on, and held-out ones. All other options are told in :class:`Options`.
+
+    Returns:
+        A sequence of :class:`acdc.evaluation.judgement.Judgement`: circuit by circuit, task by task, those used (or
+        ``train``) before the held-out ones (or ``test``).
+
+    Raises:
+        AcdcError: a circuit that can't be read, is empty or of another model; a model, task or prompts that are gone
+            or were changed; bad settings. The message says what to give instead.
+    """
+    asked = Options.checked(locals())
+    set_threads(threads)
+    with memory_errors(), bars(flag("progress", progress)):
+        tasks = None if task is None else [find_task(one, answers, wrong_answers) for one in _tasks(task)]
+        if tasks is None and (answers is not None or wrong_answers is not None):
+            raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; give it by `task`.")
+        return _report(circuits, tasks, asked, _Opener(model, device, dtype), threads)
+
+
+def _report(circuits: Any, tasks: list[Task] | None, asked: Options, opener: _Opener, threads: int | None) -> Report:
+    """Every circuit on every set of prompts."""
+    found = cases(circuits, opener.graph, asked.selection, asked.nodes)
+    drawer = Drawer(asked.draw)
+    if tasks is None:
+        for case in found:  # before a model is opened in vain
+            drawer.own_task(case.label, case.source)
+    jobs = [
+        job
+        for case in waiting(found, "opening models and drawing prompts")
+        for job in _jobs(case, opener.of(case), tasks, drawer, asked)
+    ]
+    done = _judged(jobs, asked, threads)
+    return Report(tuple(done), tuple(drawer.notes))
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of :func:`evaluate`, as they are called there, but for what is opened.
+
+    Attributes:
+        measure: the metric: a name or a function, as for :func:`acdc.discover`; by default the one that each circuit
+            was found by.
             Faithfulness is by it, or by default by the one that the task's paper uses.
         ablation: what removed edges carry; by default as each circuit was found, or ``corrupted``.
         n: prompt pairs; by default as many as the circuit was found on, or what the task has.
@@ -103,43 +141,7 @@ def evaluate(
             :mod:`acdc.evaluation.conventions`.
         worst: on how many of the worst prompts to show what model and circuit would say.
         batch_size: prompts that the whole model runs at a time, or ``auto``.
-        device: see :func:`acdc.load_model`; not for a model that is open already.
-        dtype: likewise; by default that of the run that found a circuit, where it is known.
-        threads: that torch computes with; by default as many as suit the model's size.
-        progress: show bars.
-
-    Returns:
-        A sequence of :class:`acdc.evaluation.judgement.Judgement`: circuit by circuit, task by task, those used (or
-        ``train``) before the held-out ones (or ``test``).
-
-    Raises:
-        AcdcError: a circuit that can't be read, is empty or of another model; a model, task or prompts that are gone
-            or were changed; bad settings. The message says what to give instead.
     """
-    asked = _Options.checked(locals())
-    set_threads(threads)
-    with memory_errors(), bars(flag("progress", progress)):
-        tasks = None if task is None else [find_task(one, answers, wrong_answers) for one in _tasks(task)]
-        if tasks is None and (answers is not None or wrong_answers is not None):
-            raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; give it by `task`.")
-        opener = _Opener(model, device, dtype)
-        found = cases(circuits, opener.graph, asked.selection, asked.nodes)
-        drawer = Drawer(asked.draw)
-        if tasks is None:
-            for case in found:  # before a model is opened in vain
-                drawer.own_task(case.label, case.source)
-        jobs = [
-            job
-            for case in waiting(found, "opening models and drawing prompts")
-            for job in _jobs(case, opener.of(case), tasks, drawer, asked)
-        ]
-        done = _judged(jobs, asked, threads)
-    return Report(tuple(done), tuple(drawer.notes))
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The options of :func:`evaluate` but for what is opened; ``None`` for what each circuit says itself."""
 
     measure: Metric | None
     ablation: str | None
@@ -151,7 +153,8 @@ class _Options:
     batch_size: int | None
 
     @classmethod
-    def checked(cls, given: dict[str, Any]) -> _Options:
+    def checked(cls, given: dict[str, Any]) -> Options:
+        """Check options as a caller gave them. Raises :class:`SettingsError` or :class:`UnknownNameError`."""
         if given["ablation"] is not None:
             check_ablation(text("ablation", given["ablation"]))
         check_convention(text("convention", given["convention"]))
@@ -235,7 +238,7 @@ def _tasks(given: Any) -> list[Any]:
     return list(given)
 
 
-def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, asked: _Options) -> list[_Job]:
+def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, asked: Options) -> list[_Job]:
     """What to judge a circuit on."""
     measure = asked.measure or find_metric(case.source.own_metric(case.label))
     ablation = asked.ablation or case.source.ablation or "corrupted"
@@ -253,7 +256,7 @@ def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, as
     return jobs
 
 
-def _judged(jobs: list[_Job], asked: _Options, threads: int | None) -> list[Judgement]:
+def _judged(jobs: list[_Job], asked: Options, threads: int | None) -> list[Judgement]:
     """All judgements in the order of the jobs, a setting at a time."""
     together: dict[tuple[Any, ...], list[int]] = {}
     for number, job in enumerate(jobs):
@@ -265,7 +268,7 @@ def _judged(jobs: list[_Job], asked: _Options, threads: int | None) -> list[Judg
     return [done[number] for number in range(len(jobs))]
 
 
-def _judged_together(jobs: list[_Job], asked: _Options, threads: int | None) -> list[Judgement]:
+def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> list[Judgement]:
     """The judgements of jobs that share a setting."""
     setting = _setting(jobs[0], asked, threads)
     prompts = judged_prompts(setting)
@@ -289,7 +292,7 @@ def _judged_together(jobs: list[_Job], asked: _Options, threads: int | None) -> 
     ]
 
 
-def _setting(job: _Job, asked: _Options, threads: int | None) -> Setting:
+def _setting(job: _Job, asked: Options, threads: int | None) -> Setting:
     """A job's prompts run once, and the nodes compared with the model on them."""
     model, prompts = job.model, job.drawn.prompts
     if threads is None:

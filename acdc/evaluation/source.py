@@ -18,6 +18,7 @@ from acdc.pairs import PromptSet
 from acdc.pairs.finding import find_task
 from acdc.pairs.promptfile import SUFFIXES
 from acdc.pairs.task import Task
+from acdc.runs.record import Record
 from acdc.wording import quoted
 
 _LIST = "prompt pairs"  # the name of pairs that came from Python
@@ -57,20 +58,17 @@ class Source:
     def of_circuit(cls, circuit: Circuit) -> Source:
         """What a circuit's provenance says of it."""
         found = circuit.found
-        known = {one.name: getattr(found, one.name) for one in fields(cls) if one.name != "dtype"}
-        return cls._checked(known | {"dtype": found.further.get("dtype")})
+        return cls._checked({one.name: getattr(found, one.name) for one in fields(cls)})
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Source:
+    def of_record(cls, record: Record) -> Source:
         """What a run's record says of it, also one of an older version."""
-        request, hashes = record["request"], record["hashes"]
-        noted = record.get("asked")
-        n = noted["n"] if isinstance(noted, dict) and "n" in noted else request.get("n")
-        known = {one.name: request.get(one.name) for one in fields(cls)} | {
-            "n": n,
-            "data_sha256": hashes.get("data"),
-            "model_sha256": hashes.get("model"),
-            "directory": record.get("directory"),
+        request = record.request
+        known = {one.name: getattr(request, one.name, None) for one in fields(cls)} | {
+            "n": request.n if record.asked is None else record.asked.n,
+            "data_sha256": record.hashes.get("data"),
+            "model_sha256": record.hashes.get("model"),
+            "directory": record.directory,
         }
         return cls._checked(known)
 

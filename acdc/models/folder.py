@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acdc.errors import AcdcWarning, ModelError
+from acdc.errors import ModelError, warn
 from acdc.models.checkpoint import Checkpoint, unused_files
 from acdc.wording import some
 
@@ -59,6 +58,4 @@ def warn_of_unused(checkpoint: Checkpoint) -> None:
     """Warn of weight files that nothing uses; they may be the ones that were meant."""
     if unused := unused_files(checkpoint):
         used = some([file.name for file in checkpoint.files])
-        warnings.warn(
-            f"{checkpoint.folder}: nothing uses {some(unused)}; the model is {used}.", AcdcWarning, stacklevel=2
-        )
+        warn(f"{checkpoint.folder}: nothing uses {some(unused)}; the model is {used}.")

@@ -7,11 +7,10 @@ what is computed. Imports no torch.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from acdc.errors import AcdcWarning
+from acdc.errors import warn
 from acdc.wording import some
 
 _COMPUTING = (
@@ -53,15 +52,13 @@ def warn_of_ignored(name: str, config: Mapping[str, Any], read: Any) -> None:
     rotary, base = getattr(read, "rope_parameters", None), config.get("rope_theta")
     followed = rotary.get("rope_theta") if isinstance(rotary, Mapping) else None
     if isinstance(base, int | float) and isinstance(followed, int | float) and followed != base:
-        warnings.warn(
+        warn(
             f"{name}: config.json sets rope_theta to {base:g}, but the model follows the {followed:g} of its "
-            "rope_parameters; keep the one that is meant.",
-            AcdcWarning,
-            stacklevel=2,
+            "rope_parameters; keep the one that is meant."
         )
     if on:
         said = f"{name}: config.json sets {some(on)}, which a {read.model_type} model doesn't follow."
-        warnings.warn(said, AcdcWarning, stacklevel=2)
+        warn(said)
 
 
 def warn_of_other_kind(name: str, config: Mapping[str, Any], model: Any) -> None:
@@ -80,11 +77,9 @@ def warn_of_other_kind(name: str, config: Mapping[str, Any], model: Any) -> None
     brings_code = isinstance(said, Mapping) and any(str(key).startswith("AutoModel") for key in said)
     expected = own.lower() if brings_code else family
     if named and not any(one.lower().startswith(expected) for one in named):
-        warnings.warn(
+        warn(
             f"{name}: config.json says that it is a {some(named)}"
-            f"{', with code of its own that is never run' if brings_code else ''}; it is opened as a {own}.",
-            AcdcWarning,
-            stacklevel=2,
+            f"{', with code of its own that is never run' if brings_code else ''}; it is opened as a {own}."
         )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import warnings
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from acdc.errors import AcdcWarning, ModelError
+from acdc.errors import ModelError, warn
 from acdc.models.harmless import layer_of
 from acdc.models.leftovers import ADAPTER
 from acdc.models.libraries import is_out_of_memory, quiet
@@ -152,7 +151,7 @@ def _drop_hooks(name: str, model: nn.Module) -> None:
             dropped += 1
     if dropped:
         what = f"{name} has hooks or patched methods on it ({dropped})"
-        warnings.warn(f"{what}; what they do is not part of the model that is opened.", AcdcWarning, stacklevel=2)
+        warn(f"{what}; what they do is not part of the model that is opened.")
 
 
 def _hooks_of(model: nn.Module) -> Iterator[MutableMapping[int, Any]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from acdc.asked import said, shown
-from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.errors import AcdcError, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair
 from acdc.pairs.given import GivenPairs
 from acdc.pairs.promptfile import SUFFIXES, FileTask
@@ -78,11 +77,7 @@ def _of_name(name: str) -> Task:
     own = [point for point in points if _is_own(point)]
     if own and len(points) > 1:
         others = ", ".join(point.value for point in points if point not in own)
-        warnings.warn(
-            f"another package registers a task {name!r} too ({others}); acdc's own is used.",
-            AcdcWarning,
-            stacklevel=3,
-        )
+        warn(f"another package registers a task {name!r} too ({others}); acdc's own is used.")
     if not own and len(points) > 1:
         raise AcdcError(
             f"several packages register a task {name!r} ({', '.join(point.value for point in points)}); "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from acdc.errors import AcdcWarning, PromptError
+from acdc.errors import PromptError, warn
 from acdc.pairs.tokenizing import TokenPair
 
 
@@ -40,11 +39,7 @@ class PromptSet:
             ("wrong answers", [pair.wrong_answers for pair in self.pairs], "the logit difference"),
         ):
             if any(found) and not all(found):
-                warnings.warn(
-                    f"{self.task}: {name} on {sum(map(bool, found))} of {len(found)} pairs: {shown} isn't shown.",
-                    AcdcWarning,
-                    stacklevel=3,
-                )
+                warn(f"{self.task}: {name} on {sum(map(bool, found))} of {len(found)} pairs: {shown} isn't shown.")
 
     def __len__(self) -> int:
         return len(self.pairs)

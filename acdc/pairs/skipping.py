@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
-from acdc.errors import AcdcWarning, NoTokenizerError, PromptError
+from acdc.errors import NoTokenizerError, PromptError, warn
 from acdc.pairs import PromptPair, TokenPair
 from acdc.waiting import waiting
 from acdc.wording import counted, shortened
@@ -40,11 +39,9 @@ def warn_of_bad(name: str, bad: Sequence[PromptError], n: int) -> None:
     if not bad:
         return
     which = "" if len(bad) <= _MOST_NAMED else f"; the first {_MOST_NAMED} are named here"
-    warnings.warn(
-        f"{name}: {len(bad)} of {counted(n, 'pair')} don't fit and are left out{which}.", AcdcWarning, stacklevel=4
-    )
+    warn(f"{name}: {len(bad)} of {counted(n, 'pair')} don't fit and are left out{which}.")
     for error in bad[:_MOST_NAMED]:
-        warnings.warn(f"left out: {shortened(str(error), _MOST_SHOWN)}", AcdcWarning, stacklevel=4)
+        warn(f"left out: {shortened(str(error), _MOST_SHOWN)}")
 
 
 def none_left(name: str, bad: Sequence[PromptError]) -> PromptError:

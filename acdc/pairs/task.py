@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from acdc.asked import said, shown, whole
-from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError
+from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
 from acdc.pairs.skipping import BAD_PAIRS, none_left, warn_of_bad
 from acdc.waiting import waiting
@@ -131,7 +131,7 @@ class Task(ABC):
         prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out)
         about = self.name if split == "train" else f"{self.name}, held out"
         for doubt in doubts(found, tokenizer):
-            warnings.warn(f"{about}: {doubt}", AcdcWarning, stacklevel=2)
+            warn(f"{about}: {doubt}")
         return prompts
 
     def _corruption(self, name: str | None) -> str:

@@ -97,14 +97,11 @@ def tokenize_pair(
     order = sorted(range(len(positions)), key=positions.__getitem__)
     limit = n_outputs if n_outputs is not None else vocab_size
     given = (("answer", pair.answers), ("wrong answer", pair.wrong_answers))
-    groups = [
-        _answers(name, words, positions, own[0], begins[0], tokenizer, limit, pair.where) for name, words in given
-    ]
+    groups = [_answers(*one, positions, own[0], begins[0], tokenizer, limit, pair.where) for one in given]
     answers, wrong_answers = (tuple(group[i] for i in order) if group else () for group in groups)
     _check_apart(answers, wrong_answers, tokenizer, pair.where)
-    return TokenPair(
-        clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, pair.where, alignment, pair.tags
-    )
+    where, tags = pair.where, pair.tags
+    return TokenPair(clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, where, alignment, tags)
 
 
 def _check_sizes(pair: PromptPair) -> None:

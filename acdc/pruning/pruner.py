@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acdc.decision import Decision
+from acdc.asked import check_options, option
+from acdc.decision import Decision, TraceLine
 from acdc.errors import RunFolderError, SettingsError
-from acdc.graph import Graph, Slot
-from acdc.pruning.orders import check_order, ordered_parents
+from acdc.graph import Graph, Node, Slot
+from acdc.pruning.orders import ORDERS, check_order, ordered_parents
 from acdc.pruning.protocol import Pruning
 
 #: How far a metric may be from that of an earlier run of the same circuit, since other machines and versions sum
@@ -39,14 +40,19 @@ class AcdcSettings:
         order: see :mod:`acdc.pruning.orders`.
         gates: try each q, k and v slot as a whole before its edges.
         seed: for the random order.
+
+    Raises:
+        SettingsError: an option is of another type, or makes no sense.
+        UnknownNameError: no such order.
     """
 
-    threshold: float
-    order: str = "default"
-    gates: bool = False
-    seed: int = 0
+    threshold: float = option(0.01, "Largest rise of the metric for an edge.")
+    order: str = option("default", f"{', '.join(ORDERS[:-1])} or {ORDERS[-1]}.")
+    gates: bool = option(False, "Try each q, k and v slot as a whole first, as the original code does.")
+    seed: int = option(0, "Of the random order.")
 
     def __post_init__(self) -> None:
+        check_options(self)
         if not (math.isfinite(self.threshold) and self.threshold >= 0):
             raise SettingsError(f"the threshold must be a number of at least 0, got {self.threshold}.")
         if self.seed < 0:
@@ -76,7 +82,7 @@ class Acdc:
     Attributes:
         kept: ``[n_edges]`` bool, edges not removed so far.
         scores: ``[n_edges]`` float64, the metric's change when an edge was tried; else 0.
-        n_tried: edges and gates tried so far.
+        made: the decisions so far, replayed ones too.
         n_kept: edges that stayed when they were tried.
         n_settled: edges kept or gone for good.
     """
@@ -87,7 +93,7 @@ class Acdc:
         settings: AcdcSettings,
         *,
         attribution: np.ndarray | None = None,
-        past: Iterable[Decision] = (),
+        past: Iterable[Decision | TraceLine] = (),
         noise: float | None = None,
     ) -> None:
         """Set up a run.
@@ -107,11 +113,26 @@ class Acdc:
         self._noise = noise if self._past else None  # there is something to compare
         self.kept = np.ones(engine.graph.n_edges, dtype=bool)
         self.scores = np.zeros(engine.graph.n_edges)
-        self.n_tried = 0
+        self.made: list[Decision] = []
         self.n_kept = 0
         self.n_settled = 0
         self._metric: float | None = None  # of the present circuit; None: ask the engine
         self._edges_out = np.zeros(engine.graph.n_sources, dtype=np.int64)  # kept ones, of each node
+
+    @property
+    def n_tried(self) -> int:
+        """Edges and gates tried so far."""
+        return len(self.made)
+
+    def counts(self, noise: float) -> dict[str, float]:
+        """What a record says of the decisions; of those within `noise`, rounding could have turned each."""
+        margins = (decision.after - decision.before - self.settings.threshold for decision in self.made)
+        return {
+            "tried": self.n_tried,
+            "kept": self.n_kept,
+            "within_noise": sum(abs(margin) < noise for margin in margins),
+            **({"last_metric": self.made[-1].left} if self.made else {}),
+        }
 
     def decisions(self) -> Iterator[Decision]:
         """Run to the end, yielding each new decision; replayed ones are not yielded.
@@ -151,31 +172,31 @@ class Acdc:
     def _gates(self, slots: Sequence[Slot]) -> Iterator[Decision]:
         for slot in slots:
             edges = np.arange(slot.edges.start, slot.edges.stop)
-            yield from self._try([f"gate:{slot.name}"], [edges])
+            yield from self._try(slot, [None], [edges])
             if not self.kept[edges].any():
                 self.n_settled += len(edges)
 
     def _edges(self, slot: Slot) -> Iterator[Decision]:
         parents = ordered_parents(slot, self.settings.order, self.settings.seed, self._attribution)
-        names = self.engine.graph.edge_names(slot)
+        nodes = self.engine.graph.nodes
         groups = [np.array([slot.first_edge + parent]) for parent in parents]
-        yield from self._try([names[parent] for parent in parents], groups)
+        yield from self._try(slot, [nodes[parent] for parent in parents], groups)
 
-    def _try(self, names: list[str], groups: list[np.ndarray]) -> Iterator[Decision]:
-        """Decide on groups of edges, one after another."""
+    def _try(self, slot: Slot, sources: Sequence[Node | None], groups: list[np.ndarray]) -> Iterator[Decision]:
+        """Decide on groups of a slot's edges, one after another; ``None`` is the source of all of them."""
         at = 0
-        while self._past and at < len(names):
-            self._settle(self._replayed(names[at]), groups[at], commit=True)
+        while self._past and at < len(groups):
+            self._settle(self._replayed(slot, sources[at]), groups[at], commit=True)
             at += 1
-        if at < len(names):
+        if at < len(groups):
             self._check_left()
-        while at < len(names):
+        while at < len(groups):
             if self._metric is None:
                 self._metric = self.engine.metric()
             accepted = []
             for after in self.engine.removals(groups[at:]):
                 kept = self._stays(self._metric, after)
-                decision = Decision(names[at], self._metric, after, kept)
+                decision = Decision(slot, sources[at], self._metric, after, kept)
                 self._settle(decision, groups[at], commit=False)
                 if not kept:
                     accepted.append(groups[at])
@@ -200,15 +221,13 @@ class Acdc:
             )
 
     def _settle(self, decision: Decision, edges: np.ndarray, *, commit: bool) -> None:
-        is_gate = decision.edge.startswith("gate:")
-        if not is_gate:
+        if not decision.is_gate:
             self.scores[edges] = decision.after - decision.before
             self.n_settled += len(edges)
             self.n_kept += decision.kept
-        self.n_tried += 1
-        self._metric = decision.before
+        self.made.append(decision)
+        self._metric = decision.left
         if not decision.kept:
-            self._metric = decision.after
             self.kept[edges] = False
             if commit:
                 self.engine.remove(edges)
@@ -217,12 +236,14 @@ class Acdc:
         self.kept[edges] = False
         self.engine.remove(edges)
 
-    def _replayed(self, name: str) -> Decision:
+    def _replayed(self, slot: Slot, source: Node | None) -> Decision:
         """The next past decision. Raises :class:`RunFolderError` unless this run would have made it."""
-        decision, line = self._past.popleft(), self.n_tried + 1
-        if decision.edge != name:
+        past, line = self._past.popleft(), self.n_tried + 1
+        decision = Decision(slot, source, past.before, past.after, past.kept)
+        name = decision.edge
+        if past.edge != name:
             raise RunFolderError(
-                f"line {line}: the trace has {decision.edge} where this run tries {name}; it is not of this run."
+                f"line {line}: the trace has {past.edge} where this run tries {name}; it is not of this run."
             )
         if self._metric is not None and decision.before != self._metric:
             raise RunFolderError(

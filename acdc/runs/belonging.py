@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from acdc.circuit import Circuit, load_own
-from acdc.decision import Decision
-from acdc.errors import AcdcWarning, CircuitFileError, RunFolderError, SettingsError
-from acdc.graph import Graph, GraphConfig
-from acdc.jsondata import shown
+from acdc.decision import Decision, TraceLine
+from acdc.errors import CircuitFileError, RunFolderError, warn
+from acdc.graph import Graph
 from acdc.provenance import FIGURES
-from acdc.runs.folder import CIRCUIT, RECORD, TRACE, check_record
-from acdc.runs.record import provenance_of
+from acdc.runs.folder import CIRCUIT, RECORD, TRACE
+from acdc.runs.record import Record, provenance_of
 from acdc.runs.replay import replay
 from acdc.runs.seal import check_seal
+from acdc.runs.selected import chosen_again
 
 
-def checked_circuit(path: Path, record: dict[str, Any], decisions: Sequence[Decision]) -> Circuit:
+def checked_circuit(
+    path: Path, raw: Any, record: Record, lines: Sequence[TraceLine]
+) -> tuple[Circuit, Sequence[Decision]]:
     """A finished run's circuit, once trace, record and circuit are known to belong together.
 
     Args:
         path: the folder.
-        record: its record, of the shape of a finished run's.
-        decisions: its trace.
+        raw: what its ``run.json`` holds, word for word.
+        record: that, read; of a finished run.
+        lines: its trace.
 
     Returns:
         The circuit of the file: as it was measured, or edited since. Where the file is lost or can't be read, the
-        one that the trace leads to, with a warning.
+        one that the trace leads to, with a warning. And the decisions, none where the method decides nothing.
 
     Raises:
         RunFolderError: they don't belong together; names the file, and the line of the trace.
@@ -43,49 +45,52 @@ def checked_circuit(path: Path, record: dict[str, Any], decisions: Sequence[Deci
         found = load_own(path / CIRCUIT)
     except CircuitFileError as error:
         found = error
-    graph = _graph(path, record, found, len(decisions))
-    replayed = replay(path, record, decisions, graph)
+    if record.request.method not in (None, "acdc"):
+        circuit = chosen_again(path, record, lines, found)
+        check_seal(path, raw, lines)
+        return circuit, ()
+    graph = _graph(path, record, found, len(lines))
+    replayed = replay(path, record, lines, graph)
+    decisions = tuple(replayed.made)
     rebuilt = Circuit(graph, graph.on_path(replayed.kept), replayed.scores, provenance_of(record)).measured()
     if isinstance(found, CircuitFileError):
-        check_seal(path, record, decisions)
-        warnings.warn(f"{found} The circuit is rebuilt from {path / TRACE}.", AcdcWarning, stacklevel=4)
+        check_seal(path, raw, lines)
+        warn(f"{found} The circuit is rebuilt from {path / TRACE}.")
         if not (path / CIRCUIT).exists():  # one that can't be read may be somebody's work, which stays
             with contextlib.suppress(RunFolderError):  # in a folder that can't be written
                 rebuilt.save(path / CIRCUIT)
-        return rebuilt
+        return rebuilt, decisions
     if found.figures is not None:
         _check_same(path, decisions, found, rebuilt)
-    check_seal(path, record, decisions)
+    check_seal(path, raw, lines)
+    return _vouched(found, rebuilt), decisions
+
+
+def _vouched(found: Circuit, rebuilt: Circuit) -> Circuit:
+    """The circuit of the file, with the figures that trace and record vouch for."""
     if found.figures is not None:
         return found
-    if found.graph == graph and found.found.fingerprint is None:
+    if found.graph == rebuilt.graph and found.found.fingerprint is None:
         given = [name for name in FIGURES if getattr(found.found, name) is not None]
         if not _differing(found, rebuilt).any() and all(
             getattr(found.found, name) == getattr(rebuilt.found, name) for name in given
         ):
             return rebuilt  # of an older version: the trace and the record vouch for it
         known = replace(rebuilt.found, edited_from=found.found.edited_from)
-        return Circuit(graph, found.in_graph, found.scores, known)  # edited: the figures are of other edges
+        return Circuit(found.graph, found.in_graph, found.scores, known)  # edited: the figures are of other edges
     return found
 
 
-def _graph(path: Path, record: dict[str, Any], found: Circuit | CircuitFileError, n_decisions: int) -> Graph:
+def _graph(path: Path, record: Record, found: Circuit | CircuitFileError, n_decisions: int) -> Graph:
     """The graph of the run: of the shape that its record keeps, or, of an older version's, its circuit."""
-    if "cfg" not in record:
+    if record.cfg is None:
         if isinstance(found, Circuit):
             return found.graph
         raise RunFolderError(
             f"{path / CIRCUIT} is lost or damaged, and the run is of an older version, whose record doesn't keep the "
             "model's shape to rebuild it by; put the file back, or run it again."
         )
-    check_record(path, record, {"cfg": {"n_layers": int, "n_heads": int}})
-    known = {one.name for one in fields(GraphConfig)}
-    if unknown := sorted(record["cfg"].keys() - known):
-        raise RunFolderError(f"{path / RECORD} is not the record of a run: cfg.{shown(unknown[0])[1:-1]} is unknown.")
-    try:
-        cfg = GraphConfig(**record["cfg"])
-    except SettingsError as error:
-        raise RunFolderError(f"{path / RECORD} is not the record of a run: cfg is no graph's: {error}") from error
+    cfg = record.cfg
     if (
         not isinstance(found, Circuit) and n_decisions < cfg.n_nodes - 1
     ):  # nothing else bounds it; every run tries all edges into the logits

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acdc.runs.record import Record
 from acdc.wording import quoted
 
 #: What a key means that a request lacks: options that came later were off before, or as they are by default now.
@@ -42,8 +43,10 @@ def differences(
     keys = asked.keys() if partly else earlier.keys() | asked.keys()
     found = []
     for key in sorted(keys):
-        before, after = (request.get(key, DEFAULTS.get(key)) for request in (earlier, asked))
-        absent = key not in earlier or key not in asked
+        absent = earlier.get(key) is None or asked.get(key) is None
+        before, after = (
+            DEFAULTS.get(key) if (value := request.get(key)) is None else value for request in (earlier, asked)
+        )
         if key in _FREE or before == after or "auto" in (before, after) or (absent and not before and not after):
             continue
         if key in _PLACES and _same_place(before, after, directory):
@@ -52,19 +55,17 @@ def differences(
     return found
 
 
-def known_differences(record: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+def known_differences(record: Record, asked: Mapping[str, Any]) -> list[str]:
     """What differs between the run of a record and what is known of a request before its model is opened.
 
     Args:
         record: of the earlier run.
         asked: some of a request's keys; ``n`` as it was given, or ``None``.
     """
-    request = record["request"]
     known = {key: value for key, value in asked.items() if key != "n"}
-    found = differences(request, known, directory=record.get("directory"), partly=True)
-    noted = record.get("asked")
-    before = noted.get("n") if isinstance(noted, dict) else request.get("n")
-    if "n" in asked and asked["n"] not in (before, request.get("n")):
+    found = differences(record.request.to_json(), known, directory=record.directory, partly=True)
+    before = record.request.n if record.asked is None else record.asked.n
+    if "n" in asked and asked["n"] not in (before, record.request.n):
         found.append(f"n was {_said(before)} and is {_said(asked['n'])}")
     return found
 
@@ -81,4 +82,6 @@ def _same_place(before: Any, after: Any, directory: str | None) -> bool:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, Mapping):  # a selection
+        return " ".join(f"{name} {_said(part)}" for name, part in value.items()).replace("'", "")
     return "not given" if value is None else quoted(value)

@@ -5,42 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from acdc.circuit import Circuit
-from acdc.errors import AcdcWarning, RunFolderError
-from acdc.export import FORMATS
+from acdc.errors import RunFolderError, warn
 from acdc.files import atomic_write
-from acdc.jsondata import check, read_plain, shown
-from acdc.reading import kind_at, kind_of, open_regular, read_regular
+from acdc.jsondata import read_plain
+from acdc.reading import kind_of, open_regular, read_regular, sha256_of
 from acdc.runs.differences import differences, known_differences
+from acdc.runs.record import Record
 from acdc.runs.trace import TraceWriter, lock
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
-#: Names of the files that :func:`atomic_write` is still writing in a run folder.
-PARTS = tuple(f".{name}.*.part" for name in (RECORD, *(f"circuit{ending}" for ending in FORMATS.values())))
-#: Parts of the record that must be equal for a run to go on.
-IDENTITY = ("request", "hashes")
-#: What a run that goes on keeps of its beginning.
-_FROM_THE_START = ("started", "seconds", "directory", "asked")
-#: The newest layout of a record that this version reads, and the one that it writes.
-FORMAT = 1
+#: Names of the files that :func:`atomic_write` is still writing in a run folder: the record, or a circuit as a file
+#: of whatever format.
+_PARTS = re.compile(r"\.(run\.json|circuit\.[a-z]+)\.\w+\.part")
 _MOST_BYTES = 2**26  # of a record
-_LONGEST = 1e10  # seconds; three centuries
-#: What every record has, finished or not, as far as acdc reads it.
-RECORD_SHAPE = {
-    "status": str,
-    "request": dict,
-    "hashes": dict,
-    "versions": dict,
-    "started": str,
-    "seconds": float,
-}
 
 
 def check_free(path: Path, *, resume: bool, asked: Mapping[str, Any] | None = None) -> None:
@@ -83,18 +69,32 @@ def _advice(path: Path, asked: Mapping[str, Any]) -> str:
         return f" and can't be gone on with ({error}); repair it"
     if changed := known_differences(earlier, asked):
         return f" and holds a run with other settings ({'; '.join(changed)}); ask for those"
-    if _is_younger(asked.get("task"), earlier["started"]):
+    if _has_changed(asked.get("task"), earlier):
         return f" and holds a run begun before {asked['task']} was last changed; put that back"
-    if earlier["status"] == "finished":
+    if earlier.finished:
         return " and holds a run of these settings, finished; look at it by acdc show"
     return "; go on with it by `resume=True`"
 
 
-def _is_younger(task: Any, started: str) -> bool:
-    """Whether a task is a file that was changed after a run on it began: going on may not work."""
+def _has_changed(task: Any, earlier: Record) -> bool:
+    """Whether a task is a file that was changed after a run on it began; older versions left only the time to go by."""
+    if earlier.task_sha256 is not None and isinstance(task, str | Path) and (now := sha256_of(Path(task))) is not None:
+        return now != earlier.task_sha256
+    return is_younger(task, earlier.started)
+
+
+def is_younger(place: Any, started: str, *, folders: bool = False) -> bool:
+    """Whether a name is that of a file that was changed after a run began: going on may not work.
+
+    Args:
+        place: the name, or whatever a caller gave.
+        started: when the run began, in ISO 8601.
+        folders: whether it may be that of a folder, one of whose files was changed.
+    """
     with contextlib.suppress(OSError, TypeError, ValueError):  # no file, or no time
-        file = Path(task)
-        return file.is_file() and file.stat().st_mtime > datetime.fromisoformat(started).timestamp() + 1
+        path, begun = Path(place), datetime.fromisoformat(started).timestamp() + 1
+        files = path.iterdir() if folders and path.is_dir() else [path]
+        return any(file.is_file() and file.stat().st_mtime > begun for file in files)
     return False
 
 
@@ -106,37 +106,30 @@ class RunFolder:
         record: what ``run.json`` holds.
         trace: the open trace; its ``past`` are the decisions of an interrupted run.
         resumed: whether there was a run to go on with.
-        finished: whether that run had ended; the folder is then left as it is.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], *, resume: bool) -> None:
+    def __init__(self, path: Path, record: Record, *, resume: bool) -> None:
         """Make the folder, or go on with the run in it.
 
         Args:
             path: the folder.
-            record: the new run's record; must have the parts in :data:`IDENTITY`.
+            record: the new run's; its request and hashes must be those of the run to go on with.
             resume: go on with the run in the folder, if there is one.
 
         Raises:
             RunFolderError: the folder exists and `resume` isn't set, it can't be written,
-                another process writes it, or the run in it has other settings (the message
+                another process writes it, or the run in it is finished or has other settings (the message
                 says which differ).
         """
         check_free(path, resume=resume)
         self.path = path
-        self.resumed = is_regular(path / RECORD)
-        self.finished = False
-        if self.resumed:
-            check_files(path)
-            earlier = read_record(path)
-            _refuse_differences(path, earlier, record)
-            self.finished = earlier["status"] == "finished"
-            if self.finished:
-                return
-            record = {**record, **{key: earlier[key] for key in _FROM_THE_START if key in earlier}}
-            record["request"] = {**record["request"], **earlier["request"]}
-            if versions := _earlier_versions(path, earlier, record):
-                record["earlier_versions"] = versions
+        earlier = earlier_run(path)
+        self.resumed = earlier is not None
+        if earlier is not None:
+            refuse_differences(path, earlier, record)
+            if earlier.finished:
+                raise RunFolderError(f"the run in {path} is finished already; load it, or choose another with `out`.")
+            record = _gone_on_with(path, earlier, record)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -144,11 +137,11 @@ class RunFolder:
         self.record = record
         self.trace = TraceWriter(path / TRACE)
         try:
-            if not self.resumed:
+            if earlier is None:
                 if is_regular(path / RECORD):
                     raise RunFolderError(f"another process has just made a run in {path}; choose another folder.")
                 self.write_record()
-            elif record["versions"] != earlier["versions"]:
+            elif record.versions != earlier.versions:
                 self.write_record()  # before the first decision under them
         except BaseException:
             self.close()
@@ -163,13 +156,12 @@ class RunFolder:
 
     def close(self) -> None:
         """Let others write the folder."""
-        if not self.finished:
-            self.trace.close()
+        self.trace.close()
 
     def checkpoint(self, seconds: float) -> None:
         """Make the trace safe and note how long the run has taken so far."""
         self.trace.sync()
-        self.record["seconds"] = seconds
+        self.record.seconds = seconds
         self.write_record()
 
     def write_circuit(self, circuit: Circuit) -> None:
@@ -179,12 +171,12 @@ class RunFolder:
     def write_record(self) -> None:
         """Write ``run.json`` as it stands."""
         with atomic_write(self.path / RECORD) as file:
-            json.dump(self.record, file, indent=1, allow_nan=False)
+            json.dump(self.record.to_json(), file, indent=1, allow_nan=False)
             file.write("\n")
 
 
 def _is_part(entry: Path) -> bool:
-    return any(entry.match(pattern) for pattern in PARTS) and is_regular(entry)
+    return _PARTS.fullmatch(entry.name) is not None and is_regular(entry)
 
 
 def _is_unbegun(entry: Path) -> bool:
@@ -236,66 +228,65 @@ def tidy(path: Path) -> bool:
         os.close(handle)
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """What a run's ``run.json`` holds.
+def read_raw(path: Path) -> Any:
+    """What a run's ``run.json`` holds, word for word.
 
     Raises:
-        RunFolderError: it is missing, can't be read, or isn't the record of a run.
+        RunFolderError: it is missing or can't be read.
     """
     file = path / RECORD
     try:
-        record = read_plain(read_regular(file, follow=False, at_most=_MOST_BYTES))
+        return read_plain(read_regular(file, follow=False, at_most=_MOST_BYTES))
     except OSError as error:
         raise RunFolderError(f"{path} is not a run folder: can't read {file}: {error.strerror}.") from error
     except ValueError as error:
         raise RunFolderError(f"{file} is not JSON ({error}).") from error
-    check_record(path, record, RECORD_SHAPE)
-    check_record(path, {"earlier_versions": [], "format": FORMAT, **record}, {"earlier_versions": list, "format": int})
-    if not 1 <= record.get("format", FORMAT) <= FORMAT:
-        why = "a newer one wrote it; update acdc" if record["format"] > FORMAT else "no version writes that"
-        raise RunFolderError(
-            f"{file} has the format {shown(record['format'])}, and this version of acdc knows 1 to {FORMAT}: {why}."
-        )
-    if not 0 <= record["seconds"] <= _LONGEST:
-        raise RunFolderError(
-            f"{file} is not the record of a run: seconds must be 0 or more, not {record['seconds']!r}."
-        )
-    return record
 
 
-def is_own_picture(path: Path) -> bool:
-    """Whether a file is one that acdc has drawn into a run folder, and so may be drawn anew."""
-    names = {f"circuit{ending}" for ending in FORMATS.values()} - {CIRCUIT}
-    if path.name not in names or kind_at(path) != "a file":
-        return False
+def record_of(path: Path, raw: Any) -> Record:
+    """The record of a run, of what its ``run.json`` holds. Raises :class:`RunFolderError`."""
     try:
-        read_record(path.parent)
-    except RunFolderError:
-        return False
-    return True
+        return Record.from_json(raw)
+    except ValueError as error:
+        raise RunFolderError(f"{path / RECORD} is not the record of a run: {error}.") from error
+
+
+def read_record(path: Path) -> Record:
+    """The record of a run.
+
+    Raises:
+        RunFolderError: it is missing, can't be read, or isn't the record of a run.
+    """
+    return record_of(path, read_raw(path))
+
+
+def earlier_run(path: Path) -> Record | None:
+    """The record of the run in a folder, if there is one. Raises :class:`RunFolderError` for a damaged one."""
+    if not is_regular(path / RECORD):
+        return None
+    check_files(path)
+    return read_record(path)
 
 
 def is_finished(path: Path) -> bool:
     """Whether a folder holds a run that has ended."""
     try:
-        return read_record(path)["status"] == "finished"
+        return read_record(path).finished
     except RunFolderError:
         return False
 
 
-def check_record(path: Path, record: Any, shape: Mapping[str, Any]) -> None:
-    """Raise :class:`RunFolderError` if a record isn't of a shape; see :func:`acdc.jsondata.check`."""
-    try:
-        check(record, shape, "")
-    except ValueError as error:
-        raise RunFolderError(f"{path / RECORD} is not the record of a run: {error}.") from error
-
-
-def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
-    found = differences(earlier["request"], now["request"], directory=earlier.get("directory"))
-    before, after = earlier["hashes"], now["hashes"]
+def refuse_differences(path: Path, earlier: Record, now: Record) -> None:
+    """Raise :class:`RunFolderError` unless two records are of the same run; says what differs."""
+    found = differences(earlier.request.to_json(), now.request.to_json(), directory=earlier.directory)
+    before, after = earlier.hashes, now.hashes
     # A hash that an older version didn't take can't have changed.
     found += [f"the {key} changed" for key in sorted(before) if before[key] != after.get(key)]
+    refuse(path, found)
+
+
+def refuse(path: Path, found: list[str]) -> None:
+    """Raise :class:`RunFolderError` for differences, if there are any."""
     if found:
         raise RunFolderError(
             f"{path} holds a run with other settings: {'; '.join(found)}. "
@@ -303,10 +294,24 @@ def _refuse_differences(path: Path, earlier: dict[str, Any], now: dict[str, Any]
         )
 
 
-def _earlier_versions(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> list[dict[str, str]]:
+def _gone_on_with(path: Path, earlier: Record, now: Record) -> Record:
+    """The record of a run that goes on: today's, with what is of its beginning."""
+    return replace(
+        now,
+        started=earlier.started,
+        seconds=earlier.seconds,
+        directory=earlier.directory,
+        asked=earlier.asked or now.asked,
+        request=earlier.request.over(now.request),
+        earlier_versions=_earlier_versions(path, earlier, now),
+        further=earlier.further,
+    )
+
+
+def _earlier_versions(path: Path, earlier: Record, now: Record) -> list[Any]:
     """The versions under which a run's decisions were made so far; warns if today's are others."""
-    known = list(earlier.get("earlier_versions", []))
-    before, after = earlier["versions"], now["versions"]
+    known = list(earlier.earlier_versions)
+    before, after = earlier.versions, now.versions
     if before == after:
         return known
     differences = ", ".join(
@@ -314,9 +319,5 @@ def _earlier_versions(path: Path, earlier: dict[str, Any], now: dict[str, Any]) 
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     )
-    warnings.warn(
-        f"{path} was begun under other versions: {differences}; decisions may differ from those of one whole run.",
-        AcdcWarning,
-        stacklevel=4,
-    )
+    warn(f"{path} was begun under other versions: {differences}; decisions may differ from those of one whole run.")
     return [*known, before]

@@ -10,20 +10,19 @@ from typing import Any
 _MOST_BYTES = 120  # of a name; systems take 255, and files in the folder have names of their own
 _MOST_PART = 40
 #: Options whose values say what they are.
-_SPEAKING = ("metric", "ablation", "order", "corruption", "dtype")
+_SPEAKING = ("metric", "ablation", "order", "corruption", "dtype", "by")
 
 
-def run_name(task: str, model: str, threshold: float, options: Mapping[str, Any]) -> str:
+def run_name(task: str, model: str, leading: float | str, options: Mapping[str, Any]) -> str:
     """``ioi-gpt2-0.01-logit-diff-n50``.
 
     Args:
         task: a task's name, or its file.
         model: a model's name, or its folder.
-        threshold: of the run.
+        leading: what tells the run best: of ACDC its threshold, else the method's name.
         options: other options that aren't at their default: true or false, numbers and text.
     """
-    short = f"{threshold:g}"
-    parts = [_part(Path(task).stem), _part(model_name(model)), short if float(short) == threshold else repr(threshold)]
+    parts = [_part(Path(task).stem), _part(model_name(model)), _leading(leading)]
     parts += [_option(name, value) for name, value in options.items()]
     name = "-".join(parts)
     if len(name.encode()) <= _MOST_BYTES:
@@ -50,6 +49,12 @@ def numbered(folder: Path) -> Iterator[Path]:
     while True:
         yield folder.with_name(f"{folder.name}-{number}")
         number += 1
+
+
+def _leading(value: float | str) -> str:
+    if isinstance(value, str):
+        return _part(value)
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def _option(name: str, value: Any) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from acdc.decision import Decision
+from acdc.decision import TraceLine
 from acdc.errors import AcdcError, RunFolderError
 from acdc.graph import Graph
-from acdc.jsondata import shown
+from acdc.jsondata import check, shown, typed_fields
 from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.folder import RECORD, TRACE
+from acdc.runs.record import Record
 
 
 class _Paper:
@@ -45,59 +45,58 @@ class _Paper:
         raise NotImplementedError
 
 
-def replay(path: Path, record: Mapping[str, Any], decisions: Sequence[Decision], graph: Graph) -> Acdc:
+def replay(path: Path, record: Record, lines: Sequence[TraceLine], graph: Graph) -> Acdc:
     """Go through a finished run's decisions again, as its record asks for them; gives the pruner at its end.
 
     Raises:
         RunFolderError: a decision isn't the one that this run makes, or the numbers of the record aren't
             those of the trace; names the line.
     """
-    request = record["request"]
-    known = {name: request[name] for name in ("order", "gates", "seed") if name in request}
+    settings = _settings(path, record)
     try:
-        settings = AcdcSettings(request["threshold"], **known)
-        attribution = _places(decisions, graph) if settings.order == "attribution" else None
-        engine = _Paper(graph, drops_are_free=record.get("drops_are_free", False))  # unknown: what allows more
-        pruner = Acdc(engine, settings, attribution=attribution, past=decisions)
+        attribution = _places(lines, graph) if settings.order == "attribution" else None
+        engine = _Paper(graph, drops_are_free=bool(record.drops_are_free))  # unknown: what allows more
+        pruner = Acdc(engine, settings, attribution=attribution, past=lines)
         for _ in pruner.decisions():
             raise AssertionError("a paper engine decides nothing")
     except AcdcError as error:
         raise RunFolderError(f"{path / TRACE} doesn't fit {path / RECORD}: {error}") from error
-    _check_counts(path, record, decisions, pruner)
+    _check_counts(path, record, pruner)
     return pruner
 
 
-def _places(decisions: Sequence[Decision], graph: Graph) -> np.ndarray:
+def _settings(path: Path, record: Record) -> AcdcSettings:
+    """What a run of ACDC was asked for. Raises :class:`RunFolderError`."""
+    try:
+        check(record.request.options, {"threshold": float}, "request")
+        given = typed_fields(AcdcSettings, dict(record.request.options), "request")
+        if record.request.seed is not None:
+            given["seed"] = record.request.seed
+        return AcdcSettings(**given)
+    except ValueError as error:
+        raise RunFolderError(f"{path / RECORD} is not the record of a run: {error}.") from error
+    except AcdcError as error:
+        raise RunFolderError(f"{path / TRACE} doesn't fit {path / RECORD}: {error}") from error
+
+
+def _places(lines: Sequence[TraceLine], graph: Graph) -> np.ndarray:
     """Scores that give the order in which edges were tried, ``[n_edges]``: those of attribution itself aren't kept."""
-    place = np.full(graph.n_edges, len(decisions), dtype=np.float64)
-    for number, decision in enumerate(decisions):
-        if not decision.edge.startswith("gate:"):
-            place[graph.edge(decision.edge).number] = number
+    place = np.full(graph.n_edges, len(lines), dtype=np.float64)
+    for number, line in enumerate(lines):
+        if not line.edge.startswith("gate:"):
+            place[graph.edge(line.edge).number] = number
     return place
 
 
-def _check_counts(path: Path, record: Mapping[str, Any], decisions: Sequence[Decision], pruner: Acdc) -> None:
+def _check_counts(path: Path, record: Record, pruner: Acdc) -> None:
     counted = {
-        "tried": pruner.n_tried,
-        "kept": pruner.n_kept,
+        **pruner.counts(record.noise_floor or 0.0),
         "in_circuit": int(pruner.engine.graph.on_path(pruner.kept).sum()),
-        "within_noise": within_noise(decisions, record["request"]["threshold"], record["noise_floor"]),
-        "last_metric": last_metric(decisions),
     }
     for name, value in counted.items():
-        if name in record and record[name] != value:
+        said = getattr(record, name)
+        if said is not None and said != value:
             raise RunFolderError(
-                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {shown(record[name])} and should be "
+                f"{path / RECORD} doesn't fit {path / TRACE}: {name} is {shown(said)} and should be "
                 f"{value}; one of them was changed."
             )
-
-
-def within_noise(decisions: Sequence[Decision], threshold: float, noise: float) -> int:
-    """Decisions that rounding could have turned."""
-    return sum(abs(decision.after - decision.before - threshold) < noise for decision in decisions)
-
-
-def last_metric(decisions: Sequence[Decision]) -> float:
-    """The metric that the last decision left."""
-    last = decisions[-1]
-    return last.before if last.kept else last.after

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import get_type_hints
 
-from acdc.decision import Decision
+from acdc.decision import Decision, TraceLine
 from acdc.errors import RunFolderError
 from acdc.jsondata import check, read_plain, shown
 from acdc.reading import open_regular, read_regular
 
-_FIELDS = get_type_hints(Decision)
+_FIELDS = get_type_hints(TraceLine)
 _BEGINNING = b'{"edge": "'  # of every line
 _LONGEST_NAME = 100  # of an edge
 
 
-def read_trace(path: Path) -> list[Decision]:
+def read_trace(path: Path) -> list[TraceLine]:
     """Read a trace; a last line that a kill tore is left out.
 
     Raises:
@@ -34,7 +33,7 @@ def read_trace(path: Path) -> list[Decision]:
     return _whole_lines(path, content)[0]
 
 
-def _whole_lines(path: Path, content: bytes) -> tuple[list[Decision], int]:
+def _whole_lines(path: Path, content: bytes) -> tuple[list[TraceLine], int]:
     """The decisions of a trace and how many bytes they take."""
     end = content.rfind(b"\n") + 1  # a line counts once its newline is there
     decisions = []
@@ -57,14 +56,19 @@ def _is_torn(rest: bytes) -> bool:
     return begun[: len(_BEGINNING)] == _BEGINNING[: len(begun)]
 
 
-def _decision(line: bytes) -> Decision:
+def _decision(line: bytes) -> TraceLine:
     fields = read_plain(line)
     check(fields, _FIELDS, "")
     if unknown := sorted(fields.keys() - _FIELDS.keys()):
         raise ValueError(f"{shown(unknown[0])[1:-1]} is unknown")
     if len(fields["edge"]) > _LONGEST_NAME:
         raise ValueError(f"no edge is called {shown(fields['edge'])}")
-    return Decision(**fields)
+    return TraceLine(**fields)
+
+
+def line_of(decision: Decision | TraceLine) -> bytes:
+    """A decision as the trace has it, with its newline."""
+    return json.dumps({name: getattr(decision, name) for name in _FIELDS}).encode() + b"\n"
 
 
 class TraceWriter:
@@ -114,10 +118,10 @@ class TraceWriter:
             with contextlib.suppress(OSError):  # said by sync
                 self._file.close()
 
-    def append(self, decision: Decision) -> None:
+    def append(self, decision: Decision | TraceLine) -> None:
         """Add a decision. Raises :class:`RunFolderError`, e.g. on a full disk."""
         try:
-            self._file.write(json.dumps(asdict(decision)).encode() + b"\n")
+            self._file.write(line_of(decision))
             self._file.flush()
         except OSError as error:
             raise RunFolderError(f"can't write {self._file.name}: {error.strerror}.") from error

@@ -11,6 +11,8 @@ from shapes import Seconds, TimedRun
 from acdc.decision import Decision
 from acdc.graph import Graph
 
+INPUT, LOGITS = (lambda graph: (graph.nodes[0], graph.slot("logits")))(Graph.from_config(1, 1))
+
 
 @pytest.mark.parametrize("planted", [-0.5, 0, 1, 2.3])
 def test_the_exponent_of_a_power_law_comes_out(planted):
@@ -92,7 +94,7 @@ def test_planted_costs_come_out(run, monkeypatch):
         # The machine slows down all the time, and now and then something disturbs it.
         call = next(calls)
         took = Seconds(cost * 1.02**call * (2 if call % 5 == 0 else 1), 1.0)
-        return TimedRun(Seconds(9.0, 9.0), took, (Decision("input->logits", 0.0, 1.0, True),) * 10)
+        return TimedRun(Seconds(9.0, 9.0), took, (Decision(LOGITS, INPUT, 0.0, 1.0, True),) * 10)
 
     monkeypatch.setattr(scaling, "VOCAB_SIZE", 50)
     monkeypatch.setattr(scaling, "timed_run", planted_run)

@@ -68,7 +68,7 @@ def test_a_timed_run_is_a_run(tmp_path, tiny_model):
     prompts = prompts_of(tiny_model, pairs)
     threshold = 0.02 * ablated_metric(tiny_model, prompts)
     found = acdc.discover(tiny_model, pairs, threshold=threshold, progress=False)
-    assert found.record["metric_ablated"] == pytest.approx(50 * threshold)
+    assert found.record.metric_ablated == pytest.approx(50 * threshold)
     for engine in ("fast", "reference"):
         timed = timed_run(tiny_model, prompts, threshold, engine=engine)
         assert [d.edge for d in timed.decisions] == [d.edge for d in found.decisions]

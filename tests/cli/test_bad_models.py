@@ -109,7 +109,7 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
     assert code == 0, err
     assert "no result on held-out prompts: pairs.jsonl, line 4: the model's logits on the clean prompt are NaN" in err
     assert "held-out" not in out
-    assert Run.load(tmp_path / "out").record["results"]["held_out"] is None
+    assert Run.load(tmp_path / "out").record.results.held_out is None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_held_out_prompt_whose_logits_are_no_numbers_does_not_cost_the_run(cal
     ],
     ids=["python", "gpu", "cpu", "cpu on Windows"],
 )
-@pytest.mark.parametrize("where", ["acdc.discovery.discover.prepare", "acdc.models.loading.find_source"])
+@pytest.mark.parametrize("where", ["acdc.discovery.setting_up.prepare", "acdc.models.loading.find_source"])
 def test_out_of_memory_says_what_to_lower(discover, file, monkeypatch, run_out, where):
     monkeypatch.setattr(where, lambda *args, **kwargs: run_out())
     said = discover(file(*pairs()))

@@ -48,7 +48,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(interrupted_run, call
 
 
 def test_ctrl_c_before_the_first_decision_leaves_nothing(call, file, gpt2_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("acdc.discovery.discover.prepare", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("acdc.discovery.setting_up.prepare", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT))
     code, _, err = call("discover", file(*pairs()), "--model", gpt2_folder, "--out", "out")
     assert code == 130
     assert err.splitlines()[-1] == "acdc: interrupted."

@@ -53,7 +53,7 @@ def test_every_option_is_asked_for_again(interrupted, call, file, gpt2_folder, t
     assert call(*args, "--out", "whole")[0] == 0
     assert same(Run.load(tmp_path / "out"), Run.load(tmp_path / "whole"))
     record = Run.load(tmp_path / "out").record
-    assert (record["engine"], record["batch_size"], record["request"]["seed"]) == ("reference", 2, 7)
+    assert (record.engine, record.batch_size, record.request.seed) == ("reference", 2, 7)
 
 
 def test_a_finished_run_is_recognised_without_its_model(call, finished, tmp_path, monkeypatch):

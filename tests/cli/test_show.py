@@ -26,7 +26,7 @@ def test_json_is_the_whole_run(call, finished, circuit):
     code, out, err = call("show", finished, "--json")
     shown = json.loads(out)
     assert (code, err) == (0, "")
-    assert shown["record"] == Run.load(finished).record
+    assert shown["record"] == Run.load(finished).record.to_json()
     assert (shown["n_edges"], shown["of_edges"]) == (circuit.n_edges, 46)
     assert shown["found"]["metric"] == "kl"
     assert [(edge["edge"], edge["score"]) for edge in shown["edges"]] == by_size(circuit)

@@ -124,22 +124,13 @@ def test_on_a_terminal_the_only_sequences_are_those_of_the_table(monkeypatch):
 
 
 def test_the_bar_shows_a_metric_s_name_as_text(capsys):
-    from acdc.decision import Decision
-    from acdc.discovery.progress import run_pruner
+    from acdc.discovery.progress import RunLog
+    from acdc.runs.record import Record
+    from acdc.runs.request import Request
 
-    class Graph:
-        n_edges = 1
-
-    class Engine:
-        graph = Graph()
-
-    class Pruner:
-        engine, n_tried, n_kept, n_settled = Engine(), 1, 0, 1
-
-        def decisions(self):
-            yield Decision("m0->logits", 0.0, 0.0, False)
-
-    run_pruner(Pruner(), "kl\x1b[31m\u202e", None, {"seconds": 0.0}, progress=True)
+    with RunLog(Record("running", Request(), {}, {}, "now", 0.0), None, progress=True) as log:
+        log.begin(1, "edge")
+        log.at(1, "kl\x1b[31m\u202e 0.5")
     err = capsys.readouterr().err
     assert "kl\\x1b[31m\\u202e" in err
     assert_plain(err)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from acdc.errors import AcdcWarning, PromptError
+from acdc.errors import PromptError, warn
 from acdc.pairs import PromptPair, Tokenizer
 from acdc.pairs.given import GivenPairs
 from acdc.pairs.promptfile.door import read_text
@@ -63,11 +62,9 @@ class FileTask(GivenPairs):
         unread = columns.unread(records)
         alone = [field for field in (RIGHT_ID, WRONG_ID) if field in unread]
         if alone:
-            warnings.warn(
+            warn(
                 f"{name}: {listed(alone)} stands alone and isn't read as answers (in greater-than's files it is a "
-                f'year); give `answers="{alone[0]}"` if it holds token ids of right answers.',
-                AcdcWarning,
-                stacklevel=4,
+                f'year); give `answers="{alone[0]}"` if it holds token ids of right answers.'
             )
         elif unread and not any(pair.answers for pair in self._given if isinstance(pair, PromptPair)):
             self.notes += (f"{name}: no answers are read; if {listed(unread)} holds them, name it by `answers`",)

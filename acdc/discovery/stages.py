@@ -1,0 +1,126 @@
+"""The steps of a run between the prompts and its record, as :func:`acdc.discover` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from typing import Any
+
+from acdc.circuit import Circuit
+from acdc.discovery.asking import Asked, check_fits
+from acdc.discovery.introduction import introduce
+from acdc.discovery.progress import RunLog
+from acdc.discovery.setting_up import plan, set_up_asked
+from acdc.discovery.writing import chosen, circuit_of, new_record
+from acdc.engine.setting import Setting
+from acdc.errors import AcdcError, OverlapError, SettingsError, warn
+from acdc.evaluation.behaviour import evaluate
+from acdc.methods.base import Found
+from acdc.models.loading import memory_errors
+from acdc.models.model import Model
+from acdc.models.selfcheck import Comparison
+from acdc.models.threads import fit_threads, own_threads, set_threads
+from acdc.models.torchstate import own_torch_state
+from acdc.pairs import PromptSet
+from acdc.pairs.splitting import refuse_overlap
+from acdc.pairs.task import Task
+from acdc.results import Evaluation
+from acdc.runs.folder import RunFolder
+from acdc.runs.record import Record, Results
+from acdc.waiting import bars
+
+
+@contextmanager
+def computing(asked: Asked, model: Any) -> Iterator[None]:
+    """Torch as a run needs it, put back at the end.
+
+    Raises:
+        SettingsError: that is no number of threads, or the model is open already and was to be opened otherwise.
+        MemoryLimitError: out of memory.
+    """
+    if isinstance(model, Model) and not (asked.device is None and asked.dtype is None):
+        raise SettingsError("the model is open already; give device and dtype to load_model.")
+    with own_threads(), own_torch_state(), memory_errors(), bars(asked.progress):
+        set_threads(asked.threads)
+        yield
+
+
+def begun(
+    asked: Asked, model: Model, prompts: PromptSet, task: Task, file_sha256: str | None
+) -> tuple[Setting, Record]:
+    """The model on its prompts, and the record of a run on them; says what the run works on."""
+    together, memory = plan(asked, model, prompts)
+    threads = fit_threads(model, prompts) if asked.threads is None else asked.threads
+    decides = asked.method.decides
+    asked.announce(f"running the prompts{', and two circuits for the noise floor' if decides else ''}")
+    setting, checked = set_up_asked(asked, model, prompts, together)
+    check_fits(asked.select, setting.graph)
+    record = new_record(asked, task, file_sha256, setting, checked, together)
+    record.threads, record.estimated_memory_bytes = int(threads), memory
+    if record.engine not in (None, asked.engine):
+        said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
+        asked.announce(f"{said}; the {record.engine} engine does, slowly")
+    introduce(setting, record, asked.announce)
+    return setting, record
+
+
+def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | None) -> Found:
+    """What the method finds; what it measured is put into the record."""
+    with RunLog(record, folder, progress=asked.progress) as log:
+        result = asked.method.find(setting, asked.measure, log)
+    known = {one.name for one in fields(Record)}
+    for name, value in result.measured.items():
+        if name in known:
+            setattr(record, name, value)
+        else:  # of a method that another package brings
+            record.further = {**record.further, name: value}
+    return result
+
+
+def judged(
+    asked: Asked, task: Task, setting: Setting, found: Found, record: Record, folder: RunFolder | None
+) -> tuple[Circuit, Evaluation]:
+    """The circuit, and what it does on the prompts that it was found on.
+
+    It is written at once: what is found is safe before the held-out prompts can fail.
+    """
+    in_graph = chosen(asked, setting.graph, found)
+    used = evaluate(setting, in_graph, metrics=(task.metric, asked.measure.name))
+    circuit = circuit_of(setting.graph, in_graph, found, record, used)
+    if folder is not None:
+        folder.write_circuit(circuit)
+    return circuit, used
+
+
+def held_out(
+    asked: Asked,
+    task: Task,
+    model: Model,
+    prompts: PromptSet,
+    circuit: Circuit,
+    used: Evaluation,
+    record: Record,
+) -> Results:
+    """The results, with those on held-out prompts where there are any; says why there are none."""
+    try:
+        with memory_errors():
+            others = asked.prompts(model, task, "test", asked.n)
+            refuse_overlap(prompts, others)
+            setting, checked = set_up_asked(asked, model, others, record.batch_size or len(others))
+            unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
+        record.self_check = asdict(Comparison(**(record.self_check or {})) | checked)
+        return Results(used, unseen)
+    except AcdcError as error:  # the circuit is found all the same
+        record.no_held_out = str(error)
+        _say_why(error, asked)
+    return Results(used)
+
+
+def _say_why(error: AcdcError, asked: Asked) -> None:
+    """Say why there is no result on held-out prompts; a task that doesn't hold any out is warned of."""
+    why = f"no result on held-out prompts: {error}"
+    if isinstance(error, OverlapError):
+        warn(why)
+    else:
+        asked.announce(why)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -26,7 +25,6 @@ _SELECTION = (
         "--by", help=f"What --top, --above and --greedy rank by: {' or '.join(RANKINGS)}.  [default: magnitude]"
     ),
 )
-_NUMBER = re.compile("`(n|threshold)`")
 _RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
 
 
@@ -80,7 +78,4 @@ def selection_of(method: str, params: Mapping[str, Any]) -> Selection | None:
             )
         return None
     name = given[0]
-    try:
-        return _RULES[name](params[name], params["by"] or "magnitude")
-    except SettingsError as error:  # which names the rule's own word for its number; here that is another option's
-        raise SettingsError(_NUMBER.sub(f"`{name}`", str(error))) from error
+    return _RULES[name](params[name], params["by"] or "magnitude")

@@ -198,8 +198,7 @@ def check_fits(select: Selection | None, graph: Graph) -> None:
     """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a method works."""
     wanted = getattr(select, "n", 0)
     if select is not None and wanted > graph.n_edges:
-        rule = " ".join(f"{name} {value}" for name, value in select.to_json().items())
-        raise SettingsError(f"the selection {rule} is larger than the graph, which has {graph.n_edges} edges.")
+        raise SettingsError(f"the selection {select.words} is larger than the graph, which has {graph.n_edges} edges.")
 
 
 def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:

@@ -61,6 +61,7 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
 
 def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
     """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
+    setting.graph.check_mask(in_graph)
     (logits,) = circuits.run(setting, [in_graph])
     return behaviour(setting, logits)
 
@@ -81,6 +82,7 @@ def evaluate(
         ablated: :func:`ablated_behaviour`, if it is known already.
         metrics: faithfulness is of the first of these that the prompt pairs allow.
     """
+    setting.graph.check_mask(in_graph)
     circuit, complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
     if ablated is None:
         ablated = ablated_behaviour(setting)

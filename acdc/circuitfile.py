@@ -152,6 +152,11 @@ def _read_edges(graph: Graph, edges: Any, lone_scores: bool) -> tuple[np.ndarray
     for name, value in edges.items():
         if not isinstance(value, tuple):
             check(value, dict, name)
+            if not lone_scores and "score" in value and "in_graph" not in value:
+                raise ValueError(
+                    f"it gives {name} a score and doesn't say whether it is in_graph; of scores alone, a selection "
+                    "chooses a circuit (acdc edit --top or --above; in Python acdc.interchange.open_circuit)"
+                )
             if lone_scores and "score" in value and "in_graph" not in value:
                 n_unmarked += 1
                 value = {**value, "in_graph": False}

@@ -218,6 +218,13 @@ def test_a_measured_edit_vouches_for_itself_and_its_edits(circuit, tmp_path):
     assert replace(again, found=replace(again.found, edited_from=None)).edited
 
 
+def test_a_selection_belongs_to_one_method(circuit):
+    chosen = circuit_of("m0->logits", found=Provenance(method="eap-ig", selection={"top": 3, "by": "value"}))
+    found = (replace(circuit, found=Provenance(method="acdc")) | chosen).found
+    assert (found.method, found.selection) == (None, None)
+    assert (replace(circuit, found=Provenance()) | chosen).found.selection == {"top": 3, "by": "value"}
+
+
 def test_arrays_are_not_shared(circuit):
     one = circuit.with_edges("m0->logits")
     one.scores[:] = 7

@@ -295,3 +295,15 @@ def test_nodes_that_the_graph_does_not_have_are_refused(circuit, what, error, sa
     for attempt in (circuit.with_nodes, circuit.without_nodes):
         with pytest.raises(error, match=says):
             attempt(what)
+
+
+def test_what_is_no_circuit_is_refused_in_words():
+    nothing = np.zeros(GRAPH.n_edges, dtype=bool)
+    for graph, scores, says in (
+        (None, np.zeros(GRAPH.n_edges), "a circuit's graph must be an acdc.Graph, not None"),
+        (GRAPH, [0.0] * GRAPH.n_edges, "scores must be an array of numbers, one for each edge, not "),
+        (GRAPH, nothing, "scores must be an array of numbers, one for each edge, not one of bool"),
+        (GRAPH, np.zeros(3), "scores must have shape"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            Circuit(graph, nothing, scores)

@@ -120,7 +120,7 @@ def test_files_without_in_graph_need_a_selection(tmp_path):
     path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": half}))
     path = tmp_path / "half.json"
     path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": half}))
-    refused(CircuitFileError, "23 of its 46 edges don't say whether they are in_graph", path)
+    refused(CircuitFileError, "in_graph is missing in 23 of its 46 edges", path)
 
 
 def test_a_selection_wins_over_what_is_marked_which_is_said(write):

@@ -63,9 +63,10 @@ def export(
         from acdc.interchange import ranking
 
         circuit = ranking([circuit, *map(circuit_at, sweep)])
+    written = export_circuit(circuit, format, target, title=title, top=top)
     if format == "eap-ig" and (note := ties(circuit)):
         announce(note)
-    say(export_circuit(circuit, format, target, title=title, top=top))
+    say(written)
 
 
 def _format(format: str | None, out: Path | None) -> str:

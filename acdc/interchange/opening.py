@@ -40,8 +40,8 @@ def open_circuit(
 
     Where a file holds scores and no choice of edges (none is marked as ``in_graph``, or every edge of another
     tool's file is), a selection must choose. Scores of a list are unknown (NaN). Warned of are edges on no path from
-    the input to the logits, which are kept as they are, marked edges that a selection passes over, and ties that a
-    selection cuts through.
+    the input to the logits, which are kept as they are, marked edges that a selection passes over, and ties that
+    :class:`acdc.selection.Top` cuts through.
 
     Args:
         path: a file, or a run's folder.

@@ -90,7 +90,8 @@ def test_a_circuit_is_made_of_scores_alone(call, refused, file, tmp_path):
     assert (code, err) == (0, "")
     made = Circuit.load(tmp_path / "e.json")
     assert made.found.selection == {"top": 9, "by": "value"}
-    assert out.splitlines()[0] == f"{len(made)} edges chosen (top 9 by value), 0 edges removed, 0 added"
+    assert (len(made), made.n_astray) == (1, 0)
+    assert out.splitlines()[0] == "1 edge chosen (top 9 by value), 0 edges removed, 0 added"
     assert "acdc edit --top or --above" in refused("show", "scores.json")
 
 
@@ -172,6 +173,17 @@ def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):
     assert call("export", "c.pt", "--format", "eap-ig")[:2] == (0, "c.pt\n")
     assert "ends as svg does" in refused("export", "c.json", "--format", "eap-ig", "--out", "x.svg")
     assert "holds the whole circuit; leave out --top" in refused("export", "c.json", "--out", "y.pt", "--top", "3")
+
+
+def test_what_is_not_written_is_not_spoken_of(refused, file):
+    data = json.loads(file.read_text())
+    data["edges"]["m1->logits"]["score"] = None
+    for name in ("input->m0", "m0->m1"):
+        data["edges"][name]["score"] = 0.0
+    file.write_text(json.dumps(data))
+    says = refused("export", "c.json", "--out", "x.pt")
+    assert "1 of 46 scores are no finite numbers" in says
+    assert "share" not in says
 
 
 def test_a_sweep_ranks(call, refused, file, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.printing import say
 from acdc.cli.sources import circuit_at
 
 _STRONGEST = 20  # edges in the table
@@ -39,7 +40,10 @@ def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
         listing.print_csv(circuit, top)
     else:
         from acdc.cli.tables import print_circuit, print_summary
+        from acdc.export.summary import facts, title
 
         if loaded is not None:
             print_summary(loaded)
+        else:
+            say(f"{title(circuit)}: {', '.join(facts(circuit))}")
         print_circuit(circuit, _STRONGEST if top is None else top)

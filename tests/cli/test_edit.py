@@ -95,6 +95,13 @@ def test_a_circuit_is_made_of_scores_alone(call, refused, file, tmp_path):
     assert "acdc edit --top or --above" in refused("show", "scores.json")
 
 
+def test_what_is_known_of_a_file_is_shown(call, file):
+    first = call("show", "c.json")[1].splitlines()[0]
+    assert first == "ioi on gpt2: 4 of 46 edges, method acdc, threshold 0.1, metric 0.5"
+    assert call("edit", "c.json", "--remove", "a0.h1<k>", "--out", "e.json")[0] == 0
+    assert "edited: removed a0.h1<k> (1 edge)" in call("show", "e.json")[1]
+
+
 def test_eap_ig_s_tensors_are_shown(call, file, tmp_path):
     assert call("export", "c.json", "--out", "theirs.pt")[0] == 0
     code, out, _ = call("show", "theirs.pt", "--csv")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acdc import circuitfile
+from acdc.asked import shown
 from acdc.editing import edges_joining, edges_of, edited, in_common, nodes_of, words_of
 from acdc.errors import SettingsError
 from acdc.graph import Edge, Graph, Node, Slot
@@ -58,7 +59,12 @@ class Circuit:
     found: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.graph, Graph):
+            raise SettingsError(f"a circuit's graph must be an acdc.Graph, not {shown(self.graph)}.")
         self.graph.check_mask(self.in_graph)
+        if not isinstance(self.scores, np.ndarray) or self.scores.dtype.kind not in "fiu":
+            got = f"one of {self.scores.dtype}" if isinstance(self.scores, np.ndarray) else shown(self.scores)
+            raise SettingsError(f"scores must be an array of numbers, one for each edge, not {got}.")
         if self.scores.shape != (self.graph.n_edges,):
             raise SettingsError(f"scores must have shape ({self.graph.n_edges},), got {self.scores.shape}.")
 

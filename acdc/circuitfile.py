@@ -152,6 +152,11 @@ def _read_edges(graph: Graph, edges: Any, lone_scores: bool) -> tuple[np.ndarray
     for name, value in edges.items():
         if not isinstance(value, tuple):
             check(value, dict, name)
+            if not lone_scores and "score" in value and "in_graph" not in value:
+                raise ValueError(
+                    f"it gives {name} a score and doesn't say whether it is in_graph; of scores alone, a selection "
+                    "chooses a circuit (acdc edit --top or --above; in Python acdc.interchange.open_circuit)"
+                )
             if lone_scores and "score" in value and "in_graph" not in value:
                 n_unmarked += 1
                 value = {**value, "in_graph": False}
@@ -162,7 +167,7 @@ def _read_edges(graph: Graph, edges: Any, lone_scores: bool) -> tuple[np.ndarray
         i = number[name]
         scores[i], in_graph[i] = math.nan if score is None else score, kept
     if 0 < n_unmarked < len(edges):
-        raise ValueError(f"{n_unmarked} of its {len(edges)} edges don't say whether they are in_graph, and others do")
+        raise ValueError(f"in_graph is missing in {n_unmarked} of its {len(edges)} edges, and stands in the others")
     return np.array(scores, dtype=np.float64), np.array(in_graph, dtype=bool), not n_unmarked
 
 

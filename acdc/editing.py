@@ -113,14 +113,16 @@ def without_figures(found: Provenance) -> Provenance:
 
 def in_common(left: Provenance, right: Provenance) -> Provenance:
     """What is known of two circuits together: where they contradict each other, nothing."""
-    apart = ("options", "edited_from")
+    apart = ("options", "selection", "edited_from")
     values = {name: _agreed(getattr(left, name), getattr(right, name)) for name in KNOWN if name not in apart}
     options: dict[str, Any] = {}
+    selection = None
     if left.method == right.method or None in (left.method, right.method):
+        selection = _agreed(left.selection, right.selection)
         for name in {**left.options, **right.options}:
             if (value := _agreed(left.options.get(name), right.options.get(name))) is not None:
                 options[name] = value
-    return replace(left, **values, options=options)
+    return replace(left, **values, options=options, selection=selection)
 
 
 def _agreed(mine: Any, other: Any) -> Any:

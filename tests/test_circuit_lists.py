@@ -58,6 +58,11 @@ def test_a_wrong_list_is_refused_with_the_line(tmp_path, content, nodes, says):
     refused(CircuitFileError, says, text(tmp_path / "list.txt", content), graph=GRAPH, nodes=nodes)
 
 
+def test_blanks_may_stand_around_an_arrow(tmp_path):
+    path = text(tmp_path / "e.txt", "input -> m0\nm0 ->logits # x\n")
+    assert names(open_circuit(path, graph=GRAPH)) == {"input->m0", "m0->logits"}
+
+
 def test_what_stands_twice_is_said(tmp_path):
     path = text(tmp_path / "edges.txt", "m0->logits\ninput->m0\n\nm0->logits\nm0->logits\n")
     with pytest.warns(AcdcWarning, match=r"line 4: the edge m0->logits stands in line 1 already \(and 1 more such\)"):

@@ -70,13 +70,13 @@ def test_unknown_scores_are_written_as_ties(tmp_path, ending):
     edges, _ = READERS[ending](write_eap_ig(circuit, tmp_path / f"c{ending}"))
     assert {name for name, (_, kept) in edges.items() if kept} == {edge.name for edge in circuit}
     assert {score for score, _ in edges.values()} == {0.0}
-    assert ties(circuit).startswith("75 of 75 edges share the score 0")
+    assert ties(circuit).startswith("75 of 75 edges share their score with others, 75 of them the score 0: ")
 
 
 def test_ties_at_zero_are_counted_also_those_of_single_precision():
     circuit = drawn(Graph.from_config(2, 3, 8))
     circuit.scores[:5] = 0, 0, 0, 1e-60, -1e-60
-    assert ties(circuit).startswith("5 of 75 edges share the score 0")
+    assert ties(circuit).startswith("5 of 75 edges share their score with others, 5 of them the score 0: ")
     circuit.scores[1:5] = 1, 2, 3, 4
     assert ties(circuit) is None
 
@@ -112,7 +112,9 @@ def test_a_ranking_scores_edges_by_the_largest_threshold_that_keeps_them(tmp_pat
     assert {edge.name for edge in ranked} == set(LOOSE)
     assert ranked.found.options == {"order": "default", "gates": False, "seed": 0, "thresholds": [0.1, 0.05, 0.01]}
     assert not ranked.found.has_figures
-    assert ties(ranked).startswith("43 of 46 edges share the score 0")
+    assert ties(ranked).startswith("45 of 46 edges share their score with others, 43 of them the score 0 (no threshold")
+    assert "more thresholds" in ties(ranked)
+    assert "sweep" not in ties(ranked)  # it has been one
     edges, _ = read_pt(write_eap_ig(ranked, tmp_path / "c.pt"))
     assert edges["input->logits"] == (np.float32(0.1), True)
     ranked.save(tmp_path / "c.json")

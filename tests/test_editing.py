@@ -218,6 +218,13 @@ def test_a_measured_edit_vouches_for_itself_and_its_edits(circuit, tmp_path):
     assert replace(again, found=replace(again.found, edited_from=None)).edited
 
 
+def test_a_selection_belongs_to_one_method(circuit):
+    chosen = circuit_of("m0->logits", found=Provenance(method="eap-ig", selection={"top": 3, "by": "value"}))
+    found = (replace(circuit, found=Provenance(method="acdc")) | chosen).found
+    assert (found.method, found.selection) == (None, None)
+    assert (replace(circuit, found=Provenance()) | chosen).found.selection == {"top": 3, "by": "value"}
+
+
 def test_arrays_are_not_shared(circuit):
     one = circuit.with_edges("m0->logits")
     one.scores[:] = 7
@@ -288,3 +295,15 @@ def test_nodes_that_the_graph_does_not_have_are_refused(circuit, what, error, sa
     for attempt in (circuit.with_nodes, circuit.without_nodes):
         with pytest.raises(error, match=says):
             attempt(what)
+
+
+def test_what_is_no_circuit_is_refused_in_words():
+    nothing = np.zeros(GRAPH.n_edges, dtype=bool)
+    for graph, scores, says in (
+        (None, np.zeros(GRAPH.n_edges), "a circuit's graph must be an acdc.Graph, not None"),
+        (GRAPH, [0.0] * GRAPH.n_edges, "scores must be an array of numbers, one for each edge, not "),
+        (GRAPH, nothing, "scores must be an array of numbers, one for each edge, not one of bool"),
+        (GRAPH, np.zeros(3), "scores must have shape"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            Circuit(graph, nothing, scores)

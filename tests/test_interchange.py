@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import pickle
 import warnings
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -59,6 +61,16 @@ def test_the_kind_is_told_by_what_a_file_holds(tmp_path):
     assert names(open_circuit(tmp_path / "legacy.pt")) == set(KEPT)
 
 
+def test_the_ending_decides_only_where_the_content_does_not(tmp_path):
+    circuit = Circuit(GRAPH, np.ones(GRAPH.n_edges, dtype=bool), np.zeros(GRAPH.n_edges))
+    circuit.save(tmp_path / "c.pt")
+    assert len(open_circuit(tmp_path / "c.pt")) == GRAPH.n_edges
+    for protocol in (2, 3, 4, 5):
+        (tmp_path / "pickled").write_bytes(pickle.dumps(Fraction(1, 3), protocol=protocol))
+        with pytest.raises(CircuitFileError, match="only running code from it would open"):
+            open_circuit(tmp_path / "pickled")
+
+
 def test_edges_on_no_path_stay_and_are_told(write):
     edges = EDGES | {"a1.h0->logits": (1.0, True), "input->m0": (2.0, True)}
     with pytest.warns(AcdcWarning, match="2 of 6 edges are on no path"):
@@ -78,7 +90,7 @@ def test_a_circuit_may_lack_scores(tmp_path):
 def test_scores_without_a_choice_need_a_selection(write):
     nothing, everything = ({name: (score, kept) for name, (score, _) in EDGES.items()} for kept in (False, True))
     for edges, marks in ((nothing, "no edge"), (everything, "every edge")):
-        says = refused(SettingsError, f"marks {marks} as in the circuit; choose its circuit by `top`", write(edges))
+        says = refused(SettingsError, f"marks {marks} as in the circuit; choose its circuit by", write(edges))
         assert "`selection=Top(100)`" in says
         assert names(open_circuit(write(edges), selection=Top(4))) == set(KEPT)
     assert names(open_circuit(write(nothing), selection=Above(0.75))) == set(KEPT)
@@ -108,7 +120,7 @@ def test_files_without_in_graph_need_a_selection(tmp_path):
     path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": half}))
     path = tmp_path / "half.json"
     path.write_text(json.dumps({"cfg": CFG, "nodes": {}, "edges": half}))
-    refused(CircuitFileError, "23 of its 46 edges don't say whether they are in_graph", path)
+    refused(CircuitFileError, "in_graph is missing in 23 of its 46 edges", path)
 
 
 def test_a_selection_wins_over_what_is_marked_which_is_said(write):

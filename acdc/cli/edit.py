@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acdc.cli.method_options import given_selection, selection_options
 from acdc.cli.printing import say
 from acdc.wording import counted
 
@@ -26,6 +27,7 @@ def _others(name: str, help: str) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("circuit", type=click.Path(path_type=Path))
+@selection_options
 @_others("or", "Add the edges of another circuit.")
 @_others("and", "Keep only edges that another circuit has too.")
 @_others("minus", "Remove the edges of another circuit.")
@@ -46,29 +48,30 @@ def edit(
     add_node: tuple[str, ...],
     on_path: bool,
     out: Path,
+    **choice: Any,
 ) -> None:
     """Edit CIRCUIT (a run folder, or a circuit file of acdc, EAP-IG or MIB) into a new file.
 
     Options are repeatable, and done in the order in which they stand below. An edge is named as m0->a1.h3<k>; a node
-    stands for all its edges, a slot (a1.h3<k>) for all edges into it, and * for any node. A further circuit may also be
-    a text file of edges. The new file says what it was made from, and has no figures: they were the old circuit's.
+    stands for all its edges, a slot (a1.h3<k>) for all edges into it, and * for any node (m0->*). A further circuit
+    may also be a text file of edges. The new file says what it was made from, and has no figures: they were the old
+    circuit's.
     """
     from acdc.editing import changes
-    from acdc.errors import RunFolderError, SettingsError
+    from acdc.errors import SettingsError
     from acdc.interchange import open_circuit
-    from acdc.reading import kind_at
 
-    if not (or_with or and_with or minus_with or remove or add or add_node or on_path):
+    selection = given_selection(choice)
+    if not (selection or or_with or and_with or minus_with or remove or add or add_node or on_path):
         raise SettingsError("say what to change, e.g. by --remove a0.h1, --add 'm0->logits' or --on-path.")
-    if kind_at(out) is not None:
-        raise RunFolderError(f"{out} exists already; choose another file with --out.")
-    before = made = open_circuit(circuit)
+    _check_out(out)
+    before = made = open_circuit(circuit, selection=selection)
     for path in or_with:
-        made = made | open_circuit(path, graph=made.graph)
+        made = made | _opened(path, made)
     for path in and_with:
-        made = made & open_circuit(path, graph=made.graph)
+        made = made & _opened(path, made)
     for path in minus_with:
-        made = made - open_circuit(path, graph=made.graph)
+        made = made - _opened(path, made)
     for name in remove:
         made = _changed(made, made.without_edges(name), f"no edge of {name} is in the circuit: nothing to remove")
     for name in add:
@@ -81,11 +84,38 @@ def edit(
         raise SettingsError(f"nothing is left of {circuit} after these edits; remove less.")
     astray = made.n_astray
     where = f"; {counted(astray, 'kept edge')} {'is' if astray == 1 else 'are'} on no path" if astray else ""
-    say(f"{changes(before.in_graph, made.in_graph)}{where}")
+    chosen = f"{counted(before.n_edges, 'edge')} chosen ({selection.words}), " if selection else ""
+    say(f"{chosen}{changes(before.in_graph, made.in_graph)}{where}")
     if made.found.edited_from is not None:
         made = replace(made, found=replace(made.found, edited_from={"file": str(circuit), **made.found.edited_from}))
     made.save(out)
     say(out)
+
+
+def _check_out(path: Path) -> None:
+    """Raise unless a circuit's JSON can stand at a path under that name."""
+    from acdc.errors import RunFolderError, SettingsError
+    from acdc.export import FORMATS
+    from acdc.reading import kind_at
+
+    ending = path.suffix.lower()
+    if ending != FORMATS["json"] and ending in FORMATS.values():
+        raise SettingsError(
+            f"{path} ends in {ending}, and an edited circuit is written as JSON; choose another file with --out, and "
+            "write other formats of it by acdc export."
+        )
+    if kind_at(path) is not None:
+        raise RunFolderError(f"{path} exists already; choose another file with --out.")
+
+
+def _opened(path: Path, with_one: Circuit) -> Circuit:
+    """A further circuit, of the same graph; edges on no path are no matter in it."""
+    from acdc.errors import AcdcWarning
+    from acdc.interchange import open_circuit
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* on no path from the input to the logits", AcdcWarning)
+        return open_circuit(path, graph=with_one.graph)
 
 
 def _changed(before: Circuit, after: Circuit, otherwise: str) -> Circuit:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from acdc.cli.printing import announce, say
+from acdc.cli.sources import circuit_at
 from acdc.export import FORMATS
 from acdc.wording import either
-
-if TYPE_CHECKING:
-    from acdc.circuit import Circuit
 
 
 @click.command()
@@ -32,6 +29,7 @@ def export(
     run: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
 ) -> None:
     """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
+    from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import check_shown, export_circuit
     from acdc.export.eap_ig import ties
@@ -51,35 +49,24 @@ def export(
         raise SettingsError(f"a {format} file has no ranking of edges; leave out `sweep`, which is for eap-ig.")
     target = out or source.with_suffix(FORMATS[format])
     if target == source and kind_at(source) is not None and not sweep:  # there already, if it is one
-        _of_file(source)
+        if source.suffix.lower() == ".pt":
+            circuit_at(source)
+        else:
+            Circuit.load(source)  # as it is there, also in a run's folder
         say(source)
         return
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
     if kind_at(target) is not None and not _is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    circuit = _circuit(source)
+    circuit = circuit_at(source)
     if sweep:
         from acdc.interchange import ranking
 
-        circuit = ranking([circuit, *map(_circuit, sweep)])
+        circuit = ranking([circuit, *map(circuit_at, sweep)])
+    written = export_circuit(circuit, format, target, title=title, top=top)
     if format == "eap-ig" and (note := ties(circuit)):
         announce(note)
-    say(export_circuit(circuit, format, target, title=title, top=top))
-
-
-def _circuit(source: Path) -> Circuit:
-    """The circuit of a run's folder, or of a file of ours, EAP-IG's or MIB's."""
-    from acdc.runs.run import load_circuit
-
-    return _of_file(source) if source.suffix.lower() == ".pt" else load_circuit(source)
-
-
-def _of_file(source: Path) -> Circuit:
-    """The circuit of a file, as it is there."""
-    from acdc.circuit import Circuit
-    from acdc.interchange import open_circuit
-
-    return open_circuit(source) if source.suffix.lower() == ".pt" else Circuit.load(source)
+    say(written)
 
 
 def _format(format: str | None, out: Path | None) -> str:

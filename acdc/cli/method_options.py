@@ -18,7 +18,7 @@ _METHOD = click.option(
     "--method", default="acdc", show_default=True, help=f"{' or '.join(METHODS)}; the options of each are its own."
 )
 _SELECTION = (
-    click.option("--top", type=int, help="Of a method that scores edges: take the so many of the largest scores."),
+    click.option("--top", type=int, help="By scores, of a method or file that has them: so many of the largest edges."),
     click.option("--above", type=float, help="Likewise: those of at least this score."),
     click.option("--greedy", type=int, help="Likewise: so many, grown from the logits, the best edge first."),
     click.option(
@@ -31,6 +31,13 @@ _RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "g
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add them to a command, in this order. What isn't given is ``None``: an option of another method is an error."""
     for option in reversed((_METHOD, *_own_options(), *_SELECTION)):
+        command = option(command)
+    return command
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those that choose edges by their scores alone."""
+    for option in reversed(_SELECTION):
         command = option(command)
     return command
 
@@ -60,10 +67,25 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def selection_of(method: str, params: Mapping[str, Any]) -> Selection | None:
-    """The selection that was given.
+    """The selection that was given for a method.
 
     Raises:
-        SettingsError: several are given, a ranking without one, or none where the method needs one.
+        SettingsError: as :func:`given_selection`, or none is given where the method needs one.
+    """
+    selection = given_selection(params)
+    if selection is None and method in METHODS and not METHODS[method].decides:
+        raise SettingsError(
+            f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "
+            "`top`, `above` or `greedy`."
+        )
+    return selection
+
+
+def given_selection(params: Mapping[str, Any]) -> Selection | None:
+    """The selection that was given, if one was.
+
+    Raises:
+        SettingsError: several are given, or a ranking without one.
     """
     given = [name for name in _RULES if params[name] is not None]
     if len(given) > 1:
@@ -71,11 +93,6 @@ def selection_of(method: str, params: Mapping[str, Any]) -> Selection | None:
     if not given:
         if params["by"] is not None:
             raise SettingsError("`by` says what `top`, `above` and `greedy` rank by; give one of them with it.")
-        if method in METHODS and not METHODS[method].decides:
-            raise SettingsError(
-                f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "
-                "`top`, `above` or `greedy`."
-            )
         return None
     name = given[0]
     return _RULES[name](params[name], params["by"] or "magnitude")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.printing import say
+from acdc.cli.sources import circuit_at
+
 _STRONGEST = 20  # edges in the table
 
 
@@ -25,19 +28,22 @@ def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
     """
     from acdc.cli import listing
     from acdc.errors import SettingsError
-    from acdc.runs.run import Run, load_circuit
+    from acdc.runs.run import Run
 
     if as_json and as_csv:
         raise SettingsError("--json and --csv contradict each other; give one of them.")
     loaded = None if run.is_file() else Run.load(run)
-    circuit = load_circuit(run) if loaded is None else loaded.circuit
+    circuit = circuit_at(run) if loaded is None else loaded.circuit
     if as_json:
         listing.print_json(circuit, None if loaded is None else loaded.record.to_json(), top)
     elif as_csv:
         listing.print_csv(circuit, top)
     else:
         from acdc.cli.tables import print_circuit, print_summary
+        from acdc.export.summary import facts, title
 
         if loaded is not None:
             print_summary(loaded)
+        else:
+            say(f"{title(circuit)}: {', '.join(facts(circuit))}")
         print_circuit(circuit, _STRONGEST if top is None else top)

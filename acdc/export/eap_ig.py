@@ -77,19 +77,25 @@ def _readable_scores(circuit: Circuit) -> np.ndarray:
 
 
 def ties(circuit: Circuit) -> str | None:
-    """What to know before edges are ranked by the scores of a circuit (MIB's CPR); ``None`` if few are tied at 0.
+    """What to know before edges are ranked by the scores of a circuit (MIB's CPR); ``None`` if none are tied.
 
     ACDC gives the score 0 to every edge that it needn't try, which is most of them; a ranking orders these by chance,
-    where :func:`acdc.interchange.ranking` orders them by runs at several thresholds.
+    where :func:`acdc.interchange.ranking` orders them by runs at several thresholds, if by as few ranks as runs.
     """
-    scores = circuit.scores.astype(np.float32)
-    n_tied = int((np.isnan(scores) | (scores == 0)).sum())
-    if n_tied < 2:
+    scores = np.nan_to_num(circuit.scores.astype(np.float32), nan=0.0)
+    _, counts = np.unique(np.abs(scores), return_counts=True)
+    n_tied, n_zero = int(counts[counts > 1].sum()), int((scores == 0).sum())
+    if not n_tied:
         return None
+    shared = f"{n_tied:,} of {len(scores):,} edges share their score with others, {n_zero:,} of them the score 0"
+    ranked = "a ranking by score, as for MIB's CPR, orders them by chance"
+    if "thresholds" in circuit.found.options:
+        return f"{shared} (no threshold keeps them): {ranked}; runs at more thresholds order more of them."
+    if circuit.found.method != "acdc":
+        return f"{shared}: {ranked}."
     return (
-        f"{n_tied:,} of {len(scores):,} edges share the score 0 (they weren't tried, or their score is unknown): a "
-        "ranking by score, as for MIB's CPR, orders them by chance; runs at other thresholds order them "
-        "(acdc.interchange.ranking, or `sweep`)."
+        f"{shared} (they weren't tried): {ranked}; runs at other thresholds order them (acdc.interchange.ranking, or "
+        "`sweep`)."
     )
 
 

@@ -37,7 +37,7 @@ def read_edges(path: Path, graph: Graph) -> Content:
     def edge(name: str) -> int:
         if "->" not in name and _is_a_list_of_nodes(name, graph):
             raise CircuitFileError(f"{quoted(name)} is a node, not an edge; for a list of nodes give `nodes=True`.")
-        return graph.edge(name).number
+        return graph.edge("->".join(part.strip() for part in name.split("->"))).number
 
     mask = np.zeros(graph.n_edges, dtype=bool)
     mask[_distinct(path, _lines(path), edge, "edge")] = True

@@ -24,7 +24,7 @@ from acdc.selection import Selection, Top, select
 from acdc.wording import counted
 
 #: How a file of torch.save begins: a zip archive, or a bare pickle of older versions.
-_TORCH = (b"PK\x03\x04", b"\x80\x02")
+_TORCH = (b"PK\x03\x04", b"\x80")
 _TORCH_ENDINGS = (".pt", ".pth", ".bin")
 _BOM = b"\xef\xbb\xbf"
 
@@ -40,8 +40,8 @@ def open_circuit(
 
     Where a file holds scores and no choice of edges (none is marked as ``in_graph``, or every edge of another
     tool's file is), a selection must choose. Scores of a list are unknown (NaN). Warned of are edges on no path from
-    the input to the logits, which are kept as they are, marked edges that a selection passes over, and ties that a
-    selection cuts through.
+    the input to the logits, which are kept as they are, marked edges that a selection passes over, and ties that
+    :class:`acdc.selection.Top` cuts through.
 
     Args:
         path: a file, or a run's folder.
@@ -63,7 +63,7 @@ def open_circuit(
         raise SettingsError(f"`graph` must be an acdc.Graph, not {asked.shown(graph)}.")
     if selection is not None and not isinstance(selection, Selection):
         raise SettingsError("`selection` must be Top, Above or Greedy of acdc.selection, e.g. Top(100).")
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind != "list" and nodes:
         raise SettingsError(f"`nodes=True` is for a list of nodes, but {path} is a circuit's {kind}; leave it out.")
     content = _read(path, kind, graph, selection, nodes)
@@ -73,24 +73,29 @@ def open_circuit(
         content = _chosen(path, content, selection)
     elif kind in ("file", "torch file") and _has_scores_only(content):
         raise UnchosenError(
-            f"{path} holds the scores of edges and {_marks(content)}; choose its circuit by `top` or `above`, the "
-            "number of edges or their least score (in Python by `selection=Top(100)`)."
+            f"{path} holds the scores of edges and {_marks(content)}; choose its circuit by a selection, the "
+            "number of edges or their least score (--top or --above of acdc evaluate, compare and edit; in Python "
+            "`selection=Top(100)`)."
         )
     if not content.in_graph.any():
         raise CircuitFileError(f"{path} is an empty circuit: it keeps none of {content.graph.n_edges:,} edges.")
     circuit = Circuit(content.graph, content.in_graph, content.scores, content.found)
     if astray := circuit.n_astray:
         warnings.warn(
-            f"{path}: {astray} of {counted(circuit.n_edges, 'edge')} are on no path from the input to the logits and "
-            "carry nothing; they are kept as they are (on_path() drops them).",
+            f"{path}: {astray} of {counted(circuit.n_edges, 'edge')} {'is' if astray == 1 else 'are'} on no path from "
+            "the input to the logits; nothing is left out (on_path() does it).",
             AcdcWarning,
             stacklevel=2,
         )
     return circuit
 
 
-def _kind(path: Path) -> str:
-    """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``."""
+def kind_of(path: Path) -> str:
+    """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``.
+
+    Raises:
+        CircuitFileError: it can't be read.
+    """
     try:
         if path.is_dir() or (path.name == CIRCUIT and is_regular(path.parent / RECORD)):
             return "folder"
@@ -98,11 +103,12 @@ def _kind(path: Path) -> str:
             start = file.read(512)
     except OSError as error:
         raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
-    if path.suffix.lower() in _TORCH_ENDINGS or start.startswith(_TORCH):
+    if start.startswith(_TORCH):
         return "torch file"
-    if path.suffix.lower() == ".json" or start.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+    if start.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
         return "file"
-    return "list"
+    ending = path.suffix.lower()
+    return "torch file" if ending in _TORCH_ENDINGS else "file" if ending == ".json" else "list"
 
 
 def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | None, nodes: bool) -> Content:

@@ -219,7 +219,7 @@ def test_an_empty_circuit_is_refused_and_unknown_scores_are_told_as_such(call, r
 
 def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named):
     scores, one = named("scores.json"), named("one.json", "input->logits", "m1->logits", "a1.h1->logits")
-    assert "choose its circuit by --top or --above" in refused("compare", one, scores)
+    assert "--top or --above of acdc evaluate, compare and edit" in refused("compare", one, scores)
     # The scores rise with the edges' numbers: the last seven are those into the logits, and one is on a path.
     n_edges = Graph.from_config(2, 2).n_edges
     for option in (("--top", 7), ("--above", n_edges - 6)):

@@ -74,6 +74,40 @@ def test_circuits_are_combined_also_with_lists_and_tensors(call, file, tmp_path)
     }
 
 
+def test_a_further_circuit_s_edges_need_no_path_of_their_own(call, file, tmp_path):
+    (tmp_path / "one.txt").write_text("input->m0\n")
+    assert call("edit", "c.json", "--or", "one.txt", "--minus", "one.txt", "--out", "e.json")[::2] == (0, "")
+
+
+def test_a_circuit_is_made_of_scores_alone(call, refused, file, tmp_path):
+    data = json.loads(file.read_text())
+    for edge in data["edges"].values():
+        del edge["in_graph"]
+    (tmp_path / "scores.json").write_text(json.dumps(data))
+    says = refused("edit", "scores.json", "--on-path", "--out", "e.json")
+    assert "--top or --above of acdc evaluate, compare and edit" in says
+    code, out, err = call("edit", "scores.json", "--top", "9", "--by", "value", "--out", "e.json")
+    assert (code, err) == (0, "")
+    made = Circuit.load(tmp_path / "e.json")
+    assert made.found.selection == {"top": 9, "by": "value"}
+    assert (len(made), made.n_astray) == (1, 0)
+    assert out.splitlines()[0] == "1 edge chosen (top 9 by value), 0 edges removed, 0 added"
+    assert "acdc edit --top or --above" in refused("show", "scores.json")
+
+
+def test_what_is_known_of_a_file_is_shown(call, file):
+    first = call("show", "c.json")[1].splitlines()[0]
+    assert first == "ioi on gpt2: 4 of 46 edges, method acdc, threshold 0.1, metric 0.5"
+    assert call("edit", "c.json", "--remove", "a0.h1<k>", "--out", "e.json")[0] == 0
+    assert "edited: removed a0.h1<k> (1 edge)" in call("show", "e.json")[1]
+
+
+def test_eap_ig_s_tensors_are_shown(call, file, tmp_path):
+    assert call("export", "c.json", "--out", "theirs.pt")[0] == 0
+    code, out, _ = call("show", "theirs.pt", "--csv")
+    assert (code, len(out.splitlines())) == (0, 1 + len(EDGES))
+
+
 def test_a_run_s_folder_is_edited_too(call, finished, tmp_path):
     code, out, _ = call("edit", finished, "--remove", "logits", "--add", "input->logits", "--out", "e.json")
     assert code == 0
@@ -108,6 +142,10 @@ def test_what_does_nothing_is_warned_of(call, file):
         (["--add-node", "m7", "--out", "e.json"], "unknown node 'm7'"),
         (["--remove", "logits", "--remove", "*->*", "--out", "e.json"], "nothing is left of c.json"),
         (["--on-path", "--out", "c.json"], "c.json exists already; choose another file with --out"),
+        (["--on-path", "--out", "e.pt"], "e.pt ends in .pt, and an edited circuit is written as JSON"),
+        (["--on-path", "--out", "e.SVG"], "written as JSON"),
+        (["--by", "value", "--on-path", "--out", "e.json"], "--by says what --top, --above and --greedy rank by"),
+        (["--top", "3", "--above", "1", "--out", "e.json"], "--top and --above contradict each other"),
         (["--on-path", "--out", "nowhere/e.json"], "choose another folder"),
         (["--or", "missing.json", "--out", "e.json"], "can't read missing.json"),
         (["--or", "other.json", "--out", "e.json"], "other.json is a circuit of another model: n_layers 3 against 2"),
@@ -144,11 +182,22 @@ def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):
     assert "holds the whole circuit; leave out --top" in refused("export", "c.json", "--out", "y.pt", "--top", "3")
 
 
+def test_what_is_not_written_is_not_spoken_of(refused, file):
+    data = json.loads(file.read_text())
+    data["edges"]["m1->logits"]["score"] = None
+    for name in ("input->m0", "m0->m1"):
+        data["edges"][name]["score"] = 0.0
+    file.write_text(json.dumps(data))
+    says = refused("export", "c.json", "--out", "x.pt")
+    assert "1 of 46 scores are no finite numbers" in says
+    assert "share" not in says
+
+
 def test_a_sweep_ranks(call, refused, file, tmp_path):
     circuit_of("m1->logits", "input->m1", options={"threshold": 0.5}).save(tmp_path / "d.json")
     code, _, err = call("export", "c.json", "--sweep", "d.json", "--out", "ranked.pt")
     assert code == 0
-    assert "41 of 46 edges share the score 0" in err
+    assert "46 of 46 edges share their score with others, 41 of them the score 0" in err
     scores = torch.load(tmp_path / "ranked.pt", weights_only=True)["edges_scores"]
     assert sorted(scores[scores != 0].tolist()) == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.5])
     circuit_of("m1->logits", options={"threshold": 0.2}).save(tmp_path / "c2.json")

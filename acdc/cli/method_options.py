@@ -8,24 +8,25 @@ from typing import Any, get_type_hints
 
 import click
 
+from acdc.cli.selection_options import selection_of
 from acdc.errors import SettingsError
 from acdc.methods.registry import METHODS
-from acdc.selection import RANKINGS, Above, Greedy, Selection, Top
+from acdc.selection import RANKINGS, Selection
+from acdc.wording import either
 
 #: Of a run as a whole, whatever the method.
 _SHARED = ("seed",)
+#: Options that say what is selected.
+SELECTING = ("top", "above", "greedy", "by")
 _METHOD = click.option(
-    "--method", default="acdc", show_default=True, help=f"{' or '.join(METHODS)}; the options of each are its own."
+    "--method", default="acdc", show_default=True, help=f"{either(METHODS)}; the options of each are its own."
 )
 _SELECTION = (
     click.option("--top", type=int, help="Of a method that scores edges: take the so many of the largest scores."),
     click.option("--above", type=float, help="Likewise: those of at least this score."),
     click.option("--greedy", type=int, help="Likewise: so many, grown from the logits, the best edge first."),
-    click.option(
-        "--by", help=f"What --top, --above and --greedy rank by: {' or '.join(RANKINGS)}.  [default: magnitude]"
-    ),
+    click.option("--by", help=f"What --top, --above and --greedy rank by: {either(RANKINGS)}.  [default: magnitude]"),
 )
-_RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
 
 
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,23 +60,16 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: params[name] for name in params if name in names and params[name] is not None}
 
 
-def selection_of(method: str, params: Mapping[str, Any]) -> Selection | None:
-    """The selection that was given.
+def selection_for(method: str, by: str | None, **numbers: float | None) -> Selection | None:
+    """:func:`acdc.cli.selection_options.selection_of`, as a method needs it.
 
     Raises:
-        SettingsError: several are given, a ranking without one, or none where the method needs one.
+        SettingsError: as there, or none is given where the method needs one.
     """
-    given = [name for name in _RULES if params[name] is not None]
-    if len(given) > 1:
-        raise SettingsError(f"`{given[0]}` and `{given[1]}` contradict each other; give one of them.")
-    if not given:
-        if params["by"] is not None:
-            raise SettingsError("`by` says what `top`, `above` and `greedy` rank by; give one of them with it.")
-        if method in METHODS and not METHODS[method].decides:
-            raise SettingsError(
-                f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "
-                "`top`, `above` or `greedy`."
-            )
-        return None
-    name = given[0]
-    return _RULES[name](params[name], params["by"] or "magnitude")
+    select = selection_of(by, **numbers)
+    if select is None and method in METHODS and not METHODS[method].decides:
+        raise SettingsError(
+            f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "
+            "`top`, `above` or `greedy`."
+        )
+    return select

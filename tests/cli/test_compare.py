@@ -236,7 +236,7 @@ def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named
         ),
         (("--above", "nan"), "a selection's threshold must be a finite number, not nan."),
         (("--by", "value"), "--by says what --top and --above rank by; give one of them with it."),
-        (("--top", 1, "--by", "size"), "unknown ranking 'size'; known: magnitude, value."),
+        (("--top", 1, "--by", "size"), "unknown ranking 'size': known: magnitude, value."),
         (("--top", 1, "--above", 1), "--top and --above contradict each other; give one of them."),
     ):
         assert refused("compare", one, scores, *options) == sentence

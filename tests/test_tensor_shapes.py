@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from jaxtyping import TypeCheckError
-from shapes import SHAPED
+from tensor_shapes import SHAPED
 from tiny import pairs, write_pairs
 
 from acdc import find_task

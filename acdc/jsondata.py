@@ -20,6 +20,15 @@ _NAMES: dict[type, str] = {
 }
 
 
+def finite(value: Any) -> Any:
+    """A value as JSON can hold it: with null for NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def parse(load: Callable[[], Any]) -> Any:
     """What `load` reads by the json module.
 

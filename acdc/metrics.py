@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import PromptError, UnknownNameError
+from acdc.wording import either
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -85,7 +86,7 @@ class Metric:
         )
         if lacks:
             what = "right and wrong answers" if self.needs == "wrong answers" else "right answers"
-            free = " or ".join(sorted(m.name for m in METRICS.values() if m.needs == "nothing"))
+            free = either(sorted(metric.name for metric in METRICS.values() if metric.needs == "nothing"))
             raise PromptError(
                 f"{prompts.task}: the metric {self.name} needs {what} for every prompt pair; add them, or use {free}."
             )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from acdc.jsondata import check, check_plain, parse, shown
+from acdc.jsondata import check, check_plain, finite, parse, shown
 
 #: What is said in place of figures that can't be vouched for.
 EDITED = "edited since it was measured"
@@ -170,7 +169,7 @@ class Provenance:
 
     def _known(self) -> dict[str, Any]:
         """What a file says of it but the further keys."""
-        return {name: _finite(getattr(self, name)) for name in (_FLAT if self._is_flat else KNOWN)}
+        return {name: finite(getattr(self, name)) for name in (_FLAT if self._is_flat else KNOWN)}
 
 
 #: The fields that are measured on the circuit's own edges.
@@ -206,15 +205,6 @@ def _check_scalars(given: Mapping[str, Any], name: str) -> None:
             if isinstance(part, dict | list):
                 where = f"{name}.{shown(key)[1:-1]}"
                 raise ValueError(f"{where} must be a number, text, true, false, null or a list of these")
-
-
-def _finite(value: Any) -> Any:
-    """A value as JSON can hold it."""
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def fingerprint(cfg: Mapping[str, Any], edges: Iterable[str], scores: bytes, found: Provenance) -> str:

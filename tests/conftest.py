@@ -8,7 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
-from checked_shapes import check_shapes
+from tensor_shapes import check_shapes
 
 check_shapes()  # before acdc's modules are imported
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from acdc.cli.printing import say
-
-if TYPE_CHECKING:
-    from acdc.selection import Selection
+from acdc.cli.selection_options import selection_of, selection_options
 
 
 @click.command()
@@ -19,8 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reference", type=click.Path(path_type=Path), help="Judge them by this one: precision, recall, F1, ROC."
 )
-@click.option("--top", type=int, help="Of files that hold scores alone: so many edges, the largest |score| first.")
-@click.option("--above", type=float, help="Likewise: the edges of at least this |score|.")
+@selection_options("Of files that hold scores alone: so many edges of the largest scores.")
 @click.option("--names", is_flag=True, help="Name every edge, not only the strongest of those in one alone.")
 @click.option("--diagram", type=click.Path(path_type=Path), help="Draw two into this file: .svg, .png, .pdf or .dot.")
 @click.option("--strongest", type=int, help="Draw only so many edges, the strongest.")
@@ -33,6 +28,8 @@ def compare(
     reference: Path | None,
     top: int | None,
     above: float | None,
+    greedy: int | None,
+    by: str | None,
     names: bool,
     diagram: Path | None,
     strongest: int | None,
@@ -59,7 +56,7 @@ def compare(
     _check_free({"--diagram": diagram, "--csv": table})
     if diagram is not None:
         check_two(len(circuits) + (reference is not None and len(circuits) == 1))
-    found = compared(*circuits, reference=reference, selection=_selection(top, above))
+    found = compared(*circuits, reference=reference, selection=selection_of(by, top=top, above=above, greedy=greedy))
     if diagram is not None and format is not None:
         export_comparison(found, format, diagram, strongest=strongest)
     if table is not None:
@@ -76,20 +73,6 @@ def compare(
         print_comparison(found, names=names)
     for written in filter(None, (diagram, table)):
         say(written, err=as_json)
-
-
-def _selection(top: int | None, above: float | None) -> Selection | None:
-    """What chooses edges by their scores. Raises :class:`SettingsError` for two, and for numbers that can't be."""
-    from acdc.errors import SettingsError
-    from acdc.selection import Above, Top
-
-    if top is not None and above is not None:
-        raise SettingsError("--top and --above contradict each other; give one of them.")
-    if top is not None and top < 1:
-        raise SettingsError(f"--top is a number of edges, at least 1, not {top}.")
-    if above is not None and not 0 <= above < math.inf:
-        raise SettingsError(f"--above is the least |score| of an edge, 0 or more, not {above:g}.")
-    return Top(top) if top is not None else Above(above) if above is not None else None
 
 
 def _format(diagram: Path) -> str:

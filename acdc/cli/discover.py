@@ -11,16 +11,14 @@ from typing import Any
 import click
 
 from acdc.cli.folders import default_folder
-from acdc.cli.method_options import given_options, method_options, selection_of
+from acdc.cli.method_options import given_options, method_options, selection_for
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
+from acdc.cli.selection_options import SELECTING
 from acdc.engine.ablations import ABLATIONS
 from acdc.errors import AcdcError, AcdcWarning, RunInterrupted
 from acdc.metrics import METRICS
 from acdc.wording import either
-
-#: Options that say what is selected.
-_READ = ("top", "above", "greedy", "by")
 
 
 @click.command()
@@ -57,9 +55,10 @@ def discover(model: str, task: str, method: str, out: Path | None, **params: Any
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
-    select, options = selection_of(method, params), given_options(params)
+    select = selection_for(method, **{name: params[name] for name in SELECTING})
+    options = given_options(params)
     folder = out or default_folder(click.get_current_context())
-    others = {name: value for name, value in params.items() if name not in (*options, *_READ) and value is not None}
+    others = {name: value for name, value in params.items() if name not in (*options, *SELECTING) and value is not None}
     try:
         # torch takes seconds to import, in which Ctrl-C must be understood too
         from acdc.discovery.discover import discover as run_discovery

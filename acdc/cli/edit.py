@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acdc.cli.method_options import given_selection, selection_options
 from acdc.cli.printing import say
+from acdc.cli.selection_options import selection_of, selection_options
 from acdc.wording import counted
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _others(name: str, help: str) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("circuit", type=click.Path(path_type=Path))
-@selection_options
+@selection_options("Of a file of scores: start from so many edges of the largest.")
 @_others("or", "Add the edges of another circuit.")
 @_others("and", "Keep only edges that another circuit has too.")
 @_others("minus", "Remove the edges of another circuit.")
@@ -61,7 +61,7 @@ def edit(
     from acdc.errors import SettingsError
     from acdc.interchange import open_circuit
 
-    selection = given_selection(choice)
+    selection = selection_of(**choice)
     if not (selection or or_with or and_with or minus_with or remove or add or add_node or on_path):
         raise SettingsError("say what to change, e.g. by --remove a0.h1, --add 'm0->logits' or --on-path.")
     _check_out(out)

@@ -7,29 +7,25 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from acdc.cli.printing import say
 from acdc.cli.prompt_options import redrawing_options
-from acdc.errors import RunFolderError, SettingsError
-
-if TYPE_CHECKING:
-    from acdc.selection import Selection
+from acdc.cli.selection_options import selection_of, selection_options
+from acdc.engine.ablations import ABLATIONS
+from acdc.errors import RunFolderError
+from acdc.metrics import METRICS
+from acdc.wording import either
 
 
 @click.command()
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
 @click.option("--task", multiple=True, help="Task or prompt file; may be repeated.  [default: what it was found on]")
 @click.option("--model", help="Bundled name, hub name, or folder.  [default: what it was found on]")
-@click.option(
-    "--metric",
-    help="kl, logit-diff, prob-diff, answer-logprob or l2.  [default: as it was found, or kl]",
-)
-@click.option(
-    "--ablation", help="Removed edges carry: corrupted, zero or mean.  [default: as it was found, or corrupted]"
-)
+@click.option("--metric", help=f"{either(METRICS)}.  [default: as it was found, or kl]")
+@click.option("--ablation", help=f"Removed edges carry: {either(ABLATIONS)}.  [default: as it was found, or corrupted]")
 @click.option("--n", type=int, help="Prompt pairs.  [default: as it was found, or what the task has]")
 @click.option("--seed", type=int, help="Of the prompts.  [default: as it was found, or 0]")
 @click.option(
@@ -40,13 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--corruption", help="One of the task's.  [default: as it was found, or its first]")
 @redrawing_options
-@click.option("--top", type=click.IntRange(min=1), help="The edges of the highest scores, whatever a file marks.")
-@click.option("--above", type=float, help="Likewise, the edges of at least this score.")
-@click.option(
-    "--by",
-    type=click.Choice(["value", "magnitude"]),
-    help="With --top or --above: scores as they are, or their size.  [default: magnitude]",
-)
+@selection_options("So many edges of the largest scores, whatever a file marks.")
 @click.option("--nodes", is_flag=True, help="Files are lists of nodes: all edges among them.")
 @click.option(
     "--convention",
@@ -69,6 +59,7 @@ def evaluate(
     table: Path | None,
     top: int | None,
     above: float | None,
+    greedy: int | None,
     by: str | None,
     **options: Any,
 ) -> None:
@@ -84,7 +75,7 @@ def evaluate(
             raise RunFolderError(f"{table} exists already; choose another file with --csv.")
         if not table.parent.is_dir():
             raise RunFolderError(f"can't write {table}: there is no folder {table.parent}; make it first.")
-    selection = _selection(top, above, by)
+    selection = selection_of(by, top=top, above=above, greedy=greedy)
     several = len(circuits) > 1
     shown = (0 if several else 3) if worst is None else worst
     # torch takes seconds to import
@@ -103,19 +94,6 @@ def evaluate(
         print_report(report, groups=not several)
     if table is not None and not as_json:
         say(table)
-
-
-def _selection(top: int | None, above: float | None, by: str | None) -> Selection | None:
-    """What is asked for. Raises :class:`SettingsError` where it contradicts itself."""
-    from acdc.selection import Above, Top
-
-    if top is not None and above is not None:
-        raise SettingsError("--top and --above contradict each other; give one of them.")
-    if by is not None and top is None and above is None:
-        raise SettingsError("--by says how --top or --above choose; give one of them.")
-    if top is not None:
-        return Top(top, by or "magnitude")
-    return None if above is None else Above(above, by or "magnitude")
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from acdc.cli.method_options import given_options, selection_of
+from acdc.cli.method_options import given_options, selection_for
+from acdc.cli.selection_options import SELECTING
 from acdc.methods.base import Method
 from acdc.methods.registry import find_method
 
@@ -37,7 +38,7 @@ def default_folder(context: click.Context) -> Path:
     defaults = {option.name: option.get_default(context) for option in context.command.params}
     defaults |= {name: value for name, value in type(method)().options.items() if name != "seed"}
     changed = {name: value for name, value in given.items() if value != defaults[name] and name != leading}
-    selection = selection_of(method.name, context.params)
+    selection = selection_for(method.name, **{name: context.params[name] for name in SELECTING})
     asked = {name: value for name, value in given.items() if name not in ("top", "above", "greedy", "by")}
     asked = {"dtype": "float32", "n": None, **asked, **options, "task": task, "method": method.name}
     asked["selection"] = None if selection is None else selection.to_json()

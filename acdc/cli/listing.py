@@ -19,6 +19,7 @@ from acdc.comparison.comparison import REFERENCE
 from acdc.errors import RunFolderError
 from acdc.files import atomic_write
 from acdc.graph import Edge
+from acdc.jsondata import finite
 from acdc.nodescores import node_scores
 from acdc.provenance import FIGURES
 
@@ -62,7 +63,7 @@ def print_object(whole: Mapping[str, Any]) -> None:
         RunFolderError: it is nested too deeply.
     """
     try:
-        text = json.dumps(_finite(whole), indent=1, allow_nan=False)
+        text = json.dumps(finite(whole), indent=1, allow_nan=False)
     except RecursionError:
         raise RunFolderError("the run's record is nested too deeply for JSON; leave out --json.") from None
     _print(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves as it is
@@ -124,15 +125,6 @@ def _rows(circuit: Circuit, top: int | None) -> Iterator[tuple[str, str, str, st
 def _score(circuit: Circuit, edge: Edge) -> float | None:
     score = float(circuit.scores[edge.number])
     return score if math.isfinite(score) else None
-
-
-def _finite(value: Any) -> Any:
-    """A value for JSON, which has no NaN and no infinity."""
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(text: str) -> None:

@@ -8,36 +8,23 @@ from typing import Any, get_type_hints
 
 import click
 
+from acdc.cli.selection_options import selection_of, selection_options
 from acdc.errors import SettingsError
 from acdc.methods.registry import METHODS
-from acdc.selection import RANKINGS, Above, Greedy, Selection, Top
+from acdc.selection import Selection
+from acdc.wording import either
 
 #: Of a run as a whole, whatever the method.
 _SHARED = ("seed",)
 _METHOD = click.option(
-    "--method", default="acdc", show_default=True, help=f"{' or '.join(METHODS)}; the options of each are its own."
+    "--method", default="acdc", show_default=True, help=f"{either(METHODS)}; the options of each are its own."
 )
-_SELECTION = (
-    click.option("--top", type=int, help="By scores, of a method or file that has them: so many of the largest edges."),
-    click.option("--above", type=float, help="Likewise: those of at least this score."),
-    click.option("--greedy", type=int, help="Likewise: so many, grown from the logits, the best edge first."),
-    click.option(
-        "--by", help=f"What --top, --above and --greedy rank by: {' or '.join(RANKINGS)}.  [default: magnitude]"
-    ),
-)
-_RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
 
 
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add them to a command, in this order. What isn't given is ``None``: an option of another method is an error."""
-    for option in reversed((_METHOD, *_own_options(), *_SELECTION)):
-        command = option(command)
-    return command
-
-
-def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add those that choose edges by their scores alone."""
-    for option in reversed(_SELECTION):
+    command = selection_options("Of a method that scores edges: take so many of the largest scores.")(command)
+    for option in reversed((_METHOD, *_own_options())):
         command = option(command)
     return command
 
@@ -66,33 +53,16 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: params[name] for name in params if name in names and params[name] is not None}
 
 
-def selection_of(method: str, params: Mapping[str, Any]) -> Selection | None:
-    """The selection that was given for a method.
+def selection_for(method: str, by: str | None, **numbers: float | None) -> Selection | None:
+    """:func:`acdc.cli.selection_options.selection_of`, as a method needs it.
 
     Raises:
-        SettingsError: as :func:`given_selection`, or none is given where the method needs one.
+        SettingsError: as there, or none is given where the method needs one.
     """
-    selection = given_selection(params)
-    if selection is None and method in METHODS and not METHODS[method].decides:
+    select = selection_of(by, **numbers)
+    if select is None and method in METHODS and not METHODS[method].decides:
         raise SettingsError(
             f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "
             "`top`, `above` or `greedy`."
         )
-    return selection
-
-
-def given_selection(params: Mapping[str, Any]) -> Selection | None:
-    """The selection that was given, if one was.
-
-    Raises:
-        SettingsError: several are given, or a ranking without one.
-    """
-    given = [name for name in _RULES if params[name] is not None]
-    if len(given) > 1:
-        raise SettingsError(f"`{given[0]}` and `{given[1]}` contradict each other; give one of them.")
-    if not given:
-        if params["by"] is not None:
-            raise SettingsError("`by` says what `top`, `above` and `greedy` rank by; give one of them with it.")
-        return None
-    name = given[0]
-    return _RULES[name](params[name], params["by"] or "magnitude")
+    return select

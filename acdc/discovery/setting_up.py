@@ -24,7 +24,7 @@ from acdc.errors import AcdcWarning, PromptError, SettingsError
 from acdc.metrics import Metric
 from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
-from acdc.models.selfcheck import Comparison
+from acdc.models.selfcheck import LogitComparison
 from acdc.models.threads import own_threads
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptPair, PromptSet
@@ -159,14 +159,14 @@ def plan(asked: Asked, model: Model, prompts: PromptSet) -> tuple[int, int]:
     return plan_memory(model, prompts, asked.batch_size, asked.announce, **_planned(asked, model))
 
 
-def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, Comparison]:
+def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, LogitComparison]:
     """A model on the prompts of a run, and how far the nodes are from the model on them."""
     return _run_once(model, prompts, asked.measure, asked.ablation, asked.split_input, asked.engine, together)
 
 
 def _run_once(
     model: Model, prompts: PromptSet, measure: Metric, ablation: str, split_input: bool, engine: str, together: int
-) -> tuple[Setting, Comparison]:
+) -> tuple[Setting, LogitComparison]:
     made = prepare(model, prompts, ablation=ablation, split_input=split_input, batch_size=together)
     made = replace(made, engine=engine, own_metric=measure if is_own(measure) else None)
     return made, check_prompts(made)

@@ -12,14 +12,14 @@ from acdc.discovery.asking import Asked, check_fits
 from acdc.discovery.introduction import introduce
 from acdc.discovery.progress import RunLog
 from acdc.discovery.setting_up import plan, set_up_asked
-from acdc.discovery.writing import chosen, circuit_of, new_record
+from acdc.discovery.writing import chosen, found_circuit, new_record
 from acdc.engine.setting import Setting
 from acdc.errors import AcdcError, OverlapError, SettingsError, warn
 from acdc.evaluation.behaviour import evaluate
 from acdc.methods.base import Found
 from acdc.models.loading import memory_errors
 from acdc.models.model import Model
-from acdc.models.selfcheck import Comparison
+from acdc.models.selfcheck import LogitComparison
 from acdc.models.threads import fit_threads, own_threads, set_threads
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptSet
@@ -87,7 +87,7 @@ def judged(
     """
     in_graph = chosen(asked, setting.graph, found)
     used = evaluate(setting, in_graph, metrics=(task.metric, asked.measure.name))
-    circuit = circuit_of(setting.graph, in_graph, found, record, used)
+    circuit = found_circuit(setting.graph, in_graph, found, record, used)
     if folder is not None:
         folder.write_circuit(circuit)
     return circuit, used
@@ -109,7 +109,7 @@ def held_out(
             refuse_overlap(prompts, others)
             setting, checked = set_up_asked(asked, model, others, record.batch_size or len(others))
             unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
-        record.self_check = asdict(Comparison(**(record.self_check or {})) | checked)
+        record.self_check = asdict(LogitComparison(**(record.self_check or {})) | checked)
         return Results(used, unseen)
     except AcdcError as error:  # the circuit is found all the same
         record.no_held_out = str(error)

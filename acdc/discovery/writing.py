@@ -15,7 +15,7 @@ from acdc.engine.own_metric import check_own_metric
 from acdc.engine.setting import Setting
 from acdc.graph import Graph
 from acdc.methods.base import Found
-from acdc.models.selfcheck import Comparison
+from acdc.models.selfcheck import LogitComparison
 from acdc.pairs.task import Task
 from acdc.results import Evaluation
 from acdc.runs.environment import peak_memory_bytes, versions, working_directory
@@ -29,7 +29,7 @@ from acdc.wording import counted
 
 
 def new_record(
-    asked: Asked, task: Task, file_sha256: str | None, setting: Setting, checked: Comparison, together: int
+    asked: Asked, task: Task, file_sha256: str | None, setting: Setting, checked: LogitComparison, together: int
 ) -> Record:
     """What ``run.json`` says of a run that begins.
 
@@ -98,7 +98,7 @@ def chosen(asked: Asked, graph: Graph, found: Found) -> np.ndarray:
     return graph.on_path(kept)
 
 
-def circuit_of(graph: Graph, in_graph: np.ndarray, found: Found, record: Record, used: Evaluation) -> Circuit:
+def found_circuit(graph: Graph, in_graph: np.ndarray, found: Found, record: Record, used: Evaluation) -> Circuit:
     """What was found, with the figures on the prompts that it was found on."""
     return Circuit(graph, in_graph, found.scores, measured_provenance(record, used, None)).measured()
 

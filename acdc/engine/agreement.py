@@ -9,7 +9,7 @@ from torch import Tensor
 
 from acdc.engine.setting import Setting
 from acdc.errors import ModelError
-from acdc.models.selfcheck import Comparison, compare_logits
+from acdc.models.selfcheck import LogitComparison, compare_logits
 from acdc.models.tokens import Tokens
 
 #: Logits of the model itself that are held at a time, in bytes.
@@ -17,7 +17,7 @@ _OWN_BYTES = 256 * 2**20
 
 
 @torch.no_grad()
-def check_prompts(setting: Setting) -> Comparison:
+def check_prompts(setting: Setting) -> LogitComparison:
     """Compare what the nodes add up to on the very prompts of a run with the model's own logits.
 
     The model runs each prompt at its own length and without padding; logits are compared where
@@ -38,7 +38,7 @@ def check_prompts(setting: Setting) -> Comparison:
     predictions: dict[int, list[int]] = {}  # of each prompt
     for prediction, row in enumerate(rows):
         predictions.setdefault(row, []).append(prediction)
-    whole = Comparison(0.0, 0.0)
+    whole = LogitComparison(0.0, 0.0)
     for which, prompts, logits in sides:
         for batch in _alike(prompts, model.n_outputs * logits.element_size()):
             own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]

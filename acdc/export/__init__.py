@@ -8,6 +8,7 @@ file, and only the three pictures need Graphviz.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from acdc.circuit import Circuit
@@ -15,6 +16,8 @@ from acdc.comparison import Comparison
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.export.eap_ig import write_eap_ig
 from acdc.export.excerpt import Excerpt
+from acdc.export.graphml import to_graphml
+from acdc.export.table import to_html_table
 from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.files import atomic_write
 
@@ -30,6 +33,11 @@ FORMATS = {
     "json": ".json",
     "eap-ig": ".pt",
     "html-table": ".html",
+}
+#: How the content of a file that is no diagram is made; a new format's function is named here.
+_WRITTEN: Mapping[str, Callable[[Excerpt], bytes]] = {
+    "graphml": lambda excerpt: to_graphml(excerpt.circuit),
+    "html-table": lambda excerpt: to_html_table(excerpt).encode(),
 }
 #: The formats of diagrams.
 PICTURES = ("svg", "png", "pdf", "dot")
@@ -97,14 +105,8 @@ def check_shown(format: str, title: str | None, top: int | None) -> None:
 
 
 def _content(excerpt: Excerpt, format: str) -> bytes:
-    if format == "graphml":
-        from acdc.export.graphml import to_graphml
-
-        return to_graphml(excerpt.circuit)
-    if format == "html-table":
-        from acdc.export.table import to_html_table
-
-        return to_html_table(excerpt).encode()
+    if format in _WRITTEN:
+        return _WRITTEN[format](excerpt)
     if excerpt.n_edges > _MAX_DRAWN:
         raise SettingsError(
             f"a circuit of {excerpt.n_edges:,} edges is too large to draw (at most {_MAX_DRAWN:,}); "

@@ -50,7 +50,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LogitComparison:
     """How far logits are from a model's own.
 
     A token that can't be predicted counts as it is: a logit that is far below the row's largest is
@@ -70,12 +70,12 @@ class Comparison:
         """Whether they are the same but for rounding."""
         return self.difference <= self.tolerance
 
-    def __or__(self, other: Comparison) -> Comparison:
+    def __or__(self, other: LogitComparison) -> LogitComparison:
         """Both taken together."""
-        return Comparison(max(self.difference, other.difference), max(self.tolerance, other.tolerance))
+        return LogitComparison(max(self.difference, other.difference), max(self.tolerance, other.tolerance))
 
 
-def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> Comparison:
+def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> LogitComparison:
     """Compare logits with a model's own.
 
     Args:
@@ -100,7 +100,7 @@ def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> Comparison
     shifted = shift.abs() / (TOLERANCES[dtype] * common)
     # NaN must not pass for small; amax over both gives it on.
     worst = float(torch.cat((apart, shifted), -1).amax().nan_to_num(torch.inf, torch.inf))
-    return Comparison(worst * tolerance, tolerance)
+    return LogitComparison(worst * tolerance, tolerance)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class SelfCheck:
 
     Attributes:
         tolerance: largest difference allowed, in logits.
-        difference: of the nodes' sum from the model's own logits, at most; see :class:`Comparison`.
+        difference: of the nodes' sum from the model's own logits, at most; see :class:`LogitComparison`.
         ablated_difference: of a run with every edge ablated from the model's own logits on
             the corrupted prompt, at most.
         effects: for each kind of slot, how far a change of its input moved a logit.
@@ -220,7 +220,7 @@ def _check_bridge(model: Model, clean: Tokens, probes: Sequence[Probe]) -> None:
         )
 
 
-def _compare_probes(model: Model, logits: Tensor, own: list[Tensor]) -> Comparison:
+def _compare_probes(model: Model, logits: Tensor, own: list[Tensor]) -> LogitComparison:
     """Logits of several prompts, ``[prompt, pos, n_outputs]``, with the model's own, each up to its prompt's end."""
     found = torch.cat([logits[i, : len(theirs)] for i, theirs in enumerate(own)])
     return compare_logits(found, torch.cat(own).to(found.device), model.dtype)

@@ -228,9 +228,15 @@ def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named
         assert out.startswith("A keeps 3 edges, B 1; 1 in both")
         assert "selection" in out
     for options, sentence in (
-        (("--top", 0), "--top is a number of edges, at least 1, not 0."),
-        (("--above", -1), "--above is the least |score| of an edge, 0 or more, not -1."),
-        (("--above", "nan"), "--above is the least |score| of an edge, 0 or more, not nan."),
+        (("--top", 0), "a selection takes at least 1 edge, not 0; ask for more."),
+        (
+            ("--above", -1),
+            "no score's magnitude is below 0, so a threshold of -1 keeps every edge; raise it, or choose by value "
+            "(--by value).",
+        ),
+        (("--above", "nan"), "a selection's threshold must be a finite number, not nan."),
+        (("--by", "value"), "--by says what --top, --above and --greedy rank by; give one of them with it."),
+        (("--top", 1, "--by", "size"), "unknown ranking 'size': known: magnitude, value."),
         (("--top", 1, "--above", 1), "--top and --above contradict each other; give one of them."),
     ):
         assert refused("compare", one, scores, *options) == sentence

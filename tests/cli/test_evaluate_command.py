@@ -108,7 +108,10 @@ def test_scores_choose_their_edges(call, refused, finished, edges):
     code, out, err = call("evaluate", finished, "--above", "0.02", "--by", "value", "--json", *OTHERS)
     assert code == 0, err
     assert refused("evaluate", finished, "--top", "3", "--above", "1").startswith("--top and --above contradict")
-    assert refused("evaluate", finished, "--by", "value") == "--by says how --top or --above choose; give one of them."
+    assert (
+        refused("evaluate", finished, "--by", "value")
+        == "--by says what --top, --above and --greedy rank by; give one of them with it."
+    )
     said = refused("evaluate", finished, "--top", "9999", "--by", "value")
     assert said.endswith("a selection of 9,999 edges is more than the 46 of the graph; ask for fewer.")
 

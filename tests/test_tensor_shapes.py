@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from checked_shapes import SHAPED
 from jaxtyping import TypeCheckError
+from tensor_shapes import SHAPED
 from tiny import pairs, write_pairs
 
 from acdc import find_task

@@ -1,0 +1,54 @@
+"""The selection that a command's options ask for, whichever of them it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from acdc.errors import SettingsError
+from acdc.selection import RANKINGS, Above, Greedy, Selection, Top
+from acdc.wording import either, some
+
+#: Options that say what is selected.
+SELECTING = ("top", "above", "greedy", "by")
+_RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
+
+
+def selection_options(top: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that adds them to a command; `top` tells what the first is for."""
+    options = (
+        click.option("--top", type=int, help=top),
+        click.option("--above", type=float, help="Likewise: those of at least this score."),
+        click.option("--greedy", type=int, help="Likewise: so many, grown from the logits, the best edge first."),
+        click.option("--by", help=f"What these three rank by: {either(RANKINGS)}.  [default: magnitude]"),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def selection_of(by: str | None, **numbers: float | None) -> Selection | None:
+    """The selection that was given; ``None`` if none was.
+
+    Args:
+        by: what it ranks by; ``None`` where that wasn't said.
+        numbers: of each rule that the command has; ``None`` where it wasn't given.
+
+    Raises:
+        SettingsError: several are given, or a ranking without one.
+    """
+    given = [name for name, number in numbers.items() if number is not None]
+    if len(given) > 1:
+        raise SettingsError(f"`{given[0]}` and `{given[1]}` contradict each other; give one of them.")
+    if given:
+        return _RULES[given[0]](numbers[given[0]], by or "magnitude")
+    if by is not None:
+        rules = [f"`{name}`" for name in numbers]
+        raise SettingsError(f"`by` says what {some(rules, len(rules))} rank by; give one of them with it.")
+    return None

@@ -14,6 +14,7 @@ from acdc.cli.terminal import Terminal
 from acdc.evaluation.intervals import Interval
 from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
+from acdc.results import QUANTITIES
 from acdc.wording import quoted
 
 #: Groups of a kind that are shown, the worst ones.
@@ -50,7 +51,10 @@ def _columns_key(one: Judgement) -> tuple[str | None, ...]:
 
 
 def _prompts_key(one: Judgement) -> tuple[object, ...]:
-    return one.task, tuple((prompt.clean, prompt.corrupted) for prompt in one.prompts)
+    """Equal where the model, and with every edge ablated, does the same: on equal prompts with equal answers."""
+    states = (one.evaluation.model, one.evaluation.ablated)
+    means = tuple(None if mean is None else f"{mean:.4g}" for state in states for mean in map(state.mean, QUANTITIES))
+    return one.task, tuple((prompt.clean, prompt.corrupted) for prompt in one.prompts), means
 
 
 def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:

@@ -3,10 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
-from tiny import pairs, save_gpt2, write_pairs
+from tiny import gpt2, pairs, save_gpt2, write_pairs
 
-from acdc import Circuit
+import acdc
+from acdc import Circuit, Graph
+from acdc.cli.evaluation_tables import print_report
 from acdc.runs.run import Run
 
 OTHERS = ("--n", "4", "--worst", "0")
@@ -133,6 +136,21 @@ def test_several_tasks_stand_in_one_table(call, finished, gpt2_folder, tmp_path)
         ("task0.jsonl", 5),
         ("task1.jsonl", 6),
     ]
+
+
+def test_other_answers_to_the_same_prompts_stand_apart(tmp_path, capsys):
+    rows = pairs(4, vocab=30)
+    path = write_pairs(tmp_path / "pairs.jsonl", [row | {"other_token": 3 + i} for i, row in enumerate(rows)])
+    tasks = [acdc.find_task(path, answers) for answers in ("answer_token", "other_token")]
+    model = acdc.load_model(gpt2())
+    graph = Graph(model.graph_config)
+    every = Circuit(graph, np.ones(graph.n_edges, bool), np.zeros(graph.n_edges))
+    report = acdc.evaluate([every, every], model, tasks, split="train", worst=0, progress=False)
+    print_report(report, groups=False)
+    models = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
+    assert len(models) == 2  # not one, with the answers of the first
+    for line, one in zip(models, report[:2], strict=True):
+        assert f"{one.evaluation.model.logit_difference:.3g}" in line
 
 
 def test_it_fits_eighty_columns(call, finished, monkeypatch):

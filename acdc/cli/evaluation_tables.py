@@ -35,8 +35,11 @@ def print_report(report: Report, *, groups: bool) -> None:
     """
     out = Terminal()
     several = len({one.circuit for one in report}) > 1
-    for _, together in groupby(report, key=_columns_key):
-        out.print(_table(list(together), several=several))
+    by_columns: dict[tuple[str | None, ...], list[Judgement]] = {}
+    for one in report:
+        by_columns.setdefault(_columns_key(one), []).append(one)
+    for alike in by_columns.values():
+        out.print(_table(alike, several=several))
     for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
         one = list(together)[-1]  # of used and held-out prompts, the latter tell more
         if groups:

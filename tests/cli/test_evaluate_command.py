@@ -138,6 +138,15 @@ def test_several_tasks_stand_in_one_table(call, finished, gpt2_folder, tmp_path)
     ]
 
 
+def test_a_table_of_each_measure_of_faithfulness_holds_all_circuits(call, finished, edges, tmp_path):
+    bare = [{key: value for key, value in row.items() if "answer" not in key} for row in pairs(4, seed=5)]
+    write_pairs(tmp_path / "bare.jsonl", bare)
+    code, out, err = call("evaluate", finished, *edges, "--task", "bare.jsonl", "--split", "train")
+    assert code == 0, err
+    assert out.count("faithful by") == out.count("all ablated") == 2  # by logit-diff and by kl
+    assert out.count("its complement") == 4
+
+
 def test_other_answers_to_the_same_prompts_stand_apart(tmp_path, capsys):
     rows = pairs(4, vocab=30)
     path = write_pairs(tmp_path / "pairs.jsonl", [row | {"other_token": 3 + i} for i, row in enumerate(rows)])

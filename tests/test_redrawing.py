@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import made_tokenizers as made
 import pytest
@@ -158,6 +159,15 @@ def test_prompts_that_are_gone_or_changed_are_said(copied):
     file.unlink()
     with pytest.raises(SettingsError, match=r"the prompts of pairs.jsonl, which is gone; put the file back, or give"):
         judge(run)
+
+
+def test_an_older_run_does_not_know_where_its_paths_begin(tmp_path, monkeypatch):
+    old = Path(__file__).parent / "data" / "old_runs"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"the prompts of pairs.jsonl, which isn't in this folder; go to where it"):
+        judge(old / "finished")
+    monkeypatch.chdir(old)
+    assert judge(Path("finished"))[0].which == "used"
 
 
 def test_a_model_that_is_gone_or_changed_is_said(copied, gpt2_model):

@@ -115,9 +115,8 @@ class Source:
             )
         where = self._place(self.task, Path.is_file)
         if Path(where).suffix.lower() in SUFFIXES and not _is(where, Path.is_file):
-            raise SettingsError(
-                f"{label} was found on the prompts of {self.task}, which is gone; put the file back, or {instead}."
-            )
+            gone = "isn't in this folder; go to where it is" if self.directory is None else "is gone; put the file back"
+            raise SettingsError(f"{label} was found on the prompts of {self.task}, which {gone}, or {instead}.")
         try:
             return find_task(where, self.answers, self.wrong_answers)
         except UnknownNameError as error:

@@ -79,7 +79,10 @@ class Results:
         for prompts in ("used", "held_out"):
             if given[prompts] is not None:
                 _check_results(given[prompts], f"results.{prompts}")
-                found[prompts] = Evaluation.from_json(given[prompts], metrics)
+                try:
+                    found[prompts] = Evaluation.from_json(given[prompts], metrics)
+                except ValueError as error:
+                    raise ValueError(f"results.{prompts}: {error}") from error
         return cls(**found)
 
 

@@ -175,7 +175,7 @@ def test_options_are_named_as_the_command_has_them(refused, finished, edges, tmp
     Circuit(every.graph, every.in_graph, every.scores).save(bare)
     assert refused("evaluate", bare) == f"{bare} doesn't say what it was found on; give --task, and the --model."
     said = refused("evaluate", finished, "--convention", "eap-ig")
-    assert said.endswith("there is no tokenizer that names one; leave it at --bos auto.") or "BOS" in said
+    assert said.endswith("there is no tokenizer that names one; give --bos auto.") or "BOS" in said
     assert refused("evaluate", finished, "--split", "dev").startswith("unknown split 'dev'")
     assert refused("evaluate", finished, "--worst", "-1") == "--worst must be at least 0, not -1."
 

@@ -43,6 +43,7 @@ class UnknownNameError(AcdcError):
         listed = ", ".join(known[:_MOST_LISTED]) + (" and more" if len(known) > _MOST_LISTED else "")
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}."
         super().__init__(f"unknown {kind} {quoted(name)}: {hint}")
+        self.kind = kind
         self.nearest = near
 
 

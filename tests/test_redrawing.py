@@ -3,14 +3,16 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import made_tokenizers as made
 import pytest
 from given import Given
-from tiny import pairs, save_gpt2, write_pairs
+from tiny import gpt2, pairs, save_gpt2, write_pairs
 
 import acdc
 from acdc import PromptPair, Run
-from acdc.errors import ModelError, SettingsError
+from acdc.errors import ModelError, SettingsError, UnknownNameError
 
 pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
 
@@ -159,6 +161,15 @@ def test_prompts_that_are_gone_or_changed_are_said(copied):
         judge(run)
 
 
+def test_an_older_run_does_not_know_where_its_paths_begin(tmp_path, monkeypatch):
+    old = Path(__file__).parent / "data" / "old_runs"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"the prompts of pairs.jsonl, which isn't in this folder; go to where it"):
+        judge(old / "finished")
+    monkeypatch.chdir(old)
+    assert judge(Path("finished"))[0].which == "used"
+
+
 def test_a_model_that_is_gone_or_changed_is_said(copied, gpt2_model):
     run = copied / "run"
     save_gpt2(copied / "model", seed=1)
@@ -176,6 +187,25 @@ def test_precision_is_that_of_the_run(copied, monkeypatch):
     acdc.discover("model", "pairs.jsonl", threshold=0.01, n=4, dtype="float64", out="double", progress=False)
     used, _ = judge("double")
     assert used.evaluation == Run.load("double").used
+
+
+def test_another_precision_needs_the_model_and_is_no_changed_one(begun):
+    with pytest.raises(SettingsError, match=r"run was found in float32; give the `model` too to run it in float64, or"):
+        judge(begun / "run", dtype="float64")
+    assert judge(begun / "run", begun / "model", dtype="float64")[0].which == "used"
+    with pytest.raises(UnknownNameError, match="unknown dtype 'fp16': did you mean float16"):  # the model isn't gone
+        judge(begun / "run", dtype="fp16")
+
+
+def test_a_named_tasks_prompts_begin_as_those_that_the_circuit_was_found_on(tmp_path):
+    tokenizer = made.gpt2_like()
+    model = acdc.load_model(gpt2(vocab_size=len(tokenizer)), tokenizer=tokenizer)
+    given = [PromptPair(f"So Mary gave a {x} to", f"So John gave a {x} to") for x in ("ring", "kiss")]
+    found = acdc.discover(model, given, threshold=0.0, bos="yes", progress=False)
+    (judged,) = judge(found, model, given, split="train")
+    assert judged.which == "used"
+    assert judged.evaluation == found.used
+    assert judge(found, model, given, split="train", bos="auto")[0].which == "train"
 
 
 def test_pairs_and_tasks_and_metrics_of_pythons_are_said(begun, gpt2_model, tmp_path):
@@ -199,8 +229,6 @@ def test_pairs_and_tasks_and_metrics_of_pythons_are_said(begun, gpt2_model, tmp_
 
 
 def test_a_model_in_memory_is_said():
-    from tiny import gpt2
-
     given = [PromptPair((1, 2, 3), (3, 2, 1))]
     found = acdc.discover(gpt2(), given, threshold=0.0, progress=False)
     with pytest.raises(SettingsError, match="in memory, which no name opens again; give `model`"):

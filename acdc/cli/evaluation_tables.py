@@ -14,6 +14,7 @@ from acdc.cli.terminal import Terminal
 from acdc.evaluation.intervals import Interval
 from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
+from acdc.results import QUANTITIES
 from acdc.wording import quoted
 
 #: Groups of a kind that are shown, the worst ones.
@@ -34,8 +35,11 @@ def print_report(report: Report, *, groups: bool) -> None:
     """
     out = Terminal()
     several = len({one.circuit for one in report}) > 1
-    for _, together in groupby(report, key=_columns_key):
-        out.print(_table(list(together), several=several))
+    by_columns: dict[tuple[str | None, ...], list[Judgement]] = {}
+    for one in report:
+        by_columns.setdefault(_columns_key(one), []).append(one)
+    for alike in by_columns.values():
+        out.print(_table(alike, several=several))
     for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
         one = list(together)[-1]  # of used and held-out prompts, the latter tell more
         if groups:
@@ -50,7 +54,10 @@ def _columns_key(one: Judgement) -> tuple[str | None, ...]:
 
 
 def _prompts_key(one: Judgement) -> tuple[object, ...]:
-    return one.task, tuple((prompt.clean, prompt.corrupted) for prompt in one.prompts)
+    """Equal where the model, and with every edge ablated, does the same: on equal prompts with equal answers."""
+    states = (one.evaluation.model, one.evaluation.ablated)
+    means = tuple(None if mean is None else f"{mean:.4g}" for state in states for mean in map(state.mean, QUANTITIES))
+    return one.task, tuple((prompt.clean, prompt.corrupted) for prompt in one.prompts), means
 
 
 def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:

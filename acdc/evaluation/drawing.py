@@ -114,8 +114,8 @@ class Drawer:
         yield from self._sides(label, task, model, arguments, source, used)
 
     def of_task(self, label: str, task: Task, source: Source, model: Model) -> Iterator[Drawn]:
-        """The prompts of a task that somebody names."""
-        arguments = self._options.of(Source())
+        """The prompts of a task that somebody names; they begin as those that the circuit was found on."""
+        arguments = self._options.of(Source(bos=source.bos))
         used = self._prompts(task, model, "train", arguments) if self._options.split != "test" else None
         yield from self._sides(label, task, model, arguments, source, used)
 

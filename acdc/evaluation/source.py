@@ -115,9 +115,8 @@ class Source:
             )
         where = self._place(self.task, Path.is_file)
         if Path(where).suffix.lower() in SUFFIXES and not _is(where, Path.is_file):
-            raise SettingsError(
-                f"{label} was found on the prompts of {self.task}, which is gone; put the file back, or {instead}."
-            )
+            gone = "isn't in this folder; go to where it is" if self.directory is None else "is gone; put the file back"
+            raise SettingsError(f"{label} was found on the prompts of {self.task}, which {gone}, or {instead}.")
         try:
             return find_task(where, self.answers, self.wrong_answers)
         except UnknownNameError as error:
@@ -148,15 +147,22 @@ class Source:
         try:
             model = load(name)
         except UnknownNameError as error:
+            if error.kind != "model":  # the precision asked for
+                raise
             raise SettingsError(
                 f"{label} was found on the model {quoted(self.model)}, which is gone; put it back, or give `model`."
             ) from error
         except ModelError as error:
             raise ModelError(f"{error} {label} was found on it; mend it, or give another `model`.") from error
+        dtype = str(model.dtype).removeprefix("torch.")
+        if self.dtype not in (None, dtype):
+            raise SettingsError(
+                f"{label} was found in {self.dtype}; give the `model` too to run it in {dtype}, or leave out `dtype`."
+            )
         if self.model_sha256 is not None and model.sha256 != self.model_sha256:
             raise SettingsError(
                 f"the model {quoted(self.model)} isn't as it was when {label} was found: its weights, their precision "
-                "or its configuration were changed; give `model` to take it as it is, or another `dtype`."
+                "or its configuration were changed; give `model` to take it as it is."
             )
         return model
 

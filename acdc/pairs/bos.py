@@ -45,7 +45,7 @@ def check_bos(bos: str, tokenizer: Tokenizer | None) -> None:
         raise UnknownNameError("bos", bos, BOS)
     if bos == "yes" and named_id(tokenizer, "bos") is None:
         which = "there is no tokenizer that names one" if tokenizer is None else "the tokenizer has none"
-        raise SettingsError(f'`bos="yes"` puts a BOS before every prompt, but {which}; leave it at `bos="auto"`.')
+        raise SettingsError(f'`bos="yes"` puts a BOS before every prompt, but {which}; give `bos="auto"`.')
 
 
 def added_tokens(tokenizer: Tokenizer, text: str, where: str = "the tokenizer") -> tuple[tuple[int, ...], ...]:

@@ -3,10 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
-from tiny import pairs, save_gpt2, write_pairs
+from tiny import gpt2, pairs, save_gpt2, write_pairs
 
-from acdc import Circuit
+import acdc
+from acdc import Circuit, Graph
+from acdc.cli.evaluation_tables import print_report
 from acdc.runs.run import Run
 
 OTHERS = ("--n", "4", "--worst", "0")
@@ -138,6 +141,30 @@ def test_several_tasks_stand_in_one_table(call, finished, gpt2_folder, tmp_path)
     ]
 
 
+def test_a_table_of_each_measure_of_faithfulness_holds_all_circuits(call, finished, edges, tmp_path):
+    bare = [{key: value for key, value in row.items() if "answer" not in key} for row in pairs(4, seed=5)]
+    write_pairs(tmp_path / "bare.jsonl", bare)
+    code, out, err = call("evaluate", finished, *edges, "--task", "bare.jsonl", "--split", "train")
+    assert code == 0, err
+    assert out.count("faithful by") == out.count("all ablated") == 2  # by logit-diff and by kl
+    assert out.count("its complement") == 4
+
+
+def test_other_answers_to_the_same_prompts_stand_apart(tmp_path, capsys):
+    rows = pairs(4, vocab=30)
+    path = write_pairs(tmp_path / "pairs.jsonl", [row | {"other_token": 3 + i} for i, row in enumerate(rows)])
+    tasks = [acdc.find_task(path, answers) for answers in ("answer_token", "other_token")]
+    model = acdc.load_model(gpt2())
+    graph = Graph(model.graph_config)
+    every = Circuit(graph, np.ones(graph.n_edges, bool), np.zeros(graph.n_edges))
+    report = acdc.evaluate([every, every], model, tasks, split="train", worst=0, progress=False)
+    print_report(report, groups=False)
+    models = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
+    assert len(models) == 2  # not one, with the answers of the first
+    for line, one in zip(models, report[:2], strict=True):
+        assert f"{one.evaluation.model.logit_difference:.3g}" in line
+
+
 def test_it_fits_eighty_columns(call, finished, monkeypatch):
     monkeypatch.setattr("acdc.cli.terminal._WIDTH", 80)
     out = call("evaluate", finished)[1]
@@ -151,7 +178,7 @@ def test_options_are_named_as_the_command_has_them(refused, finished, edges, tmp
     Circuit(every.graph, every.in_graph, every.scores).save(bare)
     assert refused("evaluate", bare) == f"{bare} doesn't say what it was found on; give --task, and the --model."
     said = refused("evaluate", finished, "--convention", "eap-ig")
-    assert said.endswith("there is no tokenizer that names one; leave it at --bos auto.") or "BOS" in said
+    assert said.endswith("there is no tokenizer that names one; give --bos auto.") or "BOS" in said
     assert refused("evaluate", finished, "--split", "dev").startswith("unknown split 'dev'")
     assert refused("evaluate", finished, "--worst", "-1") == "--worst must be at least 0, not -1."
 

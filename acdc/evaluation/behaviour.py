@@ -81,6 +81,7 @@ def evaluate(
         ablated: :func:`ablated_behaviour`, if it is known already.
         metrics: faithfulness is of the first of these that the prompt pairs allow.
     """
+    setting.graph.check_mask(in_graph)
     circuit, complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
     if ablated is None:
         ablated = ablated_behaviour(setting)

@@ -61,6 +61,7 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
 
 def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
     """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
+    setting.graph.check_mask(in_graph)
     (logits,) = circuits.run(setting, [in_graph])
     return behaviour(setting, logits)
 

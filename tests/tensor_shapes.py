@@ -8,14 +8,30 @@ from unittest.mock import patch
 
 from jaxtyping import install_import_hook
 
+#: Not the reference engine: it refuses wrong masks itself, and tests hand it some.
 SHAPED = [
+    "acdc.engine.agreement",
+    "acdc.engine.alone",
+    "acdc.engine.circuits",
     "acdc.engine.contributions",
+    "acdc.engine.fast.baseline",
+    "acdc.engine.fast.changes",
+    "acdc.engine.fast.heads",
+    "acdc.engine.fast.mlps",
+    "acdc.engine.fast.places",
+    "acdc.engine.fast.present",
+    "acdc.engine.fast.recomputing",
+    "acdc.engine.fast.scores",
+    "acdc.engine.fast.trial",
+    "acdc.engine.gradients",
     "acdc.engine.setting",
+    "acdc.engine.side_by_side",
     "acdc.metrics",
     "acdc.models.attention",
     "acdc.models.mlp",
     "acdc.models.model",
     "acdc.models.norms",
+    "acdc.models.patched",
     "acdc.models.tokens",
 ]
 #: What works without torch names tensors for annotations alone; here they are imported all the same.

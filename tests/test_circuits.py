@@ -177,6 +177,33 @@ def test_forms_of_a_circuit(gpt2):
     assert list(circuits.run(gpt2, [])) == []
 
 
+def test_the_caller_may_go_on_writing_into_what_he_gave(gpt2):
+    first, second = drawn(gpt2.graph)[2:4]
+
+    def given(written):
+        for mask in (first, second) * 3:
+            written[:] = torch.from_numpy(mask) if isinstance(written, torch.Tensor) else mask
+            yield written
+
+    for room in (first.copy(), torch.from_numpy(first.copy()), torch.zeros(len(first), dtype=torch.float64)):
+        once = [expected for mask in (first, second) for expected in circuits.run(gpt2, [mask])]
+        for logits, expected in zip(circuits.run(gpt2, given(room)), once * 3, strict=True):
+            assert torch.allclose(logits, expected, rtol=0, atol=1e-10)
+        later = circuits.run(gpt2, [room])
+        room[:] = 0
+        assert torch.allclose(next(later), once[1], rtol=0, atol=1e-10)
+
+
+def test_weights_of_a_precision_without_comparisons(gpt2):
+    weights = torch.full((gpt2.graph.n_edges,), 0.5)
+    narrow, wide = circuits.run(gpt2, [weights.to(torch.float8_e4m3fn), weights])
+    assert torch.equal(narrow, wide)
+    with pytest.raises(SettingsError, match="circuit 1 is a sparse tensor of float32"):
+        circuits.run(gpt2, [weights.to_sparse()])
+    with pytest.raises(SettingsError, match="circuit 1 is a tensor without data of bool"):
+        circuits.run(gpt2, [torch.ones(gpt2.graph.n_edges, dtype=torch.bool, device="meta")])
+
+
 def test_a_circuit_of_another_graph_says_which_sizes_differ(gpt2):
     def circuit(**other):
         graph = Graph(replace(gpt2.graph.cfg, **other))

@@ -16,7 +16,7 @@ from acdc.methods import EapIg
 from acdc.runs.folder import RunFolder
 from acdc.selection import Above, Greedy, Top, select
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @pytest.fixture(scope="module")

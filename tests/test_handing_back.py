@@ -17,7 +17,7 @@ from acdc.errors import RunFolderError
 from acdc.pairs import PromptPair
 
 SETTINGS = {"model": "model", "task": "pairs.jsonl", "n": 4, "threshold": 0.05, "progress": False}
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from acdc.metrics import METRICS
 from acdc.runs.request import Request
 from acdc.selection import Above, Greedy, Top, select
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ PROMISES = {
         "test_provenance.py: an_edited_file_has_no_figures every_picture_and_table_says_so",
     ],
     "Kill it, `acdc resume RUN`, and it ends with the same circuit": [
-        "test_runs.py: kill_9_at_three_moments_loses_nothing a_run_goes_on_from_any_byte_of_its_trace",
+        "runs/test_interrupted.py: kill_9_at_three_moments_loses_nothing a_run_goes_on_from_any_byte_of_its_trace",
         "cli/test_resume.py: a_run_goes_on_by_its_folder_alone_from_anywhere",
     ],
     "Diagrams need no Graphviz on the machine": ["test_export.py: every_format_is_what_it_says"],

@@ -9,10 +9,6 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path for room in ("acdc", "tasks", "tests", "benchmarks", "scripts") for path in (ROOT / room).rglob("*.py")
 )
-#: Those that are being split.
-WAITING = {
-    "tests/test_runs.py",
-}
 
 
 def too_long(path, most_lines=400, most_of_a_function=60):
@@ -33,11 +29,7 @@ def found():
 
 def test_no_file_is_longer_than_400_lines_and_no_function_than_60(found):
     assert len(FILES) > 200
-    assert found - WAITING == set()
-
-
-def test_what_is_split_waits_no_longer(found):
-    assert WAITING - found == set()
+    assert found == set()
 
 
 def test_the_measure_measures():

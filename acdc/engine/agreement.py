@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.setting import Setting
@@ -52,7 +53,13 @@ def check_prompts(setting: Setting) -> LogitComparison:
     return whole
 
 
-def _refuse(setting: Setting, which: str, predictions: list[int], own: Tensor, logits: Tensor) -> None:
+def _refuse(
+    setting: Setting,
+    which: str,
+    predictions: list[int],
+    own: Float[Tensor, "compared n_outputs"],
+    logits: Float[Tensor, "prediction n_outputs"],
+) -> None:
     """Raise :class:`ModelError` for the first of some predictions whose logits aren't the model's own."""
     for prediction, theirs in zip(predictions, own, strict=True):
         found = compare_logits(logits[prediction][None], theirs[None], setting.model.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from acdc.engine.contributions import contribution_bytes
@@ -12,13 +13,18 @@ from acdc.engine.sizes import Sizes
 from acdc.models.patched import run_patched
 
 
-def run_alone(setting: Setting, kept: np.ndarray | Tensor, *, inputs: Tensor | None = None) -> Tensor:
-    """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
+def run_alone(
+    setting: Setting,
+    kept: Bool[np.ndarray, " n_edges"] | Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"],
+    *,
+    inputs: Float[Tensor, "n_inputs batch pos d_model"] | None = None,
+) -> Float64[Tensor, "prediction n_outputs"]:
+    """A circuit's logits at the predictions that count.
 
     Args:
         setting: model, prompts and what removed edges carry.
-        kept: ``[n_edges]`` bool; or from 0 to 1, and if it wants a gradient, the logits have one.
-        inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+        kept: its edges; or shares from 0 to 1, and if they want a gradient, the logits have one.
+        inputs: in place of what the input nodes write.
     """
     if isinstance(kept, np.ndarray):
         kept = torch.tensor(np.ascontiguousarray(kept))  # a copy: torch takes no array that is read-only or runs back

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from acdc.circuit import Circuit
@@ -22,13 +23,17 @@ from acdc.engine.side_by_side import SideBySide
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 
+#: A circuit: which edges are kept, or a share from 0 to 1 of each.
+Edges = Bool[np.ndarray, " n_edges"] | Float[Tensor, " n_edges"]
+Logits = Float64[Tensor, "prediction n_outputs"]
+
 #: Fewer circuits than that run one by one: to set out for many isn't worth it.
 _WORTH = 4
 #: Circuits that are taken at a time, and what their last residuals may take, in bytes.
 _MOST, _RESIDUAL_BYTES = 512, 256 * 2**20
 
 
-def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
+def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Logits]:
     """Run circuits of a setting's model on its prompts.
 
     Many at once cost a small part of as many runs: what they share is computed once. Each is equal to
@@ -42,8 +47,7 @@ def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
             A boolean array ``[circuit, n_edges]`` is many of them.
 
     Returns:
-        For each circuit, in order, its logits at the predictions that count, ``[prediction, n_outputs]``
-        in float64.
+        For each circuit, in order, its logits at the predictions that count.
 
     Raises:
         SettingsError: one of them is no circuit of this graph; says which, and what it is.
@@ -58,7 +62,7 @@ def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Tensor]:
     return _logits(setting, iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked)
 
 
-def _logits(setting: Setting, circuits: Iterator[np.ndarray | Tensor]) -> Iterator[Tensor]:
+def _logits(setting: Setting, circuits: Iterator[Edges]) -> Iterator[Logits]:
     """Those of circuits that are checked."""
     like = setting.contributions.inputs
     together = max(1, min(_MOST, _RESIDUAL_BYTES // (len(setting.rows) * like.shape[-1] * like.element_size())))
@@ -76,8 +80,8 @@ def _logits(setting: Setting, circuits: Iterator[np.ndarray | Tensor]) -> Iterat
                 yield logits
 
 
-def _checked(graph: Graph, circuit: Any, where: str) -> np.ndarray | Tensor:
-    """A circuit as ``[n_edges]`` bool, or weights as they are.
+def _checked(graph: Graph, circuit: Any, where: str) -> Edges:
+    """A circuit as a mask, or its weights: a copy, as the caller may go on writing into his own.
 
     Raises:
         SettingsError: it is none of this graph.
@@ -87,22 +91,27 @@ def _checked(graph: Graph, circuit: Any, where: str) -> np.ndarray | Tensor:
             raise SettingsError(
                 f"{where} is of another graph than the model's: {', '.join(differences)}; give one of this model."
             )
-        return circuit.in_graph
+        return circuit.in_graph.copy()
     if isinstance(circuit, np.ndarray | Tensor) and circuit.shape == (graph.n_edges,):
         if isinstance(circuit, np.ndarray) and circuit.dtype == bool:
-            return circuit
-        if isinstance(circuit, Tensor) and circuit.dtype == torch.bool:
-            return circuit.cpu().numpy()
-        if isinstance(circuit, Tensor) and circuit.is_floating_point():
-            return _checked_weights(circuit, where)
+            return np.array(circuit)  # of no subclass
+        if _is_dense(circuit) and circuit.dtype == torch.bool:
+            return circuit.cpu().numpy().copy()
+        if _is_dense(circuit) and circuit.is_floating_point():
+            return _checked_weights(circuit, where).clone()
     raise SettingsError(
         f"{where} is {_said(circuit)}; give an acdc.Circuit, a boolean array of shape ({graph.n_edges},), or weights "
         "from 0 to 1 as a floating-point tensor of that shape."
     )
 
 
-def _checked_weights(weights: Tensor, where: str) -> Tensor:
-    outside = ~((weights.detach() >= 0) & (weights.detach() <= 1))  # NaN too
+def _is_dense(circuit: np.ndarray | Tensor) -> TypeGuard[Tensor]:
+    return isinstance(circuit, Tensor) and circuit.layout is torch.strided and not circuit.is_meta
+
+
+def _checked_weights(weights: Float[Tensor, " n_edges"], where: str) -> Float[Tensor, " n_edges"]:
+    values = weights.detach().double()  # of some precisions nothing can be asked
+    outside = ~((values >= 0) & (values <= 1))  # NaN too
     if outside.any():
         edge = int(outside.nonzero()[0])
         raise SettingsError(
@@ -114,6 +123,10 @@ def _checked_weights(weights: Tensor, where: str) -> Tensor:
 def _said(value: Any) -> str:
     """What something is, for a message."""
     if isinstance(value, np.ndarray | Tensor):
-        dtype = str(value.dtype).removeprefix("torch.")
-        return f"{'an array' if isinstance(value, np.ndarray) else 'a tensor'} of {dtype}, shape {tuple(value.shape)}"
+        kind = "an array" if isinstance(value, np.ndarray) else "a tensor" if _is_dense(value) else _not_dense(value)
+        return f"{kind} of {str(value.dtype).removeprefix('torch.')}, shape {tuple(value.shape)}"
     return f"a {type(value).__name__}"
+
+
+def _not_dense(value: Tensor) -> str:
+    return "a tensor without data" if value.is_meta else "a sparse tensor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.contributions import contribution_bytes
@@ -14,11 +15,13 @@ from acdc.graph import Slot
 from acdc.metrics import Metric
 from acdc.models.patched import run_patched
 
-#: Takes slots that share their parents, and the gradient at each, ``[slot, prompt, pos, d_model]``.
-Take = Callable[[Sequence[Slot], Tensor], None]
+#: Takes slots that share their parents, and the gradient at each.
+Take = Callable[[Sequence[Slot], Float[Tensor, "slot prompt pos d_model"]], None]
 
 
-def at_slots(setting: Setting, measure: Metric, rows: slice, inputs: Tensor, take: Take) -> None:
+def at_slots(
+    setting: Setting, measure: Metric, rows: slice, inputs: Float[Tensor, "n_inputs prompt pos d_model"], take: Take
+) -> None:
     """Run the whole model on some prompts, and back again from a metric to every slot.
 
     The gradient at a slot is a total one: of the metric's mean over *all* of the setting's predictions, when
@@ -29,7 +32,7 @@ def at_slots(setting: Setting, measure: Metric, rows: slice, inputs: Tensor, tak
         setting: model and prompts.
         measure: the metric; it must have a gradient.
         rows: which of the prompts; those that are run together are ``setting.contributions.chunks``.
-        inputs: what the input nodes write on them, ``[1 or 2, prompt, pos, d_model]``.
+        inputs: what the input nodes write on them.
         take: is handed the gradients, slots in the order of the way back; they are freed as soon as it returns.
     """
 

@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.alone import run_alone
@@ -42,12 +43,17 @@ class ReferenceEngine(PruningEngine):
         """
         return float(self._values(self.logits(kept)).mean())
 
-    def logits(self, kept: np.ndarray, *, inputs: Tensor | None = None) -> Tensor:
-        """A circuit's logits at the predictions that count, ``[prediction, n_outputs]`` in float64.
+    def logits(
+        self,
+        kept: np.ndarray,
+        *,
+        inputs: Float[Tensor, "n_inputs batch pos d_model"] | None = None,
+    ) -> Float64[Tensor, "prediction n_outputs"]:
+        """A circuit's logits at the predictions that count.
 
         Args:
             kept: ``[n_edges]`` bool.
-            inputs: in place of what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+            inputs: in place of what the input nodes write.
 
         Raises:
             SettingsError: it is no set of edges of this graph.
@@ -76,8 +82,8 @@ class ReferenceEngine(PruningEngine):
         moves = torch.cat(moved)  # [circuit and prediction]
         return 2 * float(moves.square().mean().sqrt()) / math.sqrt(len(self.setting.rows))
 
-    def _values(self, logits: Tensor) -> Tensor:
-        """The metric of every prediction, ``[prediction]``."""
+    def _values(self, logits: Float64[Tensor, "prediction n_outputs"]) -> Float[Tensor, " prediction"]:
+        """The metric of every prediction."""
         values = self.measure.per_prediction(logits, self.setting.model_logits, self.setting.answers)
         bad = ~values.isfinite()
         if bad.any():

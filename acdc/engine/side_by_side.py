@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
@@ -48,11 +49,11 @@ class SideBySide:
         self._mlps = [LayerMlp(setting.model, layer, self._scratch) for layer in range(n_mlps)]
 
     @torch.no_grad()
-    def residuals(self, masks: Sequence[np.ndarray]) -> Tensor:
-        """The last residual where answers are read, ``[circuit, prediction, d_model]``.
+    def residuals(self, masks: Sequence[Bool[np.ndarray, " n_edges"]]) -> Float[Tensor, "circuit prediction d_model"]:
+        """The last residual where answers are read.
 
         Args:
-            masks: ``[n_edges]`` bool each.
+            masks: the circuits.
         """
         setting = self._setting
         plans = list(self._plans(masks))
@@ -253,7 +254,7 @@ class _Tile:
         for start in range(0, len(distinct.examples), step):
             examples = distinct.examples[start : start + step]
             x = self._scratch.take("read", (len(examples), *base.shape), base)
-            for row, circuit in zip(x, examples, strict=True):
+            for row, circuit in zip(x, examples.tolist(), strict=True):
                 self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
             found = self._mlps[part.layer].run(x).sub_(self._ablated_at(everywhere)[part.first])
             self._note([distinct], source, start, found[None], everywhere)
@@ -281,7 +282,7 @@ class _Tile:
         values, base = self._values[everywhere], self._places(everywhere).pick(self._base(part))
         n, device = letters.stop - letters.start, base.device
         x = self._scratch.take(f"read {letters.start}", (n, *states.shape, *base.shape), base)
-        for circuit in np.unique(states):
+        for circuit in np.unique(states).tolist():
             row, column = (states == circuit).nonzero()  # a head's last circuit may stand there several times
             all_heads = np.array_equal(row, np.arange(len(heads)))
             rows = weights[circuit, letters][:, heads[row]].reshape(n * len(row), -1)  # [letter and head, parent]

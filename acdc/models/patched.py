@@ -10,41 +10,41 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.graph import Graph, Slot
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 
-#: From slots and their inputs, ``[slot, batch, pos, d_model]``, to the inputs to use.
-Edit = Callable[[Sequence[Slot], Tensor], Tensor]
+#: From slots and their inputs to the inputs to use.
+Edit = Callable[[Sequence[Slot], Float[Tensor, "slot batch pos d_model"]], Float[Tensor, "slot batch pos d_model"]]
 
 
 def run_patched(
     model: Model,
     graph: Graph,
     tokens: Tokens,
-    inputs: Tensor,
-    kept: Tensor,
-    ablated: Tensor,
+    inputs: Float[Tensor, "n_inputs batch pos d_model"],
+    kept: Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"],
+    ablated: Float[Tensor, "n_sources batch pos d_model"],
     *,
     edit: Edit | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "n_sources batch pos d_model"], Float[Tensor, "batch pos d_model"]]:
     """Run the model with some edges ablated, or each to a part.
 
     Args:
         model: the model.
         graph: its graph, with the input split or not.
         tokens: the prompts, for their lengths.
-        inputs: what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
-        kept: ``[n_edges]`` bool, the edges that carry current values; or numbers from 0 to 1, the share of
+        inputs: what the input nodes write.
+        kept: the edges that carry current values; or numbers from 0 to 1, the share of
             the current value that each carries, the rest being ablated. They may have a gradient.
-        ablated: what removed edges carry, ``[n_sources, batch, pos, d_model]``.
+        ablated: what removed edges carry.
         edit: sees, and may replace, the input of every slot.
 
     Returns:
-        What every node wrote, ``[n_sources, batch, pos, d_model]``, and the last residual
-        stream, ``[batch, pos, d_model]``.
+        What every node wrote, and the last residual stream.
     """
     written = _Apart(inputs) if kept.requires_grad and torch.is_grad_enabled() else _Together(inputs, graph.n_sources)
     carried = _once(ablated)
@@ -126,14 +126,16 @@ def _once(ablated: Tensor) -> Tensor:
     return ablated
 
 
-def run_unpatched(model: Model, graph: Graph, tokens: Tokens, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def run_unpatched(
+    model: Model, graph: Graph, tokens: Tokens, inputs: Float[Tensor, "n_inputs batch pos d_model"]
+) -> tuple[Float[Tensor, "n_sources batch pos d_model"], Float[Tensor, "batch pos d_model"]]:
     """The same with every edge kept, where all slots of a layer read one running sum.
 
     Args:
         model: the model.
         graph: its graph.
         tokens: the prompts, for their lengths.
-        inputs: what the input nodes write, ``[1 or 2, batch, pos, d_model]``.
+        inputs: what the input nodes write.
 
     Returns:
         As :func:`run_patched` does.

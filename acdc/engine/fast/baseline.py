@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.engine.fast.places import Places, live_positions
@@ -27,38 +28,38 @@ class Baseline:
         setting: model, prompts and their values.
         live: the places where a removal can change something.
         answers: the places that are scored, in the order of ``setting.rows``.
-        answer_places: ``[answer]`` which live place each of them is.
-        difference: clean minus ablated, ``[n_sources, live place, d_model]``: what an edge's removal takes.
-        answer_difference: likewise at the answers, ``[n_sources, answer, d_model]``.
-        clean_inputs: by number of parents, ``[live place, d_model]``.
+        answer_places: which live place each of them is.
+        difference: clean minus ablated: what an edge's removal takes.
+        answer_difference: likewise at the answers.
+        clean_inputs: by number of parents.
         ablated_inputs: likewise, with every edge removed.
     """
 
     setting: Setting
     live: Places
     answers: Places
-    answer_places: Tensor
-    difference: Tensor
-    answer_difference: Tensor
-    clean_inputs: dict[int, Tensor]
-    ablated_inputs: dict[int, Tensor]
+    answer_places: Int[Tensor, " answer"]
+    difference: Float[Tensor, "n_sources live d_model"]
+    answer_difference: Float[Tensor, "n_sources answer d_model"]
+    clean_inputs: dict[int, Float[Tensor, "live d_model"]]
+    ablated_inputs: dict[int, Float[Tensor, "live d_model"]]
 
-    def at_answers(self, x: Tensor) -> Tensor:
-        """``[..., live place, d]`` to ``[..., answer, d]``."""
+    def at_answers(self, x: Float[Tensor, "*any live d"]) -> Float[Tensor, "*any answer d"]:
+        """Of values at live places those at the answers."""
         return x[..., self.answer_places, :]
 
-    def clean(self, slot: Slot, *, whole: bool) -> Tensor:
-        """What a slot reads in the whole model, ``[live place or answer, d_model]``."""
+    def clean(self, slot: Slot, *, whole: bool) -> Float[Tensor, "place d_model"]:
+        """What a slot reads in the whole model, at live places or at the answers."""
         clean = self.clean_inputs[slot.n_parents]
         return clean if whole else self.at_answers(clean)
 
-    def ablated(self, slot: Slot, *, whole: bool) -> Tensor:
+    def ablated(self, slot: Slot, *, whole: bool) -> Float[Tensor, "place d_model"]:
         """What it reads with all its edges removed, without the rounding of many differences."""
         ablated = self.ablated_inputs[slot.n_parents]
         return ablated if whole else self.at_answers(ablated)
 
-    def differences(self, *, whole: bool) -> Tensor:
-        """What edges take, ``[n_sources, live place or answer, d_model]``."""
+    def differences(self, *, whole: bool) -> Float[Tensor, "n_sources place d_model"]:
+        """What edges take, at live places or at the answers."""
         return self.difference if whole else self.answer_difference
 
 
@@ -67,12 +68,12 @@ class CleanRun:
     """What the present circuit's values begin with.
 
     Attributes:
-        read_by_heads: by layer, what its heads read at every position, ``[batch, pos, d_model]``.
-        mlp_outputs: by layer, ``[live place, d_model]``; none without MLPs.
+        read_by_heads: by layer, what its heads read at every position.
+        mlp_outputs: by layer, at live places; none without MLPs.
     """
 
-    read_by_heads: list[Tensor]
-    mlp_outputs: list[Tensor]
+    read_by_heads: list[Float[Tensor, "batch pos d_model"]]
+    mlp_outputs: list[Float[Tensor, "live d_model"]]
 
 
 def run_clean(setting: Setting, tactics: Tactics) -> tuple[Baseline, CleanRun]:

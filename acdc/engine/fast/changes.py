@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.engine.fast.downstream import Downstream, Reads
@@ -18,27 +19,35 @@ class MixtureChange:
 
     Attributes:
         source: the head's node.
-        weight: its ``W_O``, ``[d_head, d_model]``.
-        change: ``[run, place, d_head]``.
+        weight: its ``W_O``.
+        change: of its mixture.
     """
 
     source: int
-    weight: Tensor
-    change: Tensor
+    weight: Float[Tensor, "d_head d_model"]
+    change: Float[Tensor, "run place d_head"]
 
 
 class Changes:
     """Filled in the plan's order."""
 
-    def __init__(self, down: Downstream, runs: int, live: int, answers: Tensor, like: Tensor, scratch: Scratch) -> None:
+    def __init__(
+        self,
+        down: Downstream,
+        runs: int,
+        live: int,
+        answers: Int[Tensor, " answer"],
+        like: Float[Tensor, "*any d_model"],
+        scratch: Scratch,
+    ) -> None:
         """Make room for all changes of a plan.
 
         Args:
             down: the plan.
             runs: patched runs.
             live: live places.
-            answers: ``[answer]`` which of them are answers.
-            like: a tensor ``[..., d_model]`` of the precision and device wanted.
+            answers: which of them are answers.
+            like: a tensor of the width, the precision and device wanted.
             scratch: where there is room, until the next changes.
         """
         width = like.shape[-1]
@@ -49,8 +58,8 @@ class Changes:
         self._order, self._whole_order = down.changed, down.changed_whole
         self._mixtures: dict[int, tuple[MixtureChange, bool]] = {}  # by source; whether at all live places
 
-    def room(self, n: int, whole: bool) -> Tensor:
-        """Where the next n sources' changes go, ``[source, run, place, d_model]``; :meth:`fill` follows."""
+    def room(self, n: int, whole: bool) -> Float[Tensor, "source run place d_model"]:
+        """Where the next n sources' changes go; :meth:`fill` follows."""
         if whole:
             return self._whole[self._n_whole : self._n_whole + n]
         return self._at_answers[self._n_at_answers : self._n_at_answers + n]
@@ -67,12 +76,14 @@ class Changes:
         """Say that a head's change is no more than one of its mixture."""
         self._mixtures[mixture.source] = mixture, whole
 
-    def read(self, reads: Reads, before: Sequence[Tensor]) -> Tensor:
-        """Inputs of slots after the changes that they read, ``[slot, run, place, d_model]``.
+    def read(
+        self, reads: Reads, before: Sequence[Float[Tensor, "place d_model"]]
+    ) -> Float[Tensor, "slot run place d_model"]:
+        """Inputs of slots after the changes that they read.
 
         Args:
             reads: the slots, and what they read.
-            before: their inputs before, ``[place, d_model]`` each.
+            before: their inputs before.
         """
         changes = self._whole[: self._n_whole] if reads.whole else self._at_answers[: self._n_at_answers]
         n_slots, n_sources = reads.mask.shape

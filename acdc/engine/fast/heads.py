@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,7 +45,7 @@ class _Projection:
     scale: Tensor | None
 
 
-def normalized(norm: Norm, x: Tensor) -> Tensor:
+def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
     """A norm without its weight and bias, which the projections carry."""
     if norm.kind == "layer":
         return F.layer_norm(x, x.shape[-1:], eps=norm.eps)
@@ -67,6 +68,10 @@ def fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tenso
 #: every position, as queries see them all, ``[head, batch, pos, d_head]``.
 VectorKind = Literal["q", "k", "v", "z"]
 HeadVectors = dict[VectorKind, Tensor]
+#: One run may stand for all.
+Queries = Float[Tensor, "head #run place d_head"]
+Keys = Float[Tensor, "head #run batch pos d_head"]
+Values = Float[Tensor, "head #run batch pos d_value"]
 
 
 class LayerHeads:
@@ -77,13 +82,13 @@ class LayerHeads:
         W_O: its last ones, ``[head, d_head, d_model]``, contiguous.
     """
 
-    def __init__(self, attention: Attention, table: PositionTable, filled: Tensor) -> None:
+    def __init__(self, attention: Attention, table: PositionTable, filled: Bool[Tensor, "batch pos"]) -> None:
         """Fold the weights.
 
         Args:
             attention: its weights.
             table: masks and rotations.
-            filled: ``[batch, pos]`` bool, which positions hold a token.
+            filled: which positions hold a token.
         """
         self.attention = attention
         self._table = table
@@ -98,11 +103,11 @@ class LayerHeads:
             bias = table.bias if table.bias.dim() == 4 else table.bias[None]
             self._bias = bias[..., :length, :length].transpose(0, 1)
 
-    def vectors(self, x: Tensor, live: Places) -> HeadVectors:
+    def vectors(self, x: Float[Tensor, "batch pos d_model"], live: Places) -> HeadVectors:
         """All heads' vectors where all of them read the same, as in the whole model.
 
         Args:
-            x: what they read, ``[batch, pos, d_model]``.
+            x: what they read.
             live: where queries and mixtures are wanted.
         """
         k, v = self.keys_and_values(x)
@@ -111,8 +116,10 @@ class LayerHeads:
         z = self.mix(heads, q[:, None], k[:, None], v[:, None], live)[:, 0]
         return {"q": q, "k": k, "v": v, "z": z}
 
-    def keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """All heads' keys and values where all of them read `x`, ``[batch, pos, d_model]``."""
+    def keys_and_values(
+        self, x: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[Float[Tensor, "head batch pos d_head"], Float[Tensor, "head batch pos d_value"]]:
+        """All heads' keys and values where all of them read `x`."""
         batch, length, _ = x.shape
         every = Places.of([range(length)] * batch, x.device)
         k, v = self._same_for_all("k", x.flatten(0, 1), every), self._same_for_all("v", x.flatten(0, 1), every)
@@ -123,17 +130,16 @@ class LayerHeads:
         heads = list(range(self.attention.n_heads))
         return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), places)[:, 0]
 
-    def project(self, letter: Letter, heads: list[int], x: Tensor, places: Places) -> Tensor:
+    def project(
+        self, letter: Letter, heads: list[int], x: Float[Tensor, "head run place d_model"], places: Places
+    ) -> Float[Tensor, "head run place d_head"]:
         """Queries, keys or values of some heads.
 
         Args:
             letter: which of them.
             heads: query heads.
-            x: their inputs, ``[head, run, place, d_model]``.
+            x: their inputs.
             places: where the inputs stand.
-
-        Returns:
-            ``[head, run, place, d_head]``
         """
         projection = self._projections[letter]
         x = normalized(self.attention.norm, x)
@@ -169,20 +175,19 @@ class LayerHeads:
         at = (places.position,) if projection.scale.dim() == 1 else (places.prompt, places.position)
         return y * projection.scale[at][:, None]
 
-    def mix(self, heads: list[int], q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
+    def mix(
+        self, heads: list[int], q: Queries, k: Keys, v: Values, places: Places
+    ) -> Float[Tensor, "head run place d_value"]:
         """What attention makes of queries, keys and values.
 
         The number of runs may be 1 where something is the same in all of them.
 
         Args:
             heads: query heads.
-            q: queries, ``[head, run, place, d_head]``.
-            k: keys, ``[head, run, batch, pos, d_head]``.
-            v: values, likewise.
+            q: queries.
+            k: keys.
+            v: values.
             places: where the queries stand.
-
-        Returns:
-            ``[head, run, place, d_head]``
         """
         scores = self.attention.scale * _per_run(places.by_prompt(q), k.transpose(-1, -2))
         if self.attention.soft_cap is not None:

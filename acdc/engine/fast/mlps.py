@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.changes import MixtureChange
@@ -49,8 +50,8 @@ class LayerMlp:
         found = [_centred_fold(norm, mlp.W_in, mlp.b_in)]
         return found if mlp.W_gate is None else [*found, _centred_fold(norm, mlp.W_gate, None)]
 
-    def run(self, x: Tensor) -> Tensor:
-        """What it writes, ``[run, place, d_model]`` to the same."""
+    def run(self, x: Float[Tensor, "run place d_model"]) -> Float[Tensor, "run place d_model"]:
+        """What it writes."""
         if self.plain is None:
             return self._model.mlp(self._layer, x)
         rows = x.flatten(0, 1)
@@ -61,19 +62,24 @@ class LayerMlp:
         parts = [self.plain(part, self._scratch.take("inner 0", (len(part), inner), x)) for part in rows.chunk(blocks)]
         return (parts[0] if blocks == 1 else torch.cat(parts)).view_as(x)
 
-    def first_products(self, x: Tensor) -> list[Tensor]:
-        """The first products of an input, up to the norm's scale and without bias, ``[place, d_mlp]`` each."""
+    def first_products(self, x: Float[Tensor, "place d_model"]) -> list[Float[Tensor, "place d_mlp"]]:
+        """The first products of an input, up to the norm's scale and without bias."""
         return [x @ weight for weight, _ in self._first]
 
     def is_worth(self, n_heads: int, d_head: int) -> bool:
         """Whether changes by so many heads are cheaper through :meth:`run_changed`."""
         return self.plain is not None and 2 * n_heads * d_head <= self.plain.plain.W_in.shape[0]
 
-    def run_changed(self, x: Tensor, before: Sequence[Tensor], heads: Sequence[MixtureChange]) -> Tensor:
+    def run_changed(
+        self,
+        x: Float[Tensor, "run place d_model"],
+        before: Sequence[Float[Tensor, "place d_mlp"]],
+        heads: Sequence[MixtureChange],
+    ) -> Float[Tensor, "run place d_model"]:
         """Like :meth:`run`, where only what some heads write has changed.
 
         Args:
-            x: the input after the change, ``[run, place, d_model]``.
+            x: the input after the change.
             before: :meth:`first_products` of the input before it.
             heads: the heads, at the same places.
         """

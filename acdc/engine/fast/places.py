@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from acdc.engine.ablations import ABLATIONS
@@ -24,15 +25,15 @@ class Places:
     """Positions of prompts, in the order of prompts and without gaps between them.
 
     Attributes:
-        prompt, position: ``[place]``.
-        grid: ``[batch, width]`` places of each prompt, filled up by repeating one.
-        cell: ``[place]`` where each place stands in the flattened grid.
+        prompt, position: of each place.
+        grid: places of each prompt, filled up by repeating one.
+        cell: where each place stands in the flattened grid.
     """
 
-    prompt: Tensor
-    position: Tensor
-    grid: Tensor
-    cell: Tensor
+    prompt: Int[Tensor, " place"]
+    position: Int[Tensor, " place"]
+    grid: Int[Tensor, "batch width"]
+    cell: Int[Tensor, " place"]
 
     @staticmethod
     def of(positions: Sequence[Sequence[int]], device: torch.device) -> Places:
@@ -58,22 +59,22 @@ class Places:
         start, stop = torch.searchsorted(self.prompt.cpu(), torch.tensor([rows.start, rows.stop])).tolist()
         return slice(start, stop)
 
-    def pick(self, x: Tensor) -> Tensor:
-        """``[..., batch, pos, d]`` to ``[..., place, d]``."""
+    def pick(self, x: Shaped[Tensor, "*any batch pos d"]) -> Shaped[Tensor, "*any place d"]:
+        """Values at these places."""
         return x[..., self.prompt, self.position, :]
 
-    def put(self, x: Tensor, into: Tensor) -> None:
-        """Write ``[..., place, d]`` into ``[..., batch, pos, d]``."""
+    def put(self, x: Shaped[Tensor, "*any place d"], into: Shaped[Tensor, "*any batch pos d"]) -> None:
+        """Write values at these places."""
         into[..., self.prompt, self.position, :] = x
 
-    def by_prompt(self, x: Tensor) -> Tensor:
-        """``[..., place, d]`` to ``[..., batch, width, d]``."""
+    def by_prompt(self, x: Shaped[Tensor, "*any place d"]) -> Shaped[Tensor, "*any batch width d"]:
+        """Values in the grid."""
         if self.grid.numel() != len(self):
             x = x[..., self.grid.flatten(), :]
         return x.view(*x.shape[:-2], *self.grid.shape, x.shape[-1])
 
-    def flat(self, x: Tensor) -> Tensor:
-        """``[..., batch, width, d]`` to ``[..., place, d]``."""
+    def flat(self, x: Shaped[Tensor, "*any batch width d"]) -> Shaped[Tensor, "*any place d"]:
+        """Values out of the grid."""
         x = x.flatten(-3, -2)
         return x if self.grid.numel() == len(self) else x[..., self.cell, :]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
@@ -15,6 +16,9 @@ from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
 from acdc.engine.sizes import Sizes
 from acdc.graph import Slot
+
+#: At live places, or at the answers.
+AtPlaces = Float[Tensor, "place d_model"]
 
 
 class Present:
@@ -25,35 +29,35 @@ class Present:
         metric: the metric.
     """
 
-    def __init__(self, baseline: Baseline, vectors: list[HeadVectors], mlp_outputs: list[Tensor]) -> None:
+    def __init__(self, baseline: Baseline, vectors: list[HeadVectors], mlp_outputs: list[AtPlaces]) -> None:
         """Begin with the whole model.
 
         Args:
             baseline: what never changes.
             vectors: by layer; taken over.
-            mlp_outputs: by layer, ``[live place, d_model]``; likewise.
+            mlp_outputs: by layer, at live places; likewise.
         """
         self._baseline = baseline
         self.vectors = vectors
         self.metric = 0.0
-        self._inputs: dict[int, Tensor] = {}  # by slot, where it has changed, [live place or answer, d_model]
-        self._mlp_outputs = mlp_outputs  # by layer, [live place or answer, d_model]
+        self._inputs: dict[int, AtPlaces] = {}  # by slot, where it has changed
+        self._mlp_outputs = mlp_outputs  # by layer
         self._first_products: dict[int, Sequence[Tensor]] = {}  # by layer, [live place or answer, d_mlp] each
 
-    def input(self, slot: Slot, *, whole: bool) -> Tensor:
-        """What a slot reads, ``[live place or answer, d_model]``."""
+    def input(self, slot: Slot, *, whole: bool) -> AtPlaces:
+        """What a slot reads."""
         changed = self._inputs.get(slot.index)
         return self._baseline.clean(slot, whole=whole) if changed is None else changed
 
-    def mlp_output(self, layer: int, *, whole: bool) -> Tensor:
-        """What an MLP writes, ``[live place or answer, d_model]``; needed at the answers alone, it is so for good."""
+    def mlp_output(self, layer: int, *, whole: bool) -> AtPlaces:
+        """What an MLP writes; needed at the answers alone, it is so for good."""
         output = self._mlp_outputs[layer]
         if not whole and len(output) != len(self._baseline.answers):
             output = self._mlp_outputs[layer] = self._baseline.at_answers(output)
         return output
 
-    def first_products(self, slot: Slot, mlp: LayerMlp, *, whole: bool) -> Sequence[Tensor]:
-        """The first products of what an MLP reads, ``[live place or answer, d_mlp]`` each."""
+    def first_products(self, slot: Slot, mlp: LayerMlp, *, whole: bool) -> Sequence[Float[Tensor, "place d_mlp"]]:
+        """The first products of what an MLP reads."""
         layer = slot.node.layer or 0
         if layer not in self._first_products:
             self._first_products[layer] = mlp.first_products(self.input(slot, whole=whole))

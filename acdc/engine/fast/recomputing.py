@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
@@ -19,7 +20,7 @@ from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import LayerMlp
-from acdc.engine.fast.present import Present, changed_input_bytes
+from acdc.engine.fast.present import AtPlaces, Present, changed_input_bytes
 from acdc.engine.fast.scores import KlScorer, Scorer
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
@@ -62,8 +63,8 @@ class Recomputing:
         self._graph = baseline.setting.graph
 
     def chain(
-        self, slot: Slot, down: Downstream, left: int, groups: Sequence[Sequence[int]], x: Tensor | None = None
-    ) -> Tensor:
+        self, slot: Slot, down: Downstream, left: int, groups: Sequence[Sequence[int]], x: AtPlaces | None = None
+    ) -> Float[Tensor, "run place d_model"]:
         """Inputs of a slot after each of some removals.
 
         Args:
@@ -71,10 +72,7 @@ class Recomputing:
             down: what its node's change reaches.
             left: edges that it still reads before them.
             groups: sources of the edges to remove, one group after another.
-            x: its input before them, ``[live place or answer, d_model]``, if it isn't the present one.
-
-        Returns:
-            ``[run, live place or answer, d_model]``
+            x: its input before them, if it isn't the present one.
         """
         whole = down.whole or slot.letter in ("k", "v")
         differences = self._baseline.differences(whole=whole)
@@ -93,13 +91,15 @@ class Recomputing:
             x = inputs[i]
         return inputs
 
-    def run(self, slot: Slot, down: Downstream, inputs: Tensor, *, score: bool = True) -> Trial:
+    def run(
+        self, slot: Slot, down: Downstream, inputs: Float[Tensor, "run place d_model"], *, score: bool = True
+    ) -> Trial:
         """Run a slot's node and all behind it on several inputs.
 
         Args:
             slot: the slot.
             down: what its node's change reaches.
-            inputs: ``[run, live place or answer, d_model]``.
+            inputs: at live places, or at the answers.
             score: without it, the values are the present metric, for a run that is only to be committed.
         """
         trial = Trial(torch.full((len(inputs),), self._present.metric, dtype=torch.float64))

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.fast.changes import MixtureChange
@@ -51,8 +52,8 @@ class Scorer:
     def __init__(self, setting: Setting, measure: Metric) -> None:
         self.setting, self.measure = setting, measure
 
-    def score(self, residual: Tensor) -> Tensor:
-        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+    def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
+        """The metric of each run."""
         per_run = residual.shape[1] * self.setting.model_logits.shape[1] * 8
         step = max(1, LOGITS_BYTES // per_run)
         return torch.cat([self._score(residual[i : i + step]) for i in range(0, len(residual), step)])
@@ -75,7 +76,7 @@ class KlScorer(Scorer):
     ``W_O`` and ``W_U``, which is kept for the heads used last.
     """
 
-    def __init__(self, setting: Setting, measure: Metric, weight: Tensor) -> None:
+    def __init__(self, setting: Setting, measure: Metric, weight: Float[Tensor, "d_model n_outputs"]) -> None:
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
         weight, _ = fold(self._norm, weight, None)  # biases cancel
@@ -96,8 +97,8 @@ class KlScorer(Scorer):
         self._products: OrderedDict[int, list[Tensor]] = OrderedDict()
         self._base: _Base | None = None
 
-    def score(self, residual: Tensor) -> Tensor:
-        """The metric of each run, ``[run, prediction, d_model]`` to ``[run]`` in float64."""
+    def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
+        """The metric of each run."""
         y = normalized(self._norm, residual)
         if self._clean is None:  # the first residual that is scored is the clean one
             self._clean = y[0].clone()
@@ -112,16 +113,18 @@ class KlScorer(Scorer):
         saved = (width - dimensions) * self.setting.model_logits.shape[1]  # of a prediction, in products
         return 2 * dimensions < width and saved >= LEAST_SAVED and self._expected.device.type == "cpu"
 
-    def score_heads(self, now: Tensor, residual: Tensor, heads: Sequence[MixtureChange]) -> Tensor:
+    def score_heads(
+        self,
+        now: Float[Tensor, "prediction d_model"],
+        residual: Float[Tensor, "run prediction d_model"],
+        heads: Sequence[MixtureChange],
+    ) -> Float64[Tensor, " run"]:
         """Like :meth:`score`, where only what some heads write has changed.
 
         Args:
-            now: the residual stream before the change, ``[prediction, d_model]``.
-            residual: after it, ``[run, prediction, d_model]``.
+            now: the residual stream before the change.
+            residual: after it.
             heads: the heads.
-
-        Returns:
-            ``[run]`` in float64.
         """
         base, expected = self._base_of(now), self._expected
         gain = _gain(self._norm, residual)  # [run, prediction, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.fast.heads import VectorKind
@@ -12,18 +13,18 @@ from acdc.graph import Slot
 
 @dataclass(frozen=True)
 class NewInputs:
-    """What slots read, ``[slot, run, live place or answer, d_model]``."""
+    """What slots read, at live places or at the answers."""
 
     slots: tuple[Slot, ...]
-    values: Tensor
+    values: Float[Tensor, "slot run place d_model"]
 
 
 @dataclass(frozen=True)
 class NewMlpOutput:
-    """What a layer's MLP writes, ``[run, live place or answer, d_model]``."""
+    """What a layer's MLP writes, at live places or at the answers."""
 
     layer: int
-    values: Tensor
+    values: Float[Tensor, "run place d_model"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class NewVectors:
         layer: their layer.
         kind: which of them.
         heads: their numbers.
-        values: ``[head, run, live place or answer, d_head]``.
+        values: at live places or at the answers.
         whole: they are at all live places; keys and values always are.
     """
 
     layer: int
     kind: VectorKind
     heads: tuple[int, ...]
-    values: Tensor
+    values: Float[Tensor, "head run place d_head"]
     whole: bool
 
 
@@ -53,9 +54,9 @@ class Trial:
     """A batch of patched runs.
 
     Attributes:
-        values: ``[run]`` float64, the metric of each.
+        values: the metric of each.
         effects: what each changes.
     """
 
-    values: Tensor
+    values: Float64[Tensor, " run"]
     effects: list[Effect] = field(default_factory=list)

@@ -94,7 +94,10 @@ def check_options(options: Any) -> None:
     """
     types = get_type_hints(type(options))
     for one in fields(options):
-        checked = _CHECKS[types[one.name]](one.name, getattr(options, one.name))
+        if (kind := types[one.name]) not in _CHECKS:
+            said = getattr(kind, "__name__", str(kind))
+            raise SettingsError(f"the option `{one.name}` is of the type {said}; options are int, float, bool or str.")
+        checked = _CHECKS[kind](one.name, getattr(options, one.name))
         object.__setattr__(options, one.name, checked)
 
 

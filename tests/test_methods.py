@@ -1,5 +1,6 @@
 """Methods by name: their options are their fields, checked before a model is opened; each can be used alone."""
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, fields
@@ -10,10 +11,11 @@ from tiny import pairs, write_pairs
 
 import acdc
 from acdc.asked import option
+from acdc.decision import Decision
 from acdc.discovery.setting_up import prompts, set_up
 from acdc.engine.reference import ReferenceEngine
 from acdc.errors import AcdcError, SettingsError, UnknownNameError
-from acdc.methods import METHODS, Acdc, EapIg, Found, Method, find_method
+from acdc.methods import METHODS, Acdc, EapIg, Found, Log, Method, find_method
 from acdc.metrics import METRICS
 from acdc.runs.request import Request
 from acdc.selection import Above, Greedy, Top, select
@@ -230,3 +232,87 @@ def test_a_method_of_one_s_own_runs_as_any_other(gpt2_model, task, tmp_path):
     assert run.record.request.options == {"power": 3.0}
     assert acdc.Run.load(tmp_path / "run").record.further == {"colour": "blue"}
     assert acdc.Run.load(tmp_path / "run").circuit.found == run.circuit.found
+
+
+def a_method_that_gives(make, *, deciding=False):
+    """A method of one's own, whose ``find`` is given the graph and the log."""
+
+    @dataclass(frozen=True)
+    class Mine(Method):
+        name, source, decides = "mine", "nobody", deciding
+
+        def find(self, setting, metric, log=None):
+            return make(setting.graph, log)
+
+    return Mine()
+
+
+def some_decisions(graph, log):
+    made = [Decision(graph.slot("logits"), source, 0.0, 0.5, True) for source in graph.nodes[:3]]
+    for decision in made[len(log.past) :]:
+        log.decide(decision)
+    return Found(np.arange(graph.n_edges), np.ones(graph.n_edges, dtype=bool), made)
+
+
+def test_the_run_of_a_method_of_one_s_own_that_decides_is_read_again(gpt2_model, task, tmp_path):
+    method = a_method_that_gives(some_decisions, deciding=True)
+    run = acdc.discover(gpt2_model, task, method=method, out=tmp_path / "run", progress=False)
+    assert len(run.decisions) == 3
+    loaded = acdc.Run.load(tmp_path / "run")
+    assert loaded.decisions == tuple(run.decisions)
+    assert list(loaded.circuit) == list(run.circuit)
+    again = acdc.discover(gpt2_model, task, method=method, out=tmp_path / "run", resume=True, progress=False)
+    assert again.record.fingerprint == run.record.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("deciding", "make", "said"),
+    [
+        (False, lambda graph, log: None, "the method mine must give an acdc.methods.Found, not None."),
+        (False, lambda graph, log: Found([1.0, 2.0]), "must be numbers of shape"),
+        (False, lambda graph, log: Found("text"), "one for each edge, not 'text'."),
+        (True, lambda graph, log: Found(np.ones(graph.n_edges)), "says that it decides, and found no `kept`"),
+        (False, lambda graph, log: Found(np.ones(graph.n_edges), np.ones(graph.n_edges, bool)), "leave `kept` out"),
+        (False, lambda graph, log: Found(np.ones(graph.n_edges), measured={"status": "x"}), "status is a key of"),
+        (False, lambda graph, log: Found(np.ones(graph.n_edges), measured={"kept": "all"}), "kept must be a whole"),
+        (False, lambda graph, log: Found(np.ones(graph.n_edges), measured={"a": np.ones(2)}), "is neither a number"),
+        (True, lambda graph, log: some_decisions(graph, Log()), "found other decisions than it told its log"),
+    ],
+)
+def test_what_a_method_of_one_s_own_finds_is_checked(deciding, make, said, gpt2_model, task):
+    select = None if deciding else Top(5)
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        acdc.discover(
+            gpt2_model, task, method=a_method_that_gives(make, deciding=deciding), select=select, progress=False
+        )
+
+
+def test_what_is_measured_may_be_numpy_s(gpt2_model, task):
+    method = a_method_that_gives(lambda graph, log: Found([1] * graph.n_edges, measured={"mine": np.float32(3)}))
+    run = acdc.discover(gpt2_model, task, method=method, select=Top(5), progress=False)
+    assert run.record.further == {"mine": 3.0}
+    assert run.circuit.scores.dtype == np.float64
+
+
+def test_an_option_of_a_type_that_no_record_has_is_refused():
+    @dataclass(frozen=True)
+    class Bounded(EapIg):
+        bound: float | None = None
+
+    with pytest.raises(
+        SettingsError, match=r"`bound` is of the type float \| None; options are int, float, bool or str"
+    ):
+        Bounded()
+
+
+def test_gradients_are_counted_as_they_are_taken(setting):
+    class Kept(Log):
+        def begin(self, total, unit):
+            said.append((total, unit))
+
+        def at(self, done, words=""):
+            said.append(done)
+
+    said = []
+    EapIg(3).find(setting, METRICS["kl"], Kept())
+    assert said == [(3, "gradient"), 1, 2, 3]

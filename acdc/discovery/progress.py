@@ -31,12 +31,16 @@ class RunLog(Log):
         record: its ``seconds`` are kept up to date.
         folder: where decisions go, if anywhere.
         progress: show a bar.
+
+    Attributes:
+        decided: all decisions, past ones too.
     """
 
     def __init__(self, record: Record, folder: RunFolder | None, *, progress: bool) -> None:
         self.past: Sequence[TraceLine] = [] if folder is None else folder.trace.past
         self._record, self._folder, self._progress = record, folder, progress
         self._earlier = record.seconds
+        self.decided = list(self.past)
         self._slot: Slot | None = None  # of the last decision
         self._bar: Any = None
 
@@ -54,7 +58,9 @@ class RunLog(Log):
                 raise RunInterrupted(self._folder.path) from error
 
     def begin(self, total: int, unit: str) -> None:
-        """Show a bar, if one is wanted."""
+        """Show a bar, if one is wanted; one that was there has ended."""
+        if self._bar is not None:
+            self._bar.close()
         stderr = sys.stderr  # a program without a console has none
         seen = stderr is not None and stderr.isatty()
         self._bar = tqdm(
@@ -74,6 +80,7 @@ class RunLog(Log):
 
     def decide(self, decision: Decision) -> None:
         """Add a decision to the trace, which is made safe from a power cut at every slot."""
+        self.decided.append(TraceLine.of(decision))
         if self._folder is None:
             return
         self._folder.trace.append(decision)

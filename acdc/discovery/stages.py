@@ -9,6 +9,7 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.discovery.asking import Asked, check_fits
+from acdc.discovery.checking import checked_found
 from acdc.discovery.introduction import introduce
 from acdc.discovery.progress import RunLog
 from acdc.discovery.setting_up import plan, set_up_asked
@@ -69,6 +70,7 @@ def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | No
     """What the method finds; what it measured is put into the record."""
     with RunLog(record, folder, progress=asked.progress) as log:
         result = asked.method.find(setting, asked.measure, log)
+    result = checked_found(asked.method, result, setting.graph, record, log.decided)
     known = {one.name for one in fields(Record)}
     for name, value in result.measured.items():
         if name in known:

@@ -94,8 +94,8 @@ def chosen(asked: Asked, graph: Graph, found: Found) -> np.ndarray:
     """The circuit's edges, ``[n_edges]`` bool: those that the method kept, or that the selection takes."""
     if asked.select is not None:
         return select(graph, found.scores, asked.select)
-    kept = np.zeros(graph.n_edges, dtype=bool) if found.kept is None else found.kept
-    return graph.on_path(kept)
+    assert found.kept is not None  # checked: the method decides
+    return graph.on_path(found.kept)
 
 
 def found_circuit(graph: Graph, in_graph: np.ndarray, found: Found, record: Record, used: Evaluation) -> Circuit:

@@ -48,7 +48,7 @@ class Acdc(AcdcSettings, Method):
 
         log = log or Log()
         engine = make_engine(setting.engine, setting, metric)
-        attribution = edge_attribution(setting, metric) if self.order == "attribution" else None
+        attribution = edge_attribution(setting, metric, log) if self.order == "attribution" else None
         setting.contributions.forget_clean()
         noise = engine.noise_floor()
         self._doubt(engine, metric, noise, str(setting.model.dtype).removeprefix("torch."))

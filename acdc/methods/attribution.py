@@ -19,13 +19,14 @@ from acdc.engine.gradients import at_slots
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
 from acdc.graph import Slot
+from acdc.methods.base import Log
 from acdc.metrics import Metric
 
 #: Points on the way from the ablated to the clean input.
 STEPS = 5
 
 
-def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -> np.ndarray:
+def edge_attribution(setting: Setting, measure: Metric, log: Log | None = None, *, steps: int = STEPS) -> np.ndarray:
     """Estimate what the removal of each edge from the whole graph costs.
 
     The score of an edge is the change of its source's contribution, ablated less clean, times the gradient at
@@ -40,6 +41,7 @@ def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -
     Args:
         setting: model, prompts and cached values.
         measure: the metric.
+        log: is told of every gradient.
         steps: points on the way from the ablated to the clean input.
 
     Returns:
@@ -51,7 +53,9 @@ def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -
     if (steps := whole("steps", steps)) < 1:
         raise SettingsError(f"`steps` must be at least 1, not {steps}.")
     scores = np.zeros(setting.graph.n_edges)
-    given = setting.contributions
+    given, log = setting.contributions, log or Log()
+    log.begin(len(given.chunks) * steps, "gradient")
+    done = 0
     for rows in given.chunks:
         ablated, clean_inputs = given.ablated(rows), given.inputs[:, rows]
         change = ablated - given.clean(rows)  # [n_sources, prompt, pos, d_model]
@@ -65,4 +69,6 @@ def edge_attribution(setting: Setting, measure: Metric, *, steps: int = STEPS) -
         for step in range(steps):
             inputs = ablated_inputs + (step / steps) * (clean_inputs - ablated_inputs)
             at_slots(setting, measure, rows, inputs, contract)
+            done += 1
+            log.at(done)
     return scores

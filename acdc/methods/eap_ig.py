@@ -45,5 +45,5 @@ class EapIg(Method):
         """Score all edges; which to keep is for a selection."""
         from acdc.methods.attribution import edge_attribution  # torch, as in acdc.methods.acdc
 
-        scores = edge_attribution(setting, metric, steps=self.steps)
+        scores = edge_attribution(setting, metric, log, steps=self.steps)
         return Found(scores, measured={"cost": {"forwards": self.steps, "backwards": self.steps}})

@@ -19,7 +19,7 @@ from acdc.runs.folder import CIRCUIT, RECORD, TRACE
 from acdc.runs.record import Record, provenance_of
 from acdc.runs.replay import replay
 from acdc.runs.seal import check_seal
-from acdc.runs.selected import chosen_again
+from acdc.runs.selected import chosen_again, decisions_of
 
 
 def checked_circuit(
@@ -48,7 +48,7 @@ def checked_circuit(
     if record.request.method not in (None, "acdc"):
         circuit = chosen_again(path, record, lines, found)
         check_seal(path, raw, lines)
-        return circuit, ()
+        return circuit, decisions_of(path, lines, circuit.graph if record.cfg is None else Graph(record.cfg))
     graph = _graph(path, record, found, len(lines))
     replayed = replay(path, record, lines, graph)
     decisions = tuple(replayed.made)

@@ -26,6 +26,8 @@ _LONGEST = 1e10  # seconds; three centuries
 #: What a finished run's record has besides, whatever its method; and what one of decisions has.
 _CAME_OUT = ("usual_metric", "results")
 _DECIDED = ("noise_floor", "tried", "kept", "within_noise")
+#: What a method measures itself.
+MEASURED = ("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "last_metric", "cost")
 #: What a record has besides that is tied to its trace and circuit.
 _SEAL = ("trace", "cfg", "verdict")
 #: The states that runs of all versions have.

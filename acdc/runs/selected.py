@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from acdc.circuit import Circuit
-from acdc.decision import TraceLine
+from acdc.decision import Decision, TraceLine
 from acdc.errors import AcdcError, CircuitFileError, RunFolderError
+from acdc.graph import Graph
 from acdc.runs.folder import CIRCUIT, RECORD, TRACE
 from acdc.runs.record import Record, provenance_of
 from acdc.selection import Above, Greedy, Selection, Top, select
@@ -36,13 +37,14 @@ def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: 
     Args:
         path: the folder.
         record: of the finished run.
-        lines: its trace, which must be empty: nothing was decided.
+        lines: its trace, which must be empty where a rule chose.
         found: its circuit, or why it can't be read.
 
     Raises:
         RunFolderError: the files don't belong together, or the circuit, whose scores stand nowhere else, is lost.
     """
-    if lines:
+    by_rule = record.engine is None  # else the method decided, one that another package brings
+    if lines and by_rule:
         raise RunFolderError(
             f"{path / TRACE}, line 1: a run of {record.request.method} decides on no edge; the trace is of another run."
         )
@@ -58,7 +60,7 @@ def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: 
         vouched = measured if as_measured else replace(measured, found=replace(measured.found, fingerprint=""))
         return found if found.edited else vouched
     try:
-        kept = select(found.graph, found.scores, rule_of(record.request.selection))
+        kept = select(found.graph, found.scores, rule_of(record.request.selection)) if by_rule else found.in_graph
     except (AcdcError, ValueError) as error:
         raise RunFolderError(f"{path / RECORD} doesn't fit {path / CIRCUIT}: {str(error).rstrip('.')}.") from error
     if not np.array_equal(kept, found.in_graph):
@@ -73,3 +75,18 @@ def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: 
             "run, or was changed."
         )
     return found
+
+
+def decisions_of(path: Path, lines: Sequence[TraceLine], graph: Graph) -> tuple[Decision, ...]:
+    """The decisions of a trace, of a method whose rule isn't known here. Raises :class:`RunFolderError`."""
+    made = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.edge.startswith("gate:"):
+                slot, source = graph.slot(line.edge.removeprefix("gate:")), None
+            else:
+                slot, source = graph.edge(line.edge).slot, graph.edge(line.edge).source
+        except AcdcError as error:
+            raise RunFolderError(f"{path / TRACE}, line {number}: {error}") from error
+        made.append(Decision(slot, source, line.before, line.after, line.kept))
+    return tuple(made)

@@ -103,9 +103,9 @@ def test_small_batches_and_small_tiles_change_nothing(gpt2, monkeypatch):
     gpt2 = prepare(gpt2.model, late_answers())
     masks = drawn(gpt2.graph)
     whole = list(circuits.run(gpt2, masks))
-    monkeypatch.setattr(side_by_side, "BATCH_BYTES", {"cpu": 1})
+    monkeypatch.setattr(side_by_side, "_VALUE_BYTES", {"cpu": 1})
     monkeypatch.setattr(side_by_side, "_PLACES", {"cpu": 1})
-    monkeypatch.setattr(side_by_side, "_ROWS", {"cpu": 1})
+    monkeypatch.setattr(side_by_side, "_READ_BYTES", {"cpu": 1})
     monkeypatch.setattr(side_by_side, "_HELD_BYTES", 0)
     monkeypatch.setattr(circuits, "_MOST", 5)
     for a, b in zip(whole, circuits.run(gpt2, masks), strict=True):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
+from acdc.engine.fast.cost import machine_kind
 from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import BLOCK_ROWS, LayerMlp
@@ -24,12 +25,15 @@ from acdc.engine.fast.places import Places, live_positions
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.setting import Setting
-from acdc.engine.states import Component, Distinct, Plan, Relevant
+from acdc.engine.states import Component, Plan, Relevant, Work
+from acdc.graph import Letter
 
 #: Places that are computed together: enough for fast products, few enough to stay in the cache between them.
 _PLACES = {"cpu": 256, "cuda": 1024}
-#: Rows of one product, likewise.
-_ROWS = {"cpu": 512, "cuda": 8192}
+#: What heads read that are computed together, in bytes: likewise.
+_READ_BYTES = {"cpu": 20 * 2**20, "cuda": 512 * 2**20}
+#: What sources write in the circuits that are run together, in bytes: few enough to be soon read again.
+_VALUE_BYTES = {"cpu": 96 * 2**20, "cuda": 2 * 2**30}
 #: Copies of weights that are held, in bytes; larger ones are made anew for every batch of circuits.
 _HELD_BYTES = 512 * 2**20
 
@@ -78,7 +82,7 @@ class SideBySide:
         tiles = [rows for chunk in setting.contributions.chunks for rows in self._tiles(chunk)]
         widest = max((rows.stop - rows.start) for rows in tiles) * setting.tokens.ids.shape[1]
         value = widest * graph.cfg.d_model * setting.contributions.inputs.element_size()
-        room = max(1, BATCH_BYTES[self._kind] // value)  # values of sources
+        room = max(1, _VALUE_BYTES[self._kind] // value)  # values of sources
         start = 0
         while start < len(masks):
             n = np.cumsum(relevant.computed[start:].sum(1))
@@ -158,6 +162,7 @@ class _Tile:
         self, setting: Setting, rows: slice, ablated: Tensor, mlps: Sequence[LayerMlp], scratch: Scratch
     ) -> None:
         self._setting, self._mlps, self._scratch = setting, mlps, scratch
+        self._kind = machine_kind(setting.model.device)
         model, device = setting.model, setting.model.device
         self._tokens = setting.tokens[rows]
         prompts = replace(setting.prompts, pairs=setting.prompts.pairs[rows])
@@ -195,9 +200,9 @@ class _Tile:
             everywhere = part.first < plan.n_everywhere
             weights = part.of(plan.kept)  # [circuit, letter, node, parent]
             if part.is_attention:
-                self._run_heads(part, distinct, weights, everywhere)
+                self._run_heads(part, Work(distinct), weights, everywhere)
             else:
-                self._run_mlp(part, distinct[0], weights[:, 0], everywhere)
+                self._run_mlp(part, Work(distinct), weights[:, 0], everywhere)
         last = plan.kept[:, self._setting.graph.slots[-1].edges]
         base = self._answers.pick(self._bases["logits"])
         found = base.new_empty(len(last), *base.shape)
@@ -205,107 +210,87 @@ class _Tile:
             self._values[False].sum(base, last[circuit, None], circuit, out=row.view(1, -1))
         return found
 
-    def _run_heads(self, part: Component, distinct: list[Distinct], weights: np.ndarray, everywhere: bool) -> None:
-        """Heads of a layer in all their states, a few states of each at a time."""
-        nodes = np.array([node for one in distinct for node in one.nodes])
-        of = [one for one in distinct for _ in one.nodes]
-        most = max(len(one.examples) for one in of)
-        step = max(1, _ROWS[machine_kind(self._inputs.device)] // len(self._live))
-        for start in range(0, most, step):
-            chosen = [i for i, one in enumerate(of) if len(one.examples) > start]
-            heads = nodes[chosen]
-            states = np.stack(
-                [_filled_up(of[i].examples[start : start + step], min(step, most - start)) for i in chosen]
-            )
+    def _run_heads(self, part: Component, work: Work, weights: np.ndarray, everywhere: bool) -> None:
+        """Heads of a layer in all their states, those of a few circuits at a time."""
+        places, ablated = self._places(everywhere), self._ablated_at(everywhere)[part.nodes]
+        organ = self._layer(part.layer)[0]
+        one = len(part.slots) * self._ablated[0].nbytes  # what all heads read in a circuit
+        for block in work.blocks(max(1, _READ_BYTES[self._kind] // one)):
+            items = slice(block[0].start, block[-1].stop)
             if everywhere:
-                q, k, v = self._read(part, slice(0, 3), heads, states, weights, everywhere=True)
+                read = list(self._read(part, slice(0, 3), work, block, weights, everywhere=True))
             else:
-                (q,) = self._read(part, slice(0, 1), heads, states, weights, everywhere=False)
-                k, v = self._read(part, slice(1, 3), heads, states, weights, everywhere=True)
-            found = self._mixed(part.layer, heads, q, k, v, self._places(everywhere))
-            found = found.sub_(self._ablated_at(everywhere)[part.first + heads, None])
-            self._note([of[i] for i in chosen], part.first + heads, start, found, everywhere)
-
-    def _mixed(self, layer: int, heads: np.ndarray, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
-        """What heads write, given what they read, ``[head, state, place, d_model]``."""
-        (organ, base_k, base_v), numbers = self._layer(layer), heads.tolist()
-        own = index(heads, q.device)
-        mixture = organ.mix(
-            numbers,
-            organ.project("q", numbers, q, places),
-            self._everywhere(base_k[own], organ.project("k", numbers, k, self._live)),
-            self._everywhere(base_v[own], organ.project("v", numbers, v, self._live)),
-            places,
-        )  # [head, state, place, d_head]
-        found = torch.bmm(mixture.flatten(1, 2), organ.W_O[own]).view(*mixture.shape[:-1], -1)
-        return organ.attention.contributions(found)[0]
-
-    def _everywhere(self, usual: Tensor, found: Tensor) -> Tensor:
-        """Keys or values at every position, ``[head, state, prompt, pos, d_head]``, from those at live places."""
-        whole = usual[:, None].repeat(1, found.shape[1], 1, 1, 1)
-        self._live.put(found, whole)
-        return whole
-
-    def _run_mlp(self, part: Component, distinct: Distinct, weights: np.ndarray, everywhere: bool) -> None:
-        """An MLP in all its states."""
-        places, base = self._places(everywhere), self._places(everywhere).pick(self._base(part))
-        step = max(1, BLOCK_ROWS // len(places))
-        source = np.array([part.first])
-        for start in range(0, len(distinct.examples), step):
-            examples = distinct.examples[start : start + step]
-            x = self._scratch.take("read", (len(examples), *base.shape), base)
-            for row, circuit in zip(x, examples.tolist(), strict=True):
-                self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
-            found = self._mlps[part.layer].run(x).sub_(self._ablated_at(everywhere)[part.first])
-            self._note([distinct], source, start, found[None], everywhere)
+                read = list(self._read(part, slice(0, 1), work, block, weights, everywhere=False))
+                read += self._read(part, slice(1, 3), work, block, weights, everywhere=True)
+            mixtures = self._mixed(part.layer, work.nodes[items], read, places)
+            found = self._scratch.take("written", (len(mixtures), *ablated.shape[1:]), ablated)
+            for own in block:  # all at once would copy weights and what is taken off
+                mine, heads = slice(own.start - items.start, own.stop - items.start), work.nodes[own]
+                torch.bmm(mixtures[mine], _some(organ.W_O, heads), out=found[mine])
+                written, _ = organ.attention.contributions(found[mine])
+                torch.sub(written, _some(ablated, heads), out=found[mine])
+            self._note(work, items, part, found, everywhere)
 
     def _read(
         self,
         part: Component,
         letters: slice,
-        heads: np.ndarray,
-        states: np.ndarray,
+        work: Work,
+        block: Sequence[slice],
         weights: np.ndarray,
         *,
         everywhere: bool,
     ) -> Tensor:
-        """What slots of some letters read, ``[letter, head, state, place, d_model]``.
+        """What slots of some letters read, ``[letter, item, place, d_model]``.
 
         Args:
             part: the layer's heads.
             letters: which.
-            heads: which of the heads.
-            states: a circuit of each state, ``[head, state]``.
+            work: what has to be computed of them.
+            block: items, those of each circuit.
             weights: of each edge, ``[circuit, letter, head, parent]``.
             everywhere: at every live place, not at the answers alone.
         """
         values, base = self._values[everywhere], self._places(everywhere).pick(self._base(part))
-        n, device = letters.stop - letters.start, base.device
-        x = self._scratch.take(f"read {letters.start}", (n, *states.shape, *base.shape), base)
-        for circuit in np.unique(states).tolist():
-            row, column = (states == circuit).nonzero()  # a head's last circuit may stand there several times
-            all_heads = np.array_equal(row, np.arange(len(heads)))
-            rows = weights[circuit, letters][:, heads[row]].reshape(n * len(row), -1)  # [letter and head, parent]
-            if all_heads and (column == column[0]).all():
-                values.sum(base, rows, circuit, out=x.view(n * len(heads), states.shape[1], -1)[:, column[0]])
-            else:
-                x[:, index(row, device), index(column, device)] = values.sum(base, rows, circuit).view(
-                    n, len(row), *base.shape
-                )
-        return x
+        first, n = block[0].start, letters.stop - letters.start
+        x = self._scratch.take(f"read {letters.start}", (block[-1].stop - first, n, *base.shape), base)
+        for own in block:
+            circuit = int(work.circuits[own.start])
+            rows = weights[circuit, letters][:, work.nodes[own]].swapaxes(0, 1).reshape(-1, part.n_parents)
+            values.sum(base, rows, circuit, out=x[own.start - first : own.stop - first].view(len(rows), -1))
+        return x.transpose(0, 1)
 
-    def _note(self, of: list[Distinct], sources: np.ndarray, start: int, found: Tensor, everywhere: bool) -> None:
-        """Note the values of some states, from `start` on, of some sources: ``[source, state, place, d_model]``."""
-        n = found.shape[1]
-        circuits, owners, which = [], [], []
-        for i, (one, source) in enumerate(zip(of, sources, strict=True)):
-            mine = (start <= one.states) & (one.states < start + n)
-            circuits.append(one.circuits[mine])
-            owners.append(np.full(len(circuits[-1]), source))
-            which.append(i * n + one.states[mine] - start)
-        self._put(
-            np.concatenate(circuits), np.concatenate(owners), found.flatten(0, 1), np.concatenate(which), everywhere
+    def _mixed(self, layer: int, heads: np.ndarray, read: Sequence[Tensor], places: Places) -> Tensor:
+        """What attention makes of what heads read (it is overwritten), ``[item, place, d_head]``."""
+        (organ, base_k, base_v), numbers = self._layer(layer), heads.tolist()
+        own, at = index(heads, self._inputs.device), (places, self._live, self._live)
+        q, k, v = (
+            organ.project(letter, numbers, x[:, None], where, spoils_input=True)
+            for letter, x, where in zip(get_args(Letter), read, at, strict=True)
         )
+        return organ.mix(numbers, q, self._everywhere(base_k[own], k), self._everywhere(base_v[own], v), places)[:, 0]
+
+    def _everywhere(self, usual: Tensor, found: Tensor) -> Tensor:
+        """Keys or values at every position, ``[item, 1, prompt, pos, d_head]``, from those at live places."""
+        whole = usual[:, None]
+        self._live.put(found, whole)
+        return whole
+
+    def _run_mlp(self, part: Component, work: Work, weights: np.ndarray, everywhere: bool) -> None:
+        """An MLP in all its states."""
+        places, base = self._places(everywhere), self._places(everywhere).pick(self._base(part))
+        for block in work.blocks(max(1, BLOCK_ROWS // len(places))):
+            items = slice(block[0].start, block[-1].stop)
+            x = self._scratch.take("read", (len(block), *base.shape), base)
+            for row, circuit in zip(x, work.circuits[items].tolist(), strict=True):
+                self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
+            found = self._mlps[part.layer].run(x).sub_(self._ablated_at(everywhere)[part.first])
+            self._note(work, items, part, found, everywhere)
+
+    def _note(self, work: Work, items: slice, part: Component, found: Tensor, everywhere: bool) -> None:
+        """Note the values of some items in all circuits where they stand, ``[item, place, d_model]``."""
+        circuits, which = work.uses(items)
+        self._put(circuits, part.first + work.nodes[which], found, which - items.start, everywhere)
 
     def _put(
         self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray, everywhere: bool
@@ -362,9 +347,9 @@ def _bases(setting: Setting, ablated: Tensor) -> dict[str, Tensor]:
     return found | {"logits": x}
 
 
-def _filled_up(examples: np.ndarray, n: int) -> np.ndarray:
-    """Circuits, the last of which stands for those that are missing to `n`."""
-    return np.pad(examples, (0, n - len(examples)), mode="edge")
+def _some(x: Tensor, nodes: np.ndarray) -> Tensor:
+    """Those of some nodes, ascending, and no copy if it is all."""
+    return x if len(nodes) == len(x) else x[index(nodes, x.device)]
 
 
 def _places(places: Places) -> list[tuple[int, int]]:

@@ -7,8 +7,10 @@ same state, have the same value there. Nothing here runs the model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -153,6 +155,39 @@ class Distinct:
     examples: np.ndarray
     circuits: np.ndarray
     states: np.ndarray
+
+
+class Work:
+    """All that has to be computed of a component: its nodes in their distinct states, those of a circuit together.
+
+    Attributes:
+        circuits: ``[item]`` the example of each, ascending. nodes: ``[item]`` which of the component's, from 0.
+    """
+
+    def __init__(self, found: list[Distinct]) -> None:
+        of = [(node, one) for one in found for node in one.nodes]
+        circuits = np.concatenate([one.examples for _, one in of])
+        nodes = np.concatenate([np.full(len(one.examples), node) for node, one in of])
+        order = np.lexsort((nodes, circuits))
+        self.circuits, self.nodes = circuits[order], nodes[order]
+        place = np.argsort(order)  # of each before they were put in order
+        starts = np.cumsum([0] + [len(one.examples) for _, one in of])
+        uses = [place[start + one.states] for start, (_, one) in zip(starts, of, strict=False)]
+        self._item, self._circuit = np.concatenate(uses), np.concatenate([one.circuits for _, one in of])
+        by_item = np.argsort(self._item, kind="stable")
+        self._item, self._circuit = self._item[by_item], self._circuit[by_item]
+
+    def blocks(self, most: int) -> Iterator[list[slice]]:
+        """Items of so many circuits at most: those of each."""
+        ends = [*(np.flatnonzero(np.diff(self.circuits)) + 1).tolist(), len(self.circuits)]
+        each = [slice(start, end) for start, end in pairwise([0, *ends])]
+        for first in range(0, len(each), most):
+            yield each[first : first + most]
+
+    def uses(self, items: slice) -> tuple[np.ndarray, np.ndarray]:
+        """The circuits in which some items stand, ``[use]``, and which item stands there."""
+        start, stop = np.searchsorted(self._item, [items.start, items.stop])
+        return self._circuit[start:stop], self._item[start:stop]
 
 
 class Plan:

@@ -55,6 +55,16 @@ def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"
     return x
 
 
+def _centred(norm: Norm, x: Tensor) -> Tensor | None:
+    """The first half of :func:`normalized`, in place: leaves a factor, ``[..., 1]``, or ``None`` for 1."""
+    if norm.kind == "none":
+        return None
+    if norm.kind == "layer":
+        x -= x.mean(-1, keepdim=True)
+    square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).pow_(2).div_(x.shape[-1])
+    return square.add_(norm.eps).rsqrt_()
+
+
 def fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Move a norm's weight and bias into the projection behind it, ``[..., d_model, width]``."""
     folded = weight if norm.weight is None else norm.weight[:, None] * weight
@@ -131,7 +141,13 @@ class LayerHeads:
         return self.project(letter, heads, x.expand(len(heads), 1, *x.shape), places)[:, 0]
 
     def project(
-        self, letter: Letter, heads: list[int], x: Float[Tensor, "head run place d_model"], places: Places
+        self,
+        letter: Letter,
+        heads: list[int],
+        x: Float[Tensor, "head run place d_model"],
+        places: Places,
+        *,
+        spoils_input: bool = False,
     ) -> Float[Tensor, "head run place d_head"]:
         """Queries, keys or values of some heads.
 
@@ -140,14 +156,22 @@ class LayerHeads:
             heads: query heads.
             x: their inputs.
             places: where the inputs stand.
+            spoils_input: the inputs may be written over, which is quicker: the narrow projection is scaled
+                instead of them.
         """
-        projection = self._projections[letter]
-        x = normalized(self.attention.norm, x)
+        projection, scale = self._projections[letter], None
+        if spoils_input and projection.latent is None and projection.everything is None:
+            scale = _centred(self.attention.norm, x)
+        else:
+            x = normalized(self.attention.norm, x)
         if projection.latent is not None:
             x = projection.latent(x)
         shape, chosen = x.shape, index(heads, x.device)
-        weight = projection.weight if len(heads) == len(projection.weight) else projection.weight[chosen]
+        every = heads == list(range(len(projection.weight)))
+        weight = projection.weight if every else projection.weight[chosen]
         y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
+        if scale is not None:
+            y *= scale.view(len(heads), -1, 1)
         if projection.bias is not None:
             y += projection.bias[chosen]
         rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)

@@ -15,7 +15,7 @@ from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.splitting import refuse_overlap
 from acdc.pairs.task import Split, Task
-from acdc.wording import counted
+from acdc.wording import counted, quoted
 
 #: Which of a task's prompts.
 SPLITS = ("train", "test", "both")
@@ -138,6 +138,11 @@ class Drawer:
             return
         if not same:
             self._tell_known(label, source, model, others)
+        elif source.held_out_sha256 not in (None, others.sha256()):
+            self._note(
+                f"the held-out prompts of {quoted(task.name)} aren't those that {label} was judged on when it was "
+                "found: the task or the file was changed since; its earlier figures on them don't compare."
+            )
         yield Drawn(HELD_OUT if same else "test", task, others)
 
     def _tell_known(self, label: str, source: Source, model: Model, others: PromptSet) -> None:

@@ -21,7 +21,7 @@ from acdc.wording import either
 
 
 @click.command()
-@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path())
 @click.option("--task", multiple=True, help="Task or prompt file; may be repeated.  [default: what it was found on]")
 @click.option("--model", help="Bundled name, hub name, or folder.  [default: what it was found on]")
 @click.option("--metric", help=f"{either(METRICS)}.  [default: as it was found, or kl]")
@@ -52,7 +52,7 @@ from acdc.wording import either
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: as it was found, or float32]")
 @click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
 def evaluate(
-    circuits: tuple[Path, ...],
+    circuits: tuple[str, ...],
     task: tuple[str, ...],
     worst: int | None,
     as_json: bool,

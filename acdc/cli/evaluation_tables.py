@@ -17,11 +17,12 @@ from acdc.evaluation.report import Report
 from acdc.results import QUANTITIES
 from acdc.wording import quoted
 
-#: Groups of a kind that are shown, the worst ones.
-_MOST_GROUPS = 8
+#: Groups of a kind that are shown, the worst ones; of fewer prompts a share of behaviour is noise.
+_MOST_GROUPS, _FEWEST_PROMPTS = 8, 5
 #: Tokens of a prompt that are shown, up to the prediction; of a token so many characters.
 _MOST_TOKENS, _MOST_CHARACTERS = 60, 16
-_WIDTH = 78
+#: Columns, where the output is no terminal.
+_WIDTH = 80
 #: Characters of the first column; what is longer goes on below.
 _MOST_LABEL = 22
 
@@ -33,7 +34,7 @@ def print_report(report: Report, *, groups: bool) -> None:
         report: the judgements.
         groups: show the figures of each kind of prompts too.
     """
-    out = Terminal()
+    out = Terminal(_WIDTH)
     several = len({one.circuit for one in report}) > 1
     by_columns: dict[tuple[str | None, ...], list[Judgement]] = {}
     for one in report:
@@ -155,13 +156,17 @@ def _groups_table(one: Judgement, kind: str) -> Table:
     table.add_column(kind, overflow="fold", ratio=1)
     for heading in ("prompts", f"worse by\n{one.metric}", "right", "model\nright", "faithful"):
         table.add_column(heading, justify="right")
-    for label, part in list(groups.items())[:_MOST_GROUPS]:
+    shown, notes = list(groups.items())[:_MOST_GROUPS], []
+    for label, part in shown:
         rights = ["" if found.accuracy is None else f"{found.accuracy:.0%}" for found in (part.circuit, part.model)]
         share = "not defined" if part.faithfulness is None else f"{part.faithfulness:.0%}"
+        share = "" if part.n_prompts < _FEWEST_PROMPTS else share
         table.add_row(label, str(part.n_prompts), f"{part.circuit.metrics[one.metric]:.4g}", *rights, share)
     if len(groups) > _MOST_GROUPS:
-        table.caption = f"and {len(groups) - _MOST_GROUPS} more, on which it is nearer to the model"
-        table.caption_justify = "left"
+        notes.append(f"and {len(groups) - _MOST_GROUPS} more, on which it is nearer to the model")
+    if any(part.n_prompts < _FEWEST_PROMPTS for _, part in shown):
+        notes.append(f"no faithfulness on fewer than {_FEWEST_PROMPTS} prompts, where it is noise")
+    table.caption, table.caption_justify = "; ".join(notes) or None, "left"
     return table
 
 
@@ -197,7 +202,7 @@ def _aligned(worst: WorstPrompt) -> Iterator[Text]:
     for pair in worst.tokens[start : worst.position + 1]:
         cells = [_short(token) for token in pair]
         width = max(map(len, cells)) + 1
-        if len(lines[0]) + width > _WIDTH:
+        if len(lines[0]) + width > _WIDTH - 2:
             yield from lines
             lines = [Text("  "), Text("  ")]
         for line, cell in zip(lines, cells, strict=True):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from acdc.cli.printing import as_options
 from acdc.cli.terminal import Terminal
 from acdc.evaluation.intervals import Interval
 from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
+from acdc.evaluation.verdicts import Verdict, by_task
 from acdc.results import QUANTITIES
 from acdc.wording import quoted
 
@@ -41,13 +42,14 @@ def print_report(report: Report, *, groups: bool) -> None:
         by_columns.setdefault(_columns_key(one), []).append(one)
     for alike in by_columns.values():
         out.print(_table(alike, several=several))
-    for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
-        one = list(together)[-1]  # of used and held-out prompts, the latter tell more
+    for together in by_task(report):
+        one = together[-1]  # of used and held-out prompts, the latter tell more
         if groups:
             for kind in one.kinds:
                 out.print(_groups_table(one, kind))
         for number, worst in enumerate(one.worst, 1):
             _print_worst(out, one, number, worst, f"{one.circuit}, " if several else "")
+    _print_verdicts(out, report.verdict)
 
 
 def _columns_key(one: Judgement) -> tuple[str | None, ...]:
@@ -118,10 +120,15 @@ def _why_none(one: Judgement) -> str | None:
 
 def _which(one: Judgement) -> str:
     """Which prompts they are; of a file its name alone."""
-    task = Path(one.task).name or one.task
+    task = _name(one.task)
     if one.which == "used":
         return f"used of {task}"
     return f"held out, {task}" if one.which == "held out" else f"of {task}, {one.which}"
+
+
+def _name(task: str) -> str:
+    """A task's name; of a file without its folder."""
+    return Path(task).name or task
 
 
 def _cells(one: Judgement, state: str) -> Iterator[str]:
@@ -191,6 +198,15 @@ def _print_worst(out: Terminal, one: Judgement, number: int, worst: WorstPrompt,
     for (said, share), (other, part) in zip(worst.model, worst.circuit, strict=True):
         table.add_row(f"  {quoted(said)}", f"{share:.1%}", quoted(other), f"{part:.1%}")
     out.print(table)
+
+
+def _print_verdicts(out: Terminal, verdicts: Sequence[Verdict]) -> None:
+    """The sentences on each circuit and task; which that is, where there are several."""
+    for one in verdicts:
+        if len(verdicts) > 1:
+            out.print(Text.assemble((one.circuit, "bold"), " on ", (_name(one.task), "bold"), ":"))
+        for sentence in one.sentences:
+            out.print(as_options(sentence))
 
 
 def _aligned(worst: WorstPrompt) -> Iterator[Text]:

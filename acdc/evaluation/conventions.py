@@ -19,12 +19,12 @@ from torch import Tensor
 
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.evaluation.judgement import EAP_IG, OWN
 from acdc.graph import Graph
 from acdc.metrics import METRICS, AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.pairs.tokenizer import named_id
 
-OWN, EAP_IG = "acdc", "eap-ig"
 CONVENTIONS = (OWN, EAP_IG)
 
 

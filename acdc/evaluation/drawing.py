@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from acdc.asked import flag, text, whole
 from acdc.errors import AcdcError, AcdcWarning, UnknownNameError
+from acdc.evaluation.judgement import HELD_OUT, USED
 from acdc.evaluation.source import Source
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
@@ -19,8 +20,6 @@ from acdc.wording import counted, quoted
 
 #: Which of a task's prompts.
 SPLITS = ("train", "test", "both")
-#: Those that a circuit was found on, and others of the same draw.
-USED, HELD_OUT = "used", "held out"
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metri
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import SettingsError
 from acdc.evaluation.cases import Case, cases
-from acdc.evaluation.conventions import EAP_IG, check_begins, check_convention, splits_input
+from acdc.evaluation.conventions import check_begins, check_convention, splits_input
 from acdc.evaluation.drawing import Drawer, Drawn, DrawOptions
-from acdc.evaluation.judgement import Judgement
+from acdc.evaluation.judgement import EAP_IG, Judgement
 from acdc.evaluation.judging import Asked, judge
 from acdc.evaluation.prompts import judged_prompts
 from acdc.evaluation.report import Report
@@ -285,6 +285,7 @@ def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> l
             metric=job.measure.name,
             ablation=job.ablation,
             convention=asked.convention,
+            bos=asked.draw.bos or job.case.source.bos or "auto",
             evaluation=evaluation,
             prompts=prompts,
             worst=worst,

@@ -70,3 +70,37 @@ def test_the_corrupted_row_has_no_interval_that_is_rounding(model):
     assert one.evaluation.share("corrupted") == pytest.approx(0, abs=1e-5)
     assert one.intervals.of_faithfulness("corrupted").why == "it is the same on every draw"
     assert one.intervals.of_faithfulness().why is None
+
+
+def test_it_ends_with_a_verdict_as_a_run_does(call, finished):
+    code, out, err = call("evaluate", finished, "--worst", "0")
+    assert code == 0, err
+    found = [sentence for one in acdc.evaluate(finished, progress=False).verdict for sentence in one.sentences]
+    assert " ".join(out.split()).endswith(" ".join(" ".join(found).split()))
+    code, out, err = call("evaluate", finished, "--json")
+    (verdict,) = json.loads(out)["verdict"]
+    assert verdict["sentences"] == found
+    assert verdict["circuit"] == str(finished)
+
+
+def test_what_is_left_without_a_bad_circuit_is_said(model):
+    whole = part_of(model, 2)
+    bare = replace(whole, in_graph=whole.in_graph.copy())
+    bare.in_graph[:] = False
+    bare.in_graph[bare.graph.edge("input->logits").number] = True
+    report = evaluate([bare, whole], model, random_pairs(8), metric="kl", bos="auto")
+    bad, all_of_it = report.verdict
+    assert "On the train prompts what is left without the circuit keeps" in str(bad)
+    assert "less than 80%. A larger circuit keeps more." in str(bad)
+    assert all_of_it.sentences == (
+        "Every one of the 46 edges is in the circuit, which says nothing. Give one of fewer.",
+    )
+
+
+def test_each_circuit_and_task_has_a_verdict(model):
+    tasks = [acdc.find_task(random_pairs(6)), acdc.find_task(random_pairs(5))]
+    report = evaluate([part_of(model), part_of(model, 0.7)], model, tasks)
+    assert [(one.circuit, one.task) for one in report.verdict] == [
+        (f"circuit {i}", "prompt pairs") for i in (1, 1, 2, 2)
+    ]
+    assert all(one.sentences for one in report.verdict)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from acdc.cli.evaluation_matrix import matrix
 from acdc.cli.printing import as_options
 from acdc.cli.terminal import Terminal
 from acdc.evaluation.intervals import Interval
@@ -16,7 +16,7 @@ from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
 from acdc.evaluation.verdicts import Verdict, by_task
 from acdc.results import QUANTITIES
-from acdc.wording import quoted
+from acdc.wording import quoted, task_name
 
 #: Groups of a kind that are shown, the worst ones; of fewer prompts a share of behaviour is noise.
 _MOST_GROUPS, _FEWEST_PROMPTS = 8, 5
@@ -37,13 +37,17 @@ def print_report(report: Report, *, groups: bool) -> None:
     """
     out = Terminal(_WIDTH)
     several = len({one.circuit for one in report}) > 1
+    together = by_task(report)
+    if (overview := matrix(together)) is not None:
+        out.print(overview)
+        out.print()
     by_columns: dict[tuple[str | None, ...], list[Judgement]] = {}
     for one in report:
         by_columns.setdefault(_columns_key(one), []).append(one)
     for alike in by_columns.values():
         out.print(_table(alike, several=several))
-    for together in by_task(report):
-        one = together[-1]  # of used and held-out prompts, the latter tell more
+    for group in together:
+        one = group[-1]  # of used and held-out prompts, the latter tell more
         if groups:
             for kind in one.kinds:
                 out.print(_groups_table(one, kind))
@@ -120,15 +124,10 @@ def _why_none(one: Judgement) -> str | None:
 
 def _which(one: Judgement) -> str:
     """Which prompts they are; of a file its name alone."""
-    task = _name(one.task)
+    task = task_name(one.task)
     if one.which == "used":
         return f"used of {task}"
     return f"held out, {task}" if one.which == "held out" else f"of {task}, {one.which}"
-
-
-def _name(task: str) -> str:
-    """A task's name; of a file without its folder."""
-    return Path(task).name or task
 
 
 def _cells(one: Judgement, state: str) -> Iterator[str]:
@@ -204,7 +203,7 @@ def _print_verdicts(out: Terminal, verdicts: Sequence[Verdict]) -> None:
     """The sentences on each circuit and task; which that is, where there are several."""
     for one in verdicts:
         if len(verdicts) > 1:
-            out.print(Text.assemble((one.circuit, "bold"), " on ", (_name(one.task), "bold"), ":"))
+            out.print(Text.assemble((one.circuit, "bold"), " on ", (task_name(one.task), "bold"), ":"))
         for sentence in one.sentences:
             out.print(as_options(sentence))
 

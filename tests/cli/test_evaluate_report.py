@@ -104,3 +104,20 @@ def test_each_circuit_and_task_has_a_verdict(model):
         (f"circuit {i}", "prompt pairs") for i in (1, 1, 2, 2)
     ]
     assert all(one.sentences for one in report.verdict)
+
+
+def test_several_circuits_on_several_tasks_begin_with_a_matrix(model, capsys):
+    tasks = [acdc.find_task(random_pairs(n)) for n in (6, 5)]
+    circuits = [part_of(model), part_of(model, 0.7)]
+    report = evaluate(circuits, model, tasks)
+    print_report(report, groups=False)
+    out = capsys.readouterr().out
+    assert out.startswith("circuits by tasks")
+    lines = out.splitlines()
+    for number, (first, second) in ((1, report[:2]), (2, report[2:])):
+        place = next(i for i, line in enumerate(lines) if line.startswith(f"circuit {number} ("))
+        for one in (first, second):
+            assert f" {one.evaluation.faithfulness:.1%}" in lines[place]
+            assert f" {one.evaluation.circuit.metrics['kl']:.3g} kl" in lines[place + 1]
+    print_report(evaluate(circuits, model, tasks[0]), groups=False)
+    assert "by tasks" not in capsys.readouterr().out

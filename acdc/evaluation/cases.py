@@ -10,6 +10,7 @@ from typing import Any
 from acdc.asked import path, shown
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
+from acdc.evaluation.beforehand import check_place
 from acdc.evaluation.source import Source
 from acdc.graph import Graph
 from acdc.interchange import open_circuit
@@ -92,8 +93,7 @@ def _case(given: Any, label: str, graph: Graph | None, selection: Selection | No
         return Case(label, _chosen(given.circuit, selection), Source.of_record(given.record))
     if not isinstance(given, str | Path):
         raise SettingsError(f"a circuit must be an acdc.Circuit, an acdc.Run or a path, not {shown(given)}.")
-    if not str(given).strip():
-        raise SettingsError("the circuit's path is empty; give a run folder or a file.")
+    check_place(given)
     place = path("circuits", given)
     circuit = _opened(place, graph, selection, nodes)
     folder = place if place.is_dir() else place.parent

@@ -1,6 +1,8 @@
 """What ``acdc evaluate`` prints: in 80 columns, with every row told apart and nothing shown that is noise."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -121,3 +123,29 @@ def test_several_circuits_on_several_tasks_begin_with_a_matrix(model, capsys):
             assert f" {one.evaluation.circuit.metrics['kl']:.3g} kl" in lines[place + 1]
     print_report(evaluate(circuits, model, tasks[0]), groups=False)
     assert "by tasks" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("gone.json",), "can't read gone.json: No such file or directory."),
+        ((".",), "is not a run folder"),
+        (("edges.txt", "--task", "ioii"), "unknown task 'ioii'"),
+        (("edges.txt", "--task", "gone.jsonl"), "gone.jsonl"),
+        (("edges.txt", "--metric", "kll"), "unknown metric 'kll'"),
+        (("edges.txt", "--ablation", "noise"), "unknown ablation 'noise'"),
+    ],
+)
+def test_what_is_missing_is_told_before_torch_is_imported(tmp_path, more, said):
+    (tmp_path / "edges.txt").write_text("input->logits\n")
+    code = "import sys\nfrom acdc.cli.main import main\ntry:\n    main()\nfinally:\n    print('torch' in sys.modules)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "evaluate", *more, "--model", "tiny-tasks"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout.strip() == "False"

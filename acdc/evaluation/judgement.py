@@ -14,6 +14,7 @@ import numpy as np
 
 from acdc.evaluation.intervals import Intervals
 from acdc.results import QUANTITIES, Evaluation
+from acdc.wording import counted
 
 #: Tags of a pair that say which of several forms it has.
 FORMS = ("template", "group")
@@ -98,9 +99,9 @@ class Judgement:
     def __repr__(self) -> str:
         share = self.evaluation.faithfulness
         kept = "faithfulness not defined" if share is None else f"faithfulness {share:.1%}"
-        value = self.evaluation.circuit.metrics[self.metric]
+        value, edges = self.evaluation.circuit.metrics[self.metric], counted(self.n_edges, "edge")
         return (
-            f"Judgement({self.circuit!r}, {self.n_edges} edges, on {self.evaluation.n_prompts} {self.which} of "
+            f"Judgement({self.circuit!r}, {edges}, on {self.evaluation.n_prompts} {self.which} of "
             f"{self.task!r}: {self.metric} {value:.4g}, {kept})"
         )
 

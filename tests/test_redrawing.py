@@ -259,3 +259,11 @@ def test_held_out_prompts_that_were_changed_are_said(copied):
     assert [one.which for one in report] == ["used", "held out"]
     (said,) = report.notes
     assert "the task or the file was changed since" in said
+
+
+def test_the_very_prompts_have_one_name_whoever_names_their_task(begun):
+    run, path = begun / "run", begun / "pairs.jsonl"
+    same = {"n": 5, "seed": 3}
+    assert [one.which for one in judge(run, None, path, **same)] == ["used", "held out"]
+    assert [one.which for one in judge(run, None, path, split="test", **same)] == ["held out"]
+    assert [one.which for one in judge(run, None, path, split="test", n=4)] == ["test"]

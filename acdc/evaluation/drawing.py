@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from acdc.asked import flag, text, whole
@@ -121,7 +120,7 @@ class Drawer:
     def _sides(
         self, label: str, task: Task, model: Model, arguments: dict[str, Any], source: Source, used: PromptSet | None
     ) -> Iterator[Drawn]:
-        same = used is not None and used.sha256() == source.data_sha256
+        same = self._is_found_on(used, task, model, arguments, source)
         if used is not None and self._options.split != "test":
             yield Drawn(USED if same else "train", task, used)
         if self._options.split == "train":
@@ -144,10 +143,21 @@ class Drawer:
             )
         yield Drawn(HELD_OUT if same else "test", task, others)
 
+    def _is_found_on(
+        self, used: PromptSet | None, task: Task, model: Model, arguments: dict[str, Any], source: Source
+    ) -> bool:
+        """Whether the prompts of the ``train`` side, drawn already or not, are those that a circuit was found on."""
+        if used is None and source.data_sha256 is not None and source.is_of(task.name):
+            try:
+                used = self._prompts(task, model, "train", arguments)
+            except AcdcError:  # nobody has asked for them
+                return False
+        return used is not None and used.sha256() == source.data_sha256
+
     def _tell_known(self, label: str, source: Source, model: Model, others: PromptSet) -> None:
         """Warn where a ``test`` side has prompts that the circuit was found on, as far as these can be drawn again."""
         try:
-            if source.task is None or Path(source.task).name != Path(others.task).name:
+            if not source.is_of(others.task):
                 return
             used = self._prompts(self.own_task(label, source), model, "train", DrawOptions().of(source))
         except AcdcError:

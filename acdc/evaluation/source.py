@@ -87,6 +87,10 @@ class Source:
                 continue
         return cls(**made)
 
+    def is_of(self, task: str) -> bool:
+        """Whether a task's name may be that of the one that it was found on."""
+        return self.task is not None and Path(self.task).name == Path(task).name
+
     def own_metric(self, label: str) -> str:
         """The metric that decided. Raises :class:`SettingsError` where it was a function of a caller's."""
         if self.metric is None:

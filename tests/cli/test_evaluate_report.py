@@ -12,6 +12,7 @@ from tiny import gpt2, pairs
 import acdc
 from acdc import Circuit, Graph, PromptPair
 from acdc.cli.evaluation_tables import print_report
+from acdc.evaluation.verdicts import verdict_of
 
 
 def random_pairs(n, **options):
@@ -149,3 +150,12 @@ def test_what_is_missing_is_told_before_torch_is_imported(tmp_path, more, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stdout.strip() == "False"
+
+
+def test_a_model_that_a_bos_makes_worse_is_told_as_such(model):
+    (one,) = evaluate(part_of(model), model, random_pairs(8))
+    half = replace(one.evaluation, model=replace(one.evaluation.model, accuracy=0.8))
+    theirs = replace(one, evaluation=half, convention="eap-ig", bos="yes")
+    said = "The model itself is right on 80% of the predictions only, with the BOS before every prompt that"
+    assert said in str(verdict_of([theirs]))
+    assert "The model itself" not in str(verdict_of([replace(theirs, bos="auto")]))

@@ -50,6 +50,7 @@ class Provenance:
         answers: of a prompt file, the field of right answers.
         wrong_answers: likewise of wrong ones.
         data_sha256: of the tokens of the pairs used.
+        held_out_sha256: likewise of those held out.
         model_sha256: of the model's weights.
         dtype: precision that the model ran in.
         directory: where a relative path of `task` or `model` begins.
@@ -87,6 +88,7 @@ class Provenance:
     answers: str | None = None
     wrong_answers: str | None = None
     data_sha256: str | None = None
+    held_out_sha256: str | None = None
     model_sha256: str | None = None
     dtype: str | None = None
     directory: str | None = None

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from acdc.wording import counted
+
 #: What is said of answers, beside the metrics, and the names that no metric of a caller's own may have.
 QUANTITIES = ("accuracy", "top1", "logit_difference")
 #: Predictions whose values a run's record keeps; of more it has the means alone, or it could not be read again.
@@ -44,6 +46,12 @@ class Behaviour:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Behaviour) and _alike(self, other)
+
+    def __repr__(self) -> str:
+        known = [(name, self.mean(name)) for name in (*QUANTITIES, *self.metrics)]
+        means = [f"{name} {mean:.4g}" for name, mean in known if mean is not None]
+        n = max((len(each) for each in (self.values or {}).values()), default=0)
+        return f"Behaviour({', '.join([*means, *([counted(n, 'prediction')] if n else [])])})"
 
     def mean(self, name: str) -> float | None:
         """A mean by its name, a metric's or one of :data:`QUANTITIES`; ``None`` where there is none."""
@@ -117,6 +125,11 @@ class Evaluation:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Evaluation) and _alike(self, other)
+
+    def __repr__(self) -> str:
+        share = "not defined" if self.faithfulness is None else f"{self.faithfulness:.1%} by {self.faithfulness_metric}"
+        states = "".join(f"\n  {name}: {state!r}" for name, state in self.states.items())
+        return f"Evaluation(on {counted(self.n_prompts, 'prompt')}: faithfulness {share}{states})"
 
     @property
     def states(self) -> dict[str, Behaviour]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from acdc.results import Behaviour, Evaluation
 
@@ -19,8 +20,40 @@ _AMOUNTS = ("logit-diff", "prob-diff", "answer-logprob")
 _UNSEEN = "There is no result on held-out prompts: whether the circuit holds beyond the prompts used is unknown."
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a verdict calls things.
+
+    Attributes:
+        first, second: the prompts of the two evaluations.
+        beside: where a figure of the second stands beside one of the first.
+        larger, fewer: what keeps more, and what to do about a circuit of every edge.
+        found: whether the circuit was found on the first ones, and has to prove itself on the second.
+        model: what is to be known where the model itself does badly, behind a comma.
+    """
+
+    first: str = "the prompts used"
+    second: str = "held-out prompts"
+    beside: str = "held out"
+    larger: str = "a lower threshold"
+    fewer: str = "Raise the threshold"
+    found: bool = True
+    model: str = ""
+
+
+#: Of a circuit whose edges a selection chose.
+_SELECTED = Words(larger="a larger selection", fewer="Select fewer")
+
+
 def verdict(
-    used: Evaluation, held_out: Evaluation | None, *, n_edges: int, n_graph: int, metric: str, threshold: float | None
+    used: Evaluation,
+    held_out: Evaluation | None,
+    *,
+    n_edges: int,
+    n_graph: int,
+    metric: str,
+    threshold: float | None,
+    words: Words | None = None,
 ) -> list[str]:
     """Sentences on a circuit, the gravest doubt first; a plain good one where there is no doubt.
 
@@ -31,50 +64,44 @@ def verdict(
         n_graph: edges of the graph.
         metric: the metric that decided.
         threshold: the largest rise of it that a removal could cost; ``None`` where a selection chose edges by scores.
+        words: what is called how; by default as of a run.
     """
-    found = list(_doubts(used, held_out, n_edges, n_graph, metric, threshold))
-    if not found or found == [_UNSEEN]:
-        found.insert(0, _good(used, held_out))
-    return found
-
-
-def _doubts(
-    used: Evaluation, held_out: Evaluation | None, n_edges: int, n_graph: int, metric: str, threshold: float | None
-) -> Iterator[str]:
-    if n_edges == 0 and threshold is None:
-        yield "The circuit is empty: the edges selected are on no path from the input to the logits. Select more edges."
-        return
+    if words is None:
+        words = Words() if threshold is not None else _SELECTED
     if n_edges == 0:
-        cost = used.ablated.metrics.get(metric)
-        costs = "" if cost is None else f"; ablating every edge costs {cost:.3g} {metric} in all"
-        yield f"The circuit is empty: no edge is worth its threshold of {threshold:g}{costs}. Lower the threshold."
-        return
+        return [_empty(used, metric, threshold)]
     if n_edges == n_graph:
-        yield (
-            f"Every one of the {n_graph:,} edges is in the circuit, which says nothing. "
-            f"{'Select fewer' if threshold is None else 'Raise the threshold'}."
+        return [f"Every one of the {n_graph:,} edges is in the circuit, which says nothing. {words.fewer}."]
+    found = list(_doubts(used, held_out, metric, words)) or [_good(used, held_out, words)]
+    return [*found, _UNSEEN] if held_out is None and words.found else found
+
+
+def _empty(used: Evaluation, metric: str, threshold: float | None) -> str:
+    if threshold is None:
+        return (
+            "The circuit is empty: the edges selected are on no path from the input to the logits. Select more edges."
         )
-        return
-    larger = "a larger selection" if threshold is None else "a lower threshold"
-    for evaluation, prompts in _each(used, held_out):
+    cost = used.ablated.metrics.get(metric)
+    costs = "" if cost is None else f"; ablating every edge costs {cost:.3g} {metric} in all"
+    return f"The circuit is empty: no edge is worth its threshold of {threshold:g}{costs}. Lower the threshold."
+
+
+def _doubts(used: Evaluation, held_out: Evaluation | None, metric: str, words: Words) -> Iterator[str]:
+    both = [(used, words.first), *([] if held_out is None else [(held_out, words.second)])]
+    for evaluation, prompts in both:
         yield from _worse_than_nothing(evaluation, prompts, metric)
-    yield from _share(used, larger)
+    yield from _share(used, words)
     if held_out is not None and (used.faithfulness or 0) <= TOO_MUCH:
-        yield from _ablation_helps(held_out, " on held-out prompts")
-        yield from _overshoot(held_out, " on held-out prompts", larger)
-    for evaluation, prompts in _each(used, held_out):
+        yield from _ablation_helps(held_out, f" on {words.second}")
+        yield from _overshoot(held_out, f" on {words.second}", words)
+    for evaluation, prompts in both:
+        yield from _not_needed(evaluation, prompts)
+    for evaluation, prompts in both:
         yield from _far_from_the_model(evaluation, prompts)
-    yield from _overfitted(used, held_out, larger)
-    if used.model.accuracy is not None and used.model.accuracy < POOR_ACCURACY:
-        yield f"The model itself is right on {used.model.accuracy:.0%} of the predictions only."
-    if held_out is None:
-        yield _UNSEEN
-
-
-def _each(used: Evaluation, held_out: Evaluation | None) -> Iterator[tuple[Evaluation, str]]:
-    yield used, "the prompts used"
-    if held_out is not None:
-        yield held_out, "held-out prompts"
+    yield from _overfitted(used, held_out, words)
+    right = used.model.accuracy
+    if right is not None and right < (1 - FAR if words.model else POOR_ACCURACY):
+        yield f"The model itself is right on {right:.0%} of the predictions only{words.model}."
 
 
 def _worse_than_nothing(evaluation: Evaluation, prompts: str, metric: str) -> Iterator[str]:
@@ -93,7 +120,7 @@ def _worse_than_nothing(evaluation: Evaluation, prompts: str, metric: str) -> It
             )
 
 
-def _share(used: Evaluation, larger: str) -> Iterator[str]:
+def _share(used: Evaluation, words: Words) -> Iterator[str]:
     """Where the share of the model's behaviour is not defined, too small or too large."""
     share, name = used.faithfulness, used.faithfulness_metric
     if name is None:
@@ -108,10 +135,10 @@ def _share(used: Evaluation, larger: str) -> Iterator[str]:
         yield from _ablation_helps(used, "")
     elif 0 <= share < ENOUGH:
         yield (
-            f"The circuit keeps {share:.0%} of {_behaviour(name)} on the prompts used, less than {ENOUGH:.0%}. "
-            f"{larger.capitalize()} keeps more."
+            f"The circuit keeps {share:.0%} of {_behaviour(name)} on {words.first}, less than {ENOUGH:.0%}. "
+            f"{words.larger.capitalize()} keeps more."
         )
-    yield from _overshoot(used, "", larger)
+    yield from _overshoot(used, "", words)
 
 
 def _ablation_helps(evaluation: Evaluation, prompts: str) -> Iterator[str]:
@@ -124,13 +151,23 @@ def _ablation_helps(evaluation: Evaluation, prompts: str) -> Iterator[str]:
         )
 
 
-def _overshoot(evaluation: Evaluation, prompts: str, larger: str) -> Iterator[str]:
+def _overshoot(evaluation: Evaluation, prompts: str, words: Words) -> Iterator[str]:
     """Where the circuit has more of the behaviour than the model."""
     share, name = evaluation.faithfulness, evaluation.faithfulness_metric
     if share is not None and name is not None and share > TOO_MUCH and evaluation.ablated.metrics[name] > 0:
         yield (
             f"The circuit overshoots{prompts}: it has {share:.0%} of {_behaviour(name)}, more than the model. What "
-            f"holds the model back was left out; {larger} keeps more of it."
+            f"holds the model back was left out; {words.larger} keeps more of it."
+        )
+
+
+def _not_needed(evaluation: Evaluation, prompts: str) -> Iterator[str]:
+    """Where the rest of the model does the task when the circuit is taken out."""
+    name, rest = evaluation.faithfulness_metric, evaluation.share("complement")
+    if name is not None and rest is not None and rest >= ENOUGH and evaluation.ablated.metrics[name] > 0:
+        yield (
+            f"On {prompts} what is left without the circuit keeps {rest:.0%} of {_behaviour(name)}, the circuit "
+            f"{evaluation.share('circuit'):.0%}: the model does the task without it."
         )
 
 
@@ -150,7 +187,7 @@ def _far_from_the_model(evaluation: Evaluation, prompts: str) -> Iterator[str]:
         )
 
 
-def _overfitted(used: Evaluation, held_out: Evaluation | None, larger: str) -> Iterator[str]:
+def _overfitted(used: Evaluation, held_out: Evaluation | None, words: Words) -> Iterator[str]:
     """Where the circuit does far better on the prompts that it was found on."""
     if held_out is None:
         return
@@ -158,23 +195,26 @@ def _overfitted(used: Evaluation, held_out: Evaluation | None, larger: str) -> I
     alike = used.faithfulness_metric == held_out.faithfulness_metric
     if alike and first is not None and second is not None and min(first, 1.0) - second > FAR:
         yield (
-            f"The circuit keeps {first:.0%} of {_behaviour(used.faithfulness_metric)} on the prompts used, but "
-            f"{second:.0%} on held-out ones; more prompts would help."
+            f"The circuit keeps {first:.0%} of {_behaviour(used.faithfulness_metric)} on {words.first}, but "
+            f"{second:.0%} on {words.second}{'; more prompts would help' if words.found else ''}."
         )
     elif first is not None and second is not None and 0 <= second < ENOUGH <= first:
         yield (
-            f"The circuit keeps {second:.0%} of {_behaviour(held_out.faithfulness_metric)} on held-out prompts, less "
-            f"than {ENOUGH:.0%}. {larger.capitalize()} keeps more."
+            f"The circuit keeps {second:.0%} of {_behaviour(held_out.faithfulness_metric)} on {words.second}, less "
+            f"than {ENOUGH:.0%}. {words.larger.capitalize()} keeps more."
         )
     elif first is not None and second is None and held_out.faithfulness_metric is not None:
         yield (
-            "Faithfulness is not defined on held-out prompts: ablating every edge leaves the "
+            f"Faithfulness is not defined on {words.second}: ablating every edge leaves the "
             f"{held_out.faithfulness_metric} as it is."
         )
     gap = _lost(held_out) - _lost(used)
     if gap > FAR:
         right = [f"{one.circuit.accuracy:.0%}" for one in (used, held_out)]
-        yield f"The circuit is right on {right[0]} of the predictions used, but on {right[1]} of those held out."
+        yield (
+            f"The circuit is right on {right[0]} of the predictions on {words.first}, but on {right[1]} of those on "
+            f"{words.second}."
+        )
 
 
 def _lost(evaluation: Evaluation) -> float:
@@ -182,17 +222,18 @@ def _lost(evaluation: Evaluation) -> float:
     return (evaluation.model.accuracy or 0.0) - (evaluation.circuit.accuracy or 0.0)
 
 
-def _good(used: Evaluation, held_out: Evaluation | None) -> str:
+def _good(used: Evaluation, held_out: Evaluation | None, words: Words) -> str:
     """What the circuit keeps, where nothing speaks against it."""
     parts = []
-    if used.faithfulness is not None:
-        others = "" if held_out is None or held_out.faithfulness is None else f" ({held_out.faithfulness:.0%} held out)"
-        parts.append(f"keeps {used.faithfulness:.0%} of {_behaviour(used.faithfulness_metric)}{others}")
-    if (right := _right(used.circuit)) is not None:
-        others = (
-            "" if held_out is None or _right(held_out.circuit) is None else f" ({_right(held_out.circuit)} held out)"
-        )
-        parts.append(f"is right on {right} of the predictions{others}, the model on {_right(used.model)}")
+    share, right = used.faithfulness, _right(used.circuit)
+    other = None if held_out is None else held_out.faithfulness
+    others = None if held_out is None else _right(held_out.circuit)
+    if share is not None:
+        beside = "" if other is None else f" ({other:.0%} {words.beside})"
+        parts.append(f"keeps {share:.0%} of {_behaviour(used.faithfulness_metric)}{beside}")
+    if right is not None:
+        beside = "" if others is None else f" ({others} {words.beside})"
+        parts.append(f"is right on {right} of the predictions{beside}, the model on {_right(used.model)}")
     return f"The circuit {' and '.join(parts) or 'has no doubt against it'}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 #: Characters of a whole message, and of one value in it.
@@ -102,3 +103,8 @@ def either(names: Iterable[str]) -> str:
     """All names to choose from: ``a, b or c``."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def task_name(task: str) -> str:
+    """A task's name; of a file without its folder."""
+    return Path(task).name or task

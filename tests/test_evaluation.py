@@ -1,5 +1,7 @@
 """What is said of a model and a circuit: accuracy, likeliest token, logit difference, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from acdc.evaluation.behaviour import behaviour, evaluate
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
 from acdc.pairs.finding import find_task
+from acdc.results import Behaviour, Evaluation
 
 CLEAN, CORRUPTED = (1, 2, 3, 4), (4, 3, 2, 1)
 
@@ -137,3 +140,14 @@ def test_faithfulness_is_not_defined_where_ablating_changes_nothing(gpt2_model):
     half = np.random.default_rng(0).random(made.graph.n_edges) < 0.5
     for metric in METRICS:
         assert evaluate(made, half, metrics=(metric,)).faithfulness is None
+
+
+def test_a_behaviour_and_an_evaluation_can_be_read_in_a_notebook():
+    values = {"accuracy": np.array([1.0, 0.0]), "kl": np.array([0.25, 0.5])}
+    found = Behaviour.of(values)
+    assert repr(found) == "Behaviour(accuracy 0.5, kl 0.375, 2 predictions)"
+    assert repr(replace(found, values=None)) == "Behaviour(accuracy 0.5, kl 0.375)"
+    whole = Evaluation(2, found, found, found, found, 0.9, "kl", prompt_of=np.arange(2))
+    assert repr(whole).splitlines()[0] == "Evaluation(on 2 prompts: faithfulness 90.0% by kl"
+    assert len(repr(whole).splitlines()) == 5
+    assert "array" not in repr(whole)

@@ -86,7 +86,7 @@ def test_where_there_is_no_interval_it_says_why():
     undefined = Intervals(evaluation(values, np.full(20, 1e-12), rounding=1e-9))
     assert undefined.of_faithfulness() == Interval(why="it is not defined")
     turning = Intervals(evaluation(values, np.r_[np.full(10, 1.0), np.full(10, -0.9)]))
-    assert turning.of_faithfulness().why == "on some draws of the prompts ablating every edge changes no kl"
+    assert turning.of_faithfulness().why == ("in some resamples the model and the ablated model are too close by kl")
     old = Evaluation(3, *(Behaviour(None, None, None, {"kl": 1.0}) for _ in range(4)), 0.5, "kl")
     assert Intervals(old).of("circuit", "kl").why == "values per prediction aren't kept"
 

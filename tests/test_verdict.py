@@ -85,7 +85,12 @@ HARMFUL = behaviour(0.5, 2.0, 5.0)  # without the edges that are ablated, the mo
             GOOD,
             "On the prompts used the circuit's likeliest token is right on 10% of the predictions, the model's on",
         ),
-        (evaluation(1.0), evaluation(0.85), "right on 100% of the predictions used, but on 85% of those held out."),
+        (
+            evaluation(1.0),
+            evaluation(0.85),
+            "right on 100% of the predictions on the prompts used, but on 85% of those on held-out prompts.",
+        ),
+        (replace(GOOD, complement=behaviour(0.9, 1.0, 3.68)), GOOD, "On the prompts used what is left without the"),
         (
             evaluation(0.7),
             GOOD,

@@ -21,7 +21,7 @@ from acdc.wording import either
 
 
 @click.command()
-@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path())
 @click.option("--task", multiple=True, help="Task or prompt file; may be repeated.  [default: what it was found on]")
 @click.option("--model", help="Bundled name, hub name, or folder.  [default: what it was found on]")
 @click.option("--metric", help=f"{either(METRICS)}.  [default: as it was found, or kl]")
@@ -52,7 +52,7 @@ from acdc.wording import either
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: as it was found, or float32]")
 @click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
 def evaluate(
-    circuits: tuple[Path, ...],
+    circuits: tuple[str, ...],
     task: tuple[str, ...],
     worst: int | None,
     as_json: bool,
@@ -68,6 +68,7 @@ def evaluate(
     Each is a run folder; a circuit file of acdc, EAP-IG or MIB (.json, .pt); or a text file of edges, one a line.
     Without --task it is run on the very prompts that it was found on, and on held-out ones.
     """
+    from acdc.evaluation.beforehand import check_names, check_place
     from acdc.reading import kind_at
 
     if table is not None:
@@ -78,6 +79,9 @@ def evaluate(
     selection = selection_of(by, top=top, above=above, greedy=greedy)
     several = len(circuits) > 1
     shown = (0 if several else 3) if worst is None else worst
+    for circuit in circuits:
+        check_place(circuit)
+    check_names(task, **{name: options[name] for name in ("metric", "ablation", "answers", "wrong_answers")})
     # torch takes seconds to import
     from acdc.evaluation.evaluate import evaluate as run_evaluation
 

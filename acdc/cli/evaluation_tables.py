@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from pathlib import Path
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from acdc.cli.evaluation_matrix import matrix
+from acdc.cli.printing import as_options
 from acdc.cli.terminal import Terminal
 from acdc.evaluation.intervals import Interval
 from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
+from acdc.evaluation.verdicts import Verdict, by_task
 from acdc.results import QUANTITIES
-from acdc.wording import quoted
+from acdc.wording import quoted, task_name
 
-#: Groups of a kind that are shown, the worst ones.
-_MOST_GROUPS = 8
+#: Groups of a kind that are shown, the worst ones; of fewer prompts a share of behaviour is noise.
+_MOST_GROUPS, _FEWEST_PROMPTS = 8, 5
 #: Tokens of a prompt that are shown, up to the prediction; of a token so many characters.
 _MOST_TOKENS, _MOST_CHARACTERS = 60, 16
-_WIDTH = 78
+#: Columns, where the output is no terminal.
+_WIDTH = 80
 #: Characters of the first column; what is longer goes on below.
 _MOST_LABEL = 22
 
@@ -33,20 +35,25 @@ def print_report(report: Report, *, groups: bool) -> None:
         report: the judgements.
         groups: show the figures of each kind of prompts too.
     """
-    out = Terminal()
+    out = Terminal(_WIDTH)
     several = len({one.circuit for one in report}) > 1
+    together = by_task(report)
+    if (overview := matrix(together)) is not None:
+        out.print(overview)
+        out.print()
     by_columns: dict[tuple[str | None, ...], list[Judgement]] = {}
     for one in report:
         by_columns.setdefault(_columns_key(one), []).append(one)
     for alike in by_columns.values():
         out.print(_table(alike, several=several))
-    for _, together in groupby(report, key=lambda one: (one.circuit, one.task)):
-        one = list(together)[-1]  # of used and held-out prompts, the latter tell more
+    for group in together:
+        one = group[-1]  # of used and held-out prompts, the latter tell more
         if groups:
             for kind in one.kinds:
                 out.print(_groups_table(one, kind))
         for number, worst in enumerate(one.worst, 1):
             _print_worst(out, one, number, worst, f"{one.circuit}, " if several else "")
+    _print_verdicts(out, report.verdict)
 
 
 def _columns_key(one: Judgement) -> tuple[str | None, ...]:
@@ -117,7 +124,7 @@ def _why_none(one: Judgement) -> str | None:
 
 def _which(one: Judgement) -> str:
     """Which prompts they are; of a file its name alone."""
-    task = Path(one.task).name or one.task
+    task = task_name(one.task)
     if one.which == "used":
         return f"used of {task}"
     return f"held out, {task}" if one.which == "held out" else f"of {task}, {one.which}"
@@ -155,13 +162,17 @@ def _groups_table(one: Judgement, kind: str) -> Table:
     table.add_column(kind, overflow="fold", ratio=1)
     for heading in ("prompts", f"worse by\n{one.metric}", "right", "model\nright", "faithful"):
         table.add_column(heading, justify="right")
-    for label, part in list(groups.items())[:_MOST_GROUPS]:
+    shown, notes = list(groups.items())[:_MOST_GROUPS], []
+    for label, part in shown:
         rights = ["" if found.accuracy is None else f"{found.accuracy:.0%}" for found in (part.circuit, part.model)]
         share = "not defined" if part.faithfulness is None else f"{part.faithfulness:.0%}"
+        share = "" if part.n_prompts < _FEWEST_PROMPTS else share
         table.add_row(label, str(part.n_prompts), f"{part.circuit.metrics[one.metric]:.4g}", *rights, share)
     if len(groups) > _MOST_GROUPS:
-        table.caption = f"and {len(groups) - _MOST_GROUPS} more, on which it is nearer to the model"
-        table.caption_justify = "left"
+        notes.append(f"and {len(groups) - _MOST_GROUPS} more, on which it is nearer to the model")
+    if any(part.n_prompts < _FEWEST_PROMPTS for _, part in shown):
+        notes.append(f"no faithfulness on fewer than {_FEWEST_PROMPTS} prompts, where it is noise")
+    table.caption, table.caption_justify = "; ".join(notes) or None, "left"
     return table
 
 
@@ -188,6 +199,15 @@ def _print_worst(out: Terminal, one: Judgement, number: int, worst: WorstPrompt,
     out.print(table)
 
 
+def _print_verdicts(out: Terminal, verdicts: Sequence[Verdict]) -> None:
+    """The sentences on each circuit and task; which that is, where there are several."""
+    for one in verdicts:
+        if len(verdicts) > 1:
+            out.print(Text.assemble((one.circuit, "bold"), " on ", (task_name(one.task), "bold"), ":"))
+        for sentence in one.sentences:
+            out.print(as_options(sentence))
+
+
 def _aligned(worst: WorstPrompt) -> Iterator[Text]:
     """Clean tokens over corrupted ones, token over token, up to the prediction; those that differ stand out."""
     start = max(0, worst.position + 1 - _MOST_TOKENS)
@@ -197,7 +217,7 @@ def _aligned(worst: WorstPrompt) -> Iterator[Text]:
     for pair in worst.tokens[start : worst.position + 1]:
         cells = [_short(token) for token in pair]
         width = max(map(len, cells)) + 1
-        if len(lines[0]) + width > _WIDTH:
+        if len(lines[0]) + width > _WIDTH - 2:
             yield from lines
             lines = [Text("  "), Text("  ")]
         for line, cell in zip(lines, cells, strict=True):

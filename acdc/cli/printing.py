@@ -31,9 +31,13 @@ def say(text: object, *, err: bool = False) -> None:
 
 def announce(text: str, *, err: bool = True) -> None:
     """Print a library's line, to standard error or standard output, with the running command's options in it."""
+    say(as_options(message(text)), err=err)
+
+
+def as_options(text: str) -> str:
+    """:func:`in_options` of the running command; the text itself where none runs."""
     context = click.get_current_context(silent=True)
-    text = message(text)
-    say(text if context is None else in_options(text, context.command), err=err)
+    return text if context is None else in_options(text, context.command)
 
 
 def in_options(text: str, command: click.Command) -> str:

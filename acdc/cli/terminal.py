@@ -21,9 +21,14 @@ class Terminal(Console):
     What is to look otherwise is a :class:`rich.text.Text`. Line breaks stay, since tables have them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wide: int | None = None) -> None:
+        """Write to standard output.
+
+        Args:
+            wide: columns of what isn't a terminal; by default enough for any table.
+        """
         # The width of what isn't a terminal is nobody's; COLUMNS may be set all the same.
-        wide = None if sys.stdout.isatty() else _WIDTH
+        wide = None if sys.stdout.isatty() else wide or _WIDTH
         super().__init__(file=sys.stdout, width=wide, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:

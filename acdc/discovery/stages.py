@@ -112,6 +112,7 @@ def held_out(
             setting, checked = set_up_asked(asked, model, others, record.batch_size or len(others))
             unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
         record.self_check = asdict(LogitComparison(**(record.self_check or {})) | checked)
+        record.held_out_sha256 = others.sha256()
         return Results(used, unseen)
     except AcdcError as error:  # the circuit is found all the same
         record.no_held_out = str(error)

@@ -10,6 +10,7 @@ from typing import Any
 from acdc.asked import path, shown
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
+from acdc.evaluation.beforehand import check_place
 from acdc.evaluation.source import Source
 from acdc.graph import Graph
 from acdc.interchange import open_circuit
@@ -78,7 +79,10 @@ def cases(given: Any, graph: Graph | None, selection: Selection | None, nodes: b
     if not several:
         raise SettingsError("no circuit is given; give one, or a list of them.")
     labels = ["the circuit"] if len(several) == 1 else [f"circuit {number}" for number in range(1, len(several) + 1)]
-    return [_case(one, label, graph, selection, nodes) for one, label in zip(several, labels, strict=True)]
+    found = [_case(one, label, graph, selection, nodes) for one, label in zip(several, labels, strict=True)]
+    before = [sum(one.label == case.label for one in found[:place]) for place, case in enumerate(found)]
+    labels = [f"{case.label} #{n + 1}" if n else case.label for case, n in zip(found, before, strict=True)]
+    return [replace(case, label=label) for case, label in zip(found, labels, strict=True)]
 
 
 def _case(given: Any, label: str, graph: Graph | None, selection: Selection | None, nodes: bool) -> Case:
@@ -89,12 +93,13 @@ def _case(given: Any, label: str, graph: Graph | None, selection: Selection | No
         return Case(label, _chosen(given.circuit, selection), Source.of_record(given.record))
     if not isinstance(given, str | Path):
         raise SettingsError(f"a circuit must be an acdc.Circuit, an acdc.Run or a path, not {shown(given)}.")
+    check_place(given)
     place = path("circuits", given)
     circuit = _opened(place, graph, selection, nodes)
     folder = place if place.is_dir() else place.parent
     if (place.is_dir() or place.name == CIRCUIT) and is_regular(folder / RECORD):
-        return Case(str(given), circuit, Source.of_record(read_record(folder)))
-    return Case(str(given), circuit, Source.of_circuit(circuit))
+        return Case(str(place), circuit, Source.of_record(read_record(folder)))
+    return Case(str(place), circuit, Source.of_circuit(circuit))
 
 
 def _opened(place: Path, graph: Graph | None, selection: Selection | None, nodes: bool) -> Circuit:

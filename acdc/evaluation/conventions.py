@@ -19,11 +19,12 @@ from torch import Tensor
 
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.evaluation.judgement import EAP_IG, OWN
 from acdc.graph import Graph
 from acdc.metrics import METRICS, AnswerTokens, Metric
 from acdc.models.model import Model
+from acdc.pairs.tokenizer import named_id
 
-OWN, EAP_IG = "acdc", "eap-ig"
 CONVENTIONS = (OWN, EAP_IG)
 
 
@@ -31,6 +32,21 @@ def check_convention(name: str) -> None:
     """Raise :class:`UnknownNameError` unless there is such a convention."""
     if name not in CONVENTIONS:
         raise UnknownNameError("convention", name, CONVENTIONS)
+
+
+def check_begins(convention: str, bos: str | None, model: Model) -> None:
+    """Raise :class:`SettingsError` where the convention asks for a BOS and there is none.
+
+    Args:
+        convention: one of :data:`CONVENTIONS`.
+        bos: how prompts begin, see :func:`acdc.pairs.tokenize_pair`.
+        model: the model.
+    """
+    if convention == EAP_IG and bos == "yes" and named_id(model.tokenizer, "bos") is None:
+        which = "has no tokenizer that names one" if model.tokenizer is None else "has a tokenizer without one"
+        raise SettingsError(
+            f'`convention="eap-ig"` puts a BOS before every prompt, but {model.name} {which}; give `bos="auto"` too.'
+        )
 
 
 def splits_input(convention: str, model: Model, graph: Graph, ablation: str) -> bool:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from acdc.asked import flag, text, whole
 from acdc.errors import AcdcError, AcdcWarning, UnknownNameError
+from acdc.evaluation.judgement import HELD_OUT, USED
 from acdc.evaluation.source import Source
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.splitting import refuse_overlap
 from acdc.pairs.task import Split, Task
-from acdc.wording import counted
+from acdc.wording import counted, quoted
 
 #: Which of a task's prompts.
 SPLITS = ("train", "test", "both")
-#: Those that a circuit was found on, and others of the same draw.
-USED, HELD_OUT = "used", "held out"
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Drawer:
     def _sides(
         self, label: str, task: Task, model: Model, arguments: dict[str, Any], source: Source, used: PromptSet | None
     ) -> Iterator[Drawn]:
-        same = used is not None and used.sha256() == source.data_sha256
+        same = self._is_found_on(used, task, model, arguments, source)
         if used is not None and self._options.split != "test":
             yield Drawn(USED if same else "train", task, used)
         if self._options.split == "train":
@@ -138,12 +136,28 @@ class Drawer:
             return
         if not same:
             self._tell_known(label, source, model, others)
+        elif source.held_out_sha256 not in (None, others.sha256()):
+            self._note(
+                f"the held-out prompts of {quoted(task.name)} aren't those that {label} was judged on when it was "
+                "found: the task or the file was changed since; its earlier figures on them don't compare."
+            )
         yield Drawn(HELD_OUT if same else "test", task, others)
+
+    def _is_found_on(
+        self, used: PromptSet | None, task: Task, model: Model, arguments: dict[str, Any], source: Source
+    ) -> bool:
+        """Whether the prompts of the ``train`` side, drawn already or not, are those that a circuit was found on."""
+        if used is None and source.data_sha256 is not None and source.is_of(task.name):
+            try:
+                used = self._prompts(task, model, "train", arguments)
+            except AcdcError:  # nobody has asked for them
+                return False
+        return used is not None and used.sha256() == source.data_sha256
 
     def _tell_known(self, label: str, source: Source, model: Model, others: PromptSet) -> None:
         """Warn where a ``test`` side has prompts that the circuit was found on, as far as these can be drawn again."""
         try:
-            if source.task is None or Path(source.task).name != Path(others.task).name:
+            if not source.is_of(others.task):
                 return
             used = self._prompts(self.own_task(label, source), model, "train", DrawOptions().of(source))
         except AcdcError:

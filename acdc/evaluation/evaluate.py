@@ -18,9 +18,9 @@ from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metri
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import SettingsError
 from acdc.evaluation.cases import Case, cases
-from acdc.evaluation.conventions import EAP_IG, check_convention, splits_input
+from acdc.evaluation.conventions import check_begins, check_convention, splits_input
 from acdc.evaluation.drawing import Drawer, Drawn, DrawOptions
-from acdc.evaluation.judgement import Judgement
+from acdc.evaluation.judgement import EAP_IG, Judgement
 from acdc.evaluation.judging import Asked, judge
 from acdc.evaluation.prompts import judged_prompts
 from acdc.evaluation.report import Report
@@ -243,6 +243,7 @@ def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, as
     measure = asked.measure or find_metric(case.source.own_metric(case.label))
     ablation = asked.ablation or case.source.ablation or "corrupted"
     check_ablation(ablation)
+    check_begins(asked.convention, asked.draw.bos, model)
     split_input = splits_input(asked.convention, model, case.circuit.graph, ablation)
     if tasks is None:
         drawn = list(drawer.of_source(case.label, case.source, model))
@@ -284,6 +285,7 @@ def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> l
             metric=job.measure.name,
             ablation=job.ablation,
             convention=asked.convention,
+            bos=asked.draw.bos or job.case.source.bos or "auto",
             evaluation=evaluation,
             prompts=prompts,
             worst=worst,

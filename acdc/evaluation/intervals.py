@@ -22,6 +22,8 @@ _DRAWS, _SEED = 2000, 0
 #: Numbers held at a time.
 _AT_A_TIME = 2**23
 _FEWEST = 2
+#: Shares of the model's behaviour no further apart than this differ by rounding.
+_ALIKE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ class Intervals:
             return Interval(why="it is so by definition")
         part, whole = (self._means[self._names.index((one, metric))] for one in (state, "ablated"))  # [draw] each
         if bool((np.abs(whole) <= evaluation.rounding).any()) or float(whole.min()) < 0 < float(whole.max()):
-            return Interval(why=f"on some draws of the prompts ablating every edge changes no {metric}")
+            return Interval(why=f"in some resamples the model and the ablated model are too close by {metric}")
         shares = 1 - part / whole
-        return Interval(why="it is the same on every draw") if np.ptp(shares) == 0 else _ends(shares)
+        same = float(np.ptp(shares)) <= _ALIKE
+        return Interval(why="it is the same on every draw") if same else _ends(shares)
 
     def _unknown(self) -> str | None:
         """Why there is no interval at all."""

@@ -14,9 +14,14 @@ import numpy as np
 
 from acdc.evaluation.intervals import Intervals
 from acdc.results import QUANTITIES, Evaluation
+from acdc.wording import counted
 
 #: Tags of a pair that say which of several forms it has.
 FORMS = ("template", "group")
+#: Which prompts: those that a circuit was found on, and others of the same draw.
+USED, HELD_OUT = "used", "held out"
+#: How circuits are run and KL is counted, see :mod:`acdc.evaluation.conventions`.
+OWN, EAP_IG = "acdc", "eap-ig"
 #: The label of a pair's right answer.
 ANSWER = "answer"
 
@@ -71,7 +76,7 @@ class Judgement:
         which: ``used`` (those that it was found on), ``held out`` (others of the same draw), or the task's ``train``
             or ``test``.
         model: the model's name.
-        metric, ablation, convention: as asked for, or as the circuit was found.
+        metric, ablation, convention, bos: as asked for, or as the circuit was found.
         evaluation: the figures, with their values per prediction.
         prompts: the prompts, in order.
         worst: those on which the metric is highest, the worst first.
@@ -86,6 +91,7 @@ class Judgement:
     metric: str
     ablation: str
     convention: str
+    bos: str
     evaluation: Evaluation
     prompts: Sequence[JudgedPrompt]
     worst: Sequence[WorstPrompt]
@@ -93,9 +99,9 @@ class Judgement:
     def __repr__(self) -> str:
         share = self.evaluation.faithfulness
         kept = "faithfulness not defined" if share is None else f"faithfulness {share:.1%}"
-        value = self.evaluation.circuit.metrics[self.metric]
+        value, edges = self.evaluation.circuit.metrics[self.metric], counted(self.n_edges, "edge")
         return (
-            f"Judgement({self.circuit!r}, {self.n_edges} edges, on {self.evaluation.n_prompts} {self.which} of "
+            f"Judgement({self.circuit!r}, {edges}, on {self.evaluation.n_prompts} {self.which} of "
             f"{self.task!r}: {self.metric} {value:.4g}, {kept})"
         )
 
@@ -137,6 +143,7 @@ class Judgement:
             "metric": self.metric,
             "ablation": self.ablation,
             "convention": self.convention,
+            "bos": self.bos,
             "n_prompts": evaluation.n_prompts,
             "faithfulness_metric": evaluation.faithfulness_metric,
             "figures": {state: self._figures(state) for state in evaluation.states},

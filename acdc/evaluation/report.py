@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from acdc.evaluation.judgement import Judgement
+from acdc.evaluation.verdicts import Verdict, by_task, verdict_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +35,18 @@ class Report(Sequence[Judgement]):
         lines = "".join(f"\n  {one!r}" for one in self.judgements)
         return f"Report of {len(self)}:{lines}"
 
+    @property
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What the figures of each circuit on each task amount to, in sentences."""
+        return tuple(verdict_of(together) for together in by_task(self))
+
     def to_json(self) -> dict[str, Any]:
-        """All judgements, see :meth:`Judgement.to_json`."""
-        return {"judgements": [one.to_json() for one in self.judgements], "notes": list(self.notes)}
+        """All judgements, see :meth:`Judgement.to_json`, and what they amount to."""
+        return {
+            "judgements": [one.to_json() for one in self.judgements],
+            "verdict": [asdict(one) for one in self.verdict],
+            "notes": list(self.notes),
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a prediction of every judgement, see :meth:`Judgement.rows`; all have the columns of all."""

@@ -33,7 +33,8 @@ class Source:
         task, model, metric, ablation: by name.
         dtype: precision of the model.
         corruption, n, seed, bos, allow_misaligned, skip_bad_pairs, answers, wrong_answers: how its prompts were drawn.
-        data_sha256, model_sha256: of the tokens of its prompts, and of the model.
+        data_sha256, held_out_sha256: of the tokens of its prompts, and of those held out.
+        model_sha256: of the model.
         directory: where relative paths begin.
     """
 
@@ -51,6 +52,7 @@ class Source:
     answers: str | None = None
     wrong_answers: str | None = None
     data_sha256: str | None = None
+    held_out_sha256: str | None = None
     model_sha256: str | None = None
     directory: str | None = None
 
@@ -67,6 +69,7 @@ class Source:
         known = {one.name: getattr(request, one.name, None) for one in fields(cls)} | {
             "n": request.n if record.asked is None else record.asked.n,
             "data_sha256": record.hashes.get("data"),
+            "held_out_sha256": record.held_out_sha256,
             "model_sha256": record.hashes.get("model"),
             "directory": record.directory,
         }
@@ -83,6 +86,10 @@ class Source:
             except ValueError:
                 continue
         return cls(**made)
+
+    def is_of(self, task: str) -> bool:
+        """Whether a task's name may be that of the one that it was found on."""
+        return self.task is not None and Path(self.task).name == Path(task).name
 
     def own_metric(self, label: str) -> str:
         """The metric that decided. Raises :class:`SettingsError` where it was a function of a caller's."""

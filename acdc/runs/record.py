@@ -112,6 +112,7 @@ class Record:
         asked: what the request has only the outcome of.
         directory: where the relative paths of the request begin.
         task_sha256: of a prompt file's bytes.
+        held_out_sha256: of the tokens of the held-out pairs; nothing that a resumed run must share.
         earlier_versions: those under which the run's first decisions were made, if others.
         noise_floor: how far rounding alone moves the metric, of a method of decisions, as the next five.
         drops_are_free: whether edges into what nothing reads go without moving the metric.
@@ -148,6 +149,7 @@ class Record:
     asked: Asked | None = None
     directory: str | None = None
     task_sha256: str | None = None
+    held_out_sha256: str | None = None
     earlier_versions: Sequence[Any] = field(default_factory=list)
     noise_floor: float | None = None
     drops_are_free: bool | None = None
@@ -298,6 +300,7 @@ def measured_provenance(record: Record, used: Evaluation, held_out: Evaluation |
         n=None if record.asked is None else record.asked.n,
         split="train",
         data_sha256=record.hashes.get("data"),
+        held_out_sha256=record.held_out_sha256,
         model_sha256=record.hashes.get("model"),
         dtype=request.dtype,
         directory=record.directory,

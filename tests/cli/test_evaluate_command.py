@@ -48,7 +48,7 @@ def test_a_run_is_judged_on_its_own_prompts(call, finished):
     rows = figures(out)
     assert {state for _, state in rows} == {"model", "circuit", "complement", "all ablated", "corrupted"}
     sections = list(dict.fromkeys(section for section, _ in rows))
-    assert sections == ["4 used of pairs.jsonl", "4 held out,"]  # and its name below
+    assert sections == ["4 used of", "4 held out,"]  # and the file's name below
     assert f"{run.used.circuit.metrics['kl']:.4g}" in rows[sections[0], "circuit"]
     assert f"{run.held_out.complement.metrics['kl']:.4g}" in rows[sections[1], "complement"]
     assert "95 % interval" in out
@@ -159,7 +159,7 @@ def test_other_answers_to_the_same_prompts_stand_apart(tmp_path, capsys):
     every = Circuit(graph, np.ones(graph.n_edges, bool), np.zeros(graph.n_edges))
     report = acdc.evaluate([every, every], model, tasks, split="train", worst=0, progress=False)
     print_report(report, groups=False)
-    models = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
+    models = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model  ")]
     assert len(models) == 2  # not one, with the answers of the first
     for line, one in zip(models, report[:2], strict=True):
         assert f"{one.evaluation.model.logit_difference:.3g}" in line

@@ -74,6 +74,6 @@ def test_what_stands_twice_is_said(tmp_path):
 
 def test_a_list_needs_a_graph_and_has_no_scores(tmp_path):
     path = text(tmp_path / "edges.txt", "m0->logits\ninput->m0")
-    refused(SettingsError, "a list of edges by name, which doesn't say of what model; give .*`graph`", path)
+    refused(SettingsError, "a list of edges by name, which doesn't say of what model; give its `graph`", path)
     refused(SettingsError, "a list of nodes", path, nodes=True)
     refused(SettingsError, "a list without scores", path, graph=GRAPH, selection=Top(2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,11 @@ def read_nodes(path: Path, graph: Graph) -> Content:
     names = ((number, name) for number, line in _lines(path) for name in _BETWEEN.split(line) if name)
     nodes = _distinct(path, names, node, "node")
     return _content(graph, edges_among(graph, nodes) if nodes else np.zeros(graph.n_edges, dtype=bool))
+
+
+def as_file(path: str | Path) -> str:
+    """How a list becomes a circuit that says of what model it is, as the end of a sentence."""
+    return f"make a circuit's file of it by acdc edit {shlex.quote(str(path))} --model NAME --out FILE.json"
 
 
 def _content(graph: Graph, mask: np.ndarray) -> Content:

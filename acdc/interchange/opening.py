@@ -120,10 +120,8 @@ def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | Non
     if kind == "file":
         return read(path, lone_scores=True)
     if graph is None:
-        raise NoGraphError(
-            f"{path} is a list of {'nodes' if nodes else 'edges'} by name, which doesn't say of what model; give the "
-            "model that it is of (`graph` of acdc.interchange.open_circuit, or `model`)."
-        )
+        what = f"{path} is a list of {'nodes' if nodes else 'edges'} by name"
+        raise NoGraphError(what, "give its `graph`, `Graph(load_model(...).graph_config)`")
     if selection is not None:
         raise SettingsError(f"{path} is a list without scores to choose edges by; leave out the selection.")
     return read_nodes(path, graph) if nodes else read_edges(path, graph)

@@ -247,9 +247,20 @@ def test_a_list_of_edges_is_of_the_others_graph(call, refused, named, tmp_path):
     one = named("one.json", "input->logits", "input->m1")
     (tmp_path / "edges.txt").write_text("input->logits\ninput->m0  # mine\nm0->logits\n")
     assert call("compare", "edges.txt", one)[1].startswith("A keeps 3 edges, B 2; 1 in both: Jaccard 0.25.")
-    assert "edges.txt is a list of names" in refused("compare", "edges.txt", "edges.txt")
+    assert refused("compare", "edges.txt", "edges.txt") == (
+        "edges.txt is a list of edges by name, which doesn't say of what model; compare it with a circuit that does, "
+        "or make a circuit's file of it by acdc edit edges.txt --model NAME --out FILE.json."
+    )
     (tmp_path / "wrong.txt").write_text("input->logits\nm7->logits\n")
     assert "m7" in refused("compare", one, "wrong.txt")
+
+
+def test_a_list_of_nodes_is_all_edges_among_them(call, refused, named, tmp_path):
+    one = named("one.json", "input->logits", "input->m1")
+    (tmp_path / "nodes.txt").write_text("m1\n")
+    assert call("compare", one, "nodes.txt", "--nodes")[1].startswith("A keeps 2 edges, B 3; 2 in both")
+    assert "'m1' is a node, not an edge; for a list of nodes give --nodes." in refused("compare", one, "nodes.txt")
+    assert refused("compare", one, one, "--nodes") == "nothing here is a list of nodes; leave out --nodes."
 
 
 def test_what_a_file_says_of_itself_stays_text(call, named):

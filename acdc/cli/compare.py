@@ -12,7 +12,7 @@ from acdc.cli.targets import check_free
 
 
 @click.command()
-@click.argument("circuits", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
 @click.option(
     "--reference", type=click.Path(path_type=Path), help="Judge them by this one: precision, recall, F1, ROC."
 )
@@ -39,7 +39,7 @@ def compare(
     as_json: bool,
     table: Path | None,
 ) -> None:
-    """Compare CIRCUITS (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges or nodes) edge by edge.
+    """Compare each CIRCUIT (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges or nodes) edge by edge.
 
     Their models must be of one shape; a list is taken to be of theirs.
 

@@ -16,7 +16,7 @@ from acdc.cli.targets import check_free
 @click.option(
     "--reference", type=click.Path(path_type=Path), help="Judge them by this one: precision, recall, F1, ROC."
 )
-@selection_options("Of files that hold scores alone: so many edges of the largest scores.")
+@selection_options("So many edges of the largest scores, whatever a file marks.")
 @click.option("--nodes", is_flag=True, help="Lists are of nodes: all edges among them, the input and the logits.")
 @click.option("--names", is_flag=True, help="Name every edge, not only the strongest of those in one alone.")
 @click.option("--diagram", type=click.Path(path_type=Path), help="Draw two into this file: .svg, .png, .pdf or .dot.")

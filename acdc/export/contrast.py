@@ -11,7 +11,7 @@ import numpy as np
 from acdc import asked
 from acdc.circuit import Circuit
 from acdc.comparison import Comparison, Pair
-from acdc.comparison.comparison import share
+from acdc.comparison.comparison import share, spoken
 from acdc.errors import SettingsError
 from acdc.export.drawing import (
     DOT,
@@ -31,7 +31,7 @@ from acdc.export.drawing import (
     widths,
 )
 from acdc.export.layout import SLOT_OFFSETS, lay_out
-from acdc.export.summary import printable, short_name, title
+from acdc.export.summary import known_title, printable, score_words, short_name
 from acdc.graph import Edge, Node
 from acdc.provenance import EDITED
 from acdc.wording import counted
@@ -153,15 +153,20 @@ def _looks(contrast: Contrast) -> list[Look]:
 def _tooltip(contrast: Contrast, edge: Edge) -> str:
     names = contrast.comparison.pair_labels
     scores = (
-        f"{name} {one.scores[edge.number]:.4g}{'' if one.in_graph[edge.number] else ' (not kept)'}"
+        f"{spoken(name)} {score_words(one.scores[edge.number])}{'' if one.in_graph[edge.number] else ' (not kept)'}"
         for name, one in zip(names, contrast.circuits, strict=True)
     )
     return f"{edge.name}, score in {', in '.join(scores)}"
 
 
 def _heading(contrast: Contrast) -> str:
-    titles = dict.fromkeys(title(one) for one in contrast.circuits)
-    return " against ".join(titles)
+    sources = _sources(contrast.comparison)
+    titles = (known_title(one.found) or short_name(sources[i] or "Circuit") for i, one in enumerate(contrast.circuits))
+    return " against ".join(dict.fromkeys(titles))
+
+
+def _sources(comparison: Comparison) -> list[str | None]:
+    return [*comparison.sources, comparison.reference_source]
 
 
 def _facts(contrast: Contrast) -> list[list[str]]:
@@ -172,7 +177,7 @@ def _facts(contrast: Contrast) -> list[list[str]]:
     out = [f"{shown:,} strongest of {n_all:,} edges shown"] if shown < n_all else []
     jaccard = "" if pair.edges.jaccard is None else f", Jaccard {share(pair.edges.jaccard)}"
     paragraphs = [[*out, f"{pair.edges.both:,} of {n_all:,} edges in both{jaccard}"]]
-    sources = [*comparison.sources, comparison.reference_source]
+    sources = _sources(comparison)
     for i, (name, one) in enumerate(zip(comparison.pair_labels, contrast.circuits, strict=True)):
         source = sources[i]
         named = name if source is None else f"{name} ({short_name(source)})"

@@ -24,6 +24,7 @@ from acdc.export.drawing import (
 )
 from acdc.export.excerpt import Excerpt
 from acdc.export.layout import SLOT_OFFSETS, lay_out
+from acdc.export.summary import score_words
 from acdc.graph import Letter, NodeKind
 
 # The lines take the palette of Okabe and Ito, which any colour vision tells apart.
@@ -52,7 +53,7 @@ def to_dot(excerpt: Excerpt) -> str:
     add_nodes(dot, layout, lambda node: Look(_FILL[node.kind], _LINE))
     lines = list(zip(excerpt.edges(), widths(excerpt.sizes()), strict=True))
     for edge, width in reversed(lines):  # of those that leave one box, the strongest is drawn last and so on top
-        tooltip = f"{edge.name}, score {excerpt.circuit.scores[edge.number]:.4g}"
+        tooltip = f"{edge.name}, score {score_words(excerpt.circuit.scores[edge.number])}"
         letter = edge.slot.letter
         stroke = Stroke(_LINE[letter], _DASH[letter], width, tooltip, opacity(width, len(lines)))
         add_edge(dot, edge, layout, stroke)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,11 +15,12 @@ _MAX_NAME = 50  # characters of a task or model in the title
 
 def title(circuit: Circuit) -> str:
     """``ioi on gpt2``, as far as both are known; of a path, the name at its end."""
-    found = circuit.found
-    task, model = (short_name(text) for text in (found.task or "", found.model or ""))
-    if task and model:
-        return f"{task} on {model}"
-    return task or model or "Circuit"
+    return known_title(circuit.found) or "Circuit"
+
+
+def known_title(found: Provenance) -> str:
+    """``ioi on gpt2``, as far as both are known; empty where neither is."""
+    return " on ".join(filter(None, (short_name(text) for text in (found.task or "", found.model or ""))))
 
 
 def facts(circuit: Circuit) -> list[str]:
@@ -36,10 +38,20 @@ def facts(circuit: Circuit) -> list[str]:
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
     if found.edited_from is not None:
-        edits = found.edited_from.get("edits") or ["somehow"]
-        others = f", and {counted(len(edits) - 1, 'earlier edit')}" if len(edits) > 1 else ""
-        out.append(f"edited: {printable(shortened(edits[-1], 3 * _MAX_NAME))}{others}")
+        out.append(f"edited: {edits(found.edited_from)}")
     return [*out, *_figures(circuit)]
+
+
+def edits(edited_from: Mapping[str, Any]) -> str:
+    """``added m0->logits (1 edge), and 2 earlier edits``."""
+    done = edited_from.get("edits") or ["somehow"]
+    others = f", and {counted(len(done) - 1, 'earlier edit')}" if len(done) > 1 else ""
+    return f"{printable(shortened(done[-1], 3 * _MAX_NAME))}{others}"
+
+
+def score_words(score: float) -> str:
+    """A score in four digits; ``unknown`` where there is none (NaN)."""
+    return "unknown" if math.isnan(score) else f"{score:.4g}"
 
 
 def _words(options: Mapping[str, Any]) -> str:

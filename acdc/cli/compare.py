@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from acdc.cli.printing import say
+from acdc.cli.printing import announce, say
 from acdc.cli.selection_options import selection_of, selection_options
 from acdc.cli.targets import check_free
+
+_LEGIBLE = 150  # edges of a diagram whose lines can be followed
 
 
 @click.command()
@@ -63,6 +65,9 @@ def compare(
     found = compared(*circuits, reference=reference, selection=selection, nodes=nodes)
     if diagram is not None and format is not None:
         export_comparison(found, format, diagram, strongest=strongest)
+        drawn = 0 if found.pair is None else found.pair.edges.first + found.pair.edges.only_second
+        if strongest is None and drawn > _LEGIBLE:
+            announce(f"{diagram} shows {drawn:,} edges, too many to follow by eye; `strongest=60` draws fewer.")
     if table is not None:
         from acdc.cli.listing import write_membership
 

@@ -100,9 +100,13 @@ def _differences(found: Comparison) -> Table:
             if not found.differences.keys() & reasons:
                 table.add_row(heading, f"other ones: {' against '.join(_by_value(names, values).values())}")
         elif field != "edited_from":
-            words = list(map(_value, values))
+            words: list[str | None] = [
+                None if name in found.nothing_known_of else _value(value)
+                for name, value in zip(names, values, strict=True)
+            ]
             if field == "method":
-                words = [f"{word}{_own(own)}" for word, own in zip(words, own_of_method(found.everyone), strict=True)]
+                options = own_of_method(found.everyone)
+                words = [word and f"{word}{_own(own)}" for word, own in zip(words, options, strict=True)]
             table.add_row(field, "; ".join(f"{word} ({who})" for word, who in _by_value(names, words).items()))
     origins = (one.found.edited_from for one in found.everyone)
     done = {name: edits(origin) for name, origin in zip(names, origins, strict=True) if origin is not None}

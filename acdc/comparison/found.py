@@ -44,8 +44,14 @@ def is_known(circuit: Circuit) -> bool:
 
 def own_of_method(circuits: Sequence[Circuit]) -> list[dict[str, Any]]:
     """Of each circuit the options and the selection that belong to its method, where others are of another one."""
-    values = {name: of for name, of in _values(circuits).items() if _of_one_method(name, of, circuits)}
-    return [{name: of[i] for name, of in values.items() if of[i] is not None} for i in range(len(circuits))]
+    known = [i for i, one in enumerate(circuits) if is_known(one)]
+    found = [circuits[i] for i in known]
+    own: list[dict[str, Any]] = [{} for _ in circuits]
+    for name, values in _values(found).items():
+        if _of_one_method(name, values, found):
+            for i, value in zip(known, values, strict=True):
+                own[i] |= {} if value is None else {name: value}
+    return own
 
 
 def _of_one_method(name: str, values: Sequence[Any], circuits: Sequence[Circuit]) -> bool:

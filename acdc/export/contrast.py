@@ -31,7 +31,7 @@ from acdc.export.drawing import (
     widths,
 )
 from acdc.export.layout import SLOT_OFFSETS, lay_out
-from acdc.export.summary import known_title, printable, score_words, short_name
+from acdc.export.summary import dead_ends, known_title, printable, score_words, short_name
 from acdc.graph import Edge, Node
 from acdc.provenance import EDITED
 from acdc.wording import counted
@@ -82,6 +82,13 @@ class Contrast:
         kept = np.flatnonzero(np.logical_or(*(one.in_graph for one in self.circuits)))
         order = np.argsort(-self.sizes[kept], kind="stable")
         return kept[order[: self.strongest]]
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The edges shown, ``[n_edges]`` bool."""
+        mask = np.zeros_like(self.pair.first.in_graph)
+        mask[self.numbers] = True
+        return mask
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -175,6 +182,8 @@ def _facts(contrast: Contrast) -> list[list[str]]:
     n_all = pair.edges.first + pair.edges.only_second
     shown = len(contrast.numbers)
     out = [f"{shown:,} strongest of {n_all:,} edges shown"] if shown < n_all else []
+    first, second = (one.in_graph for one in contrast.circuits)
+    out += dead_ends(contrast.circuits[0].graph, contrast.shown, first | second)
     jaccard = "" if pair.edges.jaccard is None else f", Jaccard {share(pair.edges.jaccard)}"
     paragraphs = [[*out, f"{pair.edges.both:,} of {n_all:,} edges in both{jaccard}"]]
     sources = _sources(comparison)
@@ -202,11 +211,17 @@ def _plain(value: Any) -> str:
 
 
 def _legends(contrast: Contrast) -> list[str]:
-    """What colours and dashes mean, with counts; and widths, where there are scores."""
+    """What colours and dashes mean, with how many of them are shown; and widths, where there are scores."""
     edges, (a, b) = contrast.pair.edges, contrast.comparison.pair_labels
     counts = {f"only {a}": edges.only_first, f"only {b}": edges.only_second, "both": edges.both}
-    named = (f"{name}: {count:,}" for name, count in counts.items())
+    groups = [contrast.group(number) for number in contrast.numbers]
+    named = (f"{name}: {_part(groups.count(group), count)}" for group, (name, count) in enumerate(counts.items()))
     rows = [legend([DOT.join(key(*row) for row in zip(_LINE, named, _DASH, strict=True))])]
     if any(np.isfinite(one.scores[one.in_graph]).any() and one.scores[one.in_graph].any() for one in contrast.circuits):
         rows.append(legend([f"width: \N{SQUARE ROOT}(|score| / the largest in its circuit){SPACE}", *samples(1.0)]))
     return rows
+
+
+def _part(shown: int, of: int) -> str:
+    """``171``, or ``20 of 171`` where only a part is shown."""
+    return f"{of:,}" if shown == of else f"{shown:,} of {of:,}"

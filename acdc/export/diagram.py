@@ -24,7 +24,7 @@ from acdc.export.drawing import (
 )
 from acdc.export.excerpt import Excerpt
 from acdc.export.layout import SLOT_OFFSETS, lay_out
-from acdc.export.summary import score_words
+from acdc.export.summary import dead_ends, score_words
 from acdc.graph import Letter, NodeKind
 
 # The lines take the palette of Okabe and Ito, which any colour vision tells apart.
@@ -46,7 +46,9 @@ def to_dot(excerpt: Excerpt) -> str:
     The same circuit gives the same text. A node is in it if an edge shown touches it;
     a circuit without edges gives a picture that says so.
     """
-    dot = canvas(label(excerpt.heading(), [excerpt.facts()], [_legend(excerpt)] if excerpt.n_edges else []))
+    facts = excerpt.facts()
+    facts[1:1] = dead_ends(excerpt.circuit.graph, excerpt.mask(), excerpt.circuit.in_graph)
+    dot = canvas(label(excerpt.heading(), [facts], [_legend(excerpt)] if excerpt.n_edges else []))
     if not excerpt.n_edges:
         return empty(dot)
     layout = lay_out(excerpt.circuit.graph, excerpt.edges())

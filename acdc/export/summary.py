@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from acdc.circuit import Circuit, Provenance
+from acdc.graph import Graph
 from acdc.wording import counted, shortened
 
 _MAX_NAME = 50  # characters of a task or model in the title
@@ -40,6 +43,18 @@ def facts(circuit: Circuit) -> list[str]:
     if found.edited_from is not None:
         out.append(f"edited: {edits(found.edited_from)}")
     return [*out, *_figures(circuit)]
+
+
+def dead_ends(graph: Graph, shown: np.ndarray, kept: np.ndarray) -> list[str]:
+    """What to say where a part of a circuit shows an edge on no path, whose path in the circuit is left out.
+
+    Args:
+        graph: of both.
+        shown: ``[n_edges]`` bool, the edges drawn.
+        kept: ``[n_edges]`` bool, the circuit's.
+    """
+    cut = shown & graph.on_path(kept) & ~graph.on_path(shown)
+    return ["dead ends: edges left out"] if cut.any() else []
 
 
 def edits(edited_from: Mapping[str, Any]) -> str:

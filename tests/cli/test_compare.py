@@ -317,5 +317,16 @@ def test_what_is_said_of_how_they_were_found_can_be_read(call, named, tmp_path):
     assert "nothing known of B in both" in out
     assert "unknown edges.txt" in out
     assert "not known" not in out
+    out = words(call("compare", one, "edges.txt", "eap.json")[1])
+    assert "order default (A); 'eap-ig' with top 9 by magnitude, steps 5 (C)" in out
     assert call("edit", one, "--add", "input->m0", "--out", "edited.json")[0] == 0
     assert "edited added input->m0 (1 edge) (B)" in words(call("compare", one, "edited.json")[1])
+
+
+def test_a_diagram_of_too_many_edges_is_said_to_be_one(call, named, monkeypatch):
+    monkeypatch.setattr("acdc.cli.compare._LEGIBLE", 2)
+    one, two = named("one.json", "input->logits", "input->m0"), named("two.json", "input->m1")
+    assert call("compare", one, two, "--diagram", "both.dot")[2] == (
+        "both.dot shows 3 edges, too many to follow by eye; --strongest 60 draws fewer.\n"
+    )
+    assert call("compare", one, two, "--diagram", "some.dot", "--strongest", 2)[2] == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from acdc import asked
@@ -15,15 +16,21 @@ from acdc.errors import AcdcWarning, NoGraphError, SettingsError, UnchosenError
 from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.graph import Graph
 from acdc.interchange import open_circuit
+from acdc.interchange.lists import as_file
 from acdc.runs.folder import CIRCUIT
 from acdc.runs.run import Run
-from acdc.selection import Selection
+from acdc.selection import Selection, select
 from acdc.wording import quoted
 
 Comparable = Circuit | HasCircuit | str | Path
 
 
-def compare(*given: Comparable, reference: Comparable | None = None, selection: Selection | None = None) -> Comparison:
+def compare(
+    *given: Comparable,
+    reference: Comparable | None = None,
+    selection: Selection | None = None,
+    nodes: bool = False,
+) -> Comparison:
     """Hold circuits of one graph against each other: those of two tasks, methods, thresholds or checkpoints.
 
         >>> acdc.compare("runs/ioi-0.01", "runs/ioi-0.001")  # doctest: +SKIP
@@ -34,10 +41,12 @@ def compare(*given: Comparable, reference: Comparable | None = None, selection: 
 
     Args:
         given: each a circuit, a run, or the path of a run's folder or of a file that
-            :func:`acdc.interchange.open_circuit` opens. A list of edges is taken to be of the others' graph.
+            :func:`acdc.interchange.open_circuit` opens. A list of edges or nodes is taken to be of the others' graph.
         reference: another one to judge them by: precision, recall, F1, and areas under the ROC curve by the
             step rule of the ACDC paper (arXiv 2304.14997).
-        selection: chooses the circuit of each file that holds scores and no choice among the edges.
+        selection: chooses the edges of each by their scores, whatever is marked; of a reference only where it holds
+            scores and no choice. Lists stay as they are.
+        nodes: lists are of nodes; their circuits are all edges among them, the input and the logits.
 
     Raises:
         SettingsError: what is given is no circuit, they are too few or of different graphs (says which sizes
@@ -46,7 +55,7 @@ def compare(*given: Comparable, reference: Comparable | None = None, selection: 
         RunFolderError: a folder can't be read as a run.
     """
     known = [] if reference is None else [reference]
-    circuits = _opened([*given, *known], selection)
+    circuits = _opened([*given, *known], len(given), selection, asked.flag("nodes", nodes))
     _warn_of_doubles([*given, *known], len(given))
     return compare_circuits(
         circuits[: len(given)],
@@ -56,43 +65,52 @@ def compare(*given: Comparable, reference: Comparable | None = None, selection: 
     )
 
 
-def _opened(given: Sequence[Comparable], selection: Selection | None) -> list[Circuit]:
-    """All circuits; lists, which don't say of what graph they are, last."""
+def _opened(given: Sequence[Comparable], n: int, selection: Selection | None, nodes: bool) -> list[Circuit]:
+    """All circuits, the first `n` of them no reference; lists, which don't say of what graph they are, last."""
     circuits: dict[int, Circuit] = {}
     lists: list[int] = []
-    unchosen: list[int] = []
+    n_chosen = 0
     for i, one in enumerate(given):
+        rule = selection if i < n else None
         try:
-            circuits[i] = _circuit(one)
+            try:
+                circuits[i] = _circuit(one, selection=rule)
+            except UnchosenError:
+                if selection is None:
+                    raise
+                rule = selection
+                circuits[i] = _circuit(one, selection=rule)
+            n_chosen += rule is not None
         except NoGraphError:
             lists.append(i)
-        except UnchosenError:
-            if selection is None:
-                raise
-            unchosen.append(i)
-    if selection is not None and not unchosen:
+    if selection is not None and circuits and not n_chosen:
         raise SettingsError(
-            "nothing here holds scores without a choice of edges, so there is nothing to choose by `top` or `above` "
-            "(in Python, by `selection`); leave it out."
+            "only lists of names are compared here, which have no scores to choose edges by `top` or `above` (in "
+            "Python, by `selection`); leave it out."
         )
-    for i in unchosen:
-        circuits[i] = _circuit(given[i], selection=selection)
     if lists and not circuits:
+        path = str(given[lists[0]])
         raise NoGraphError(
-            f"{given[lists[0]]} is a list of names, and doesn't say of what model; compare it with a circuit that does."
+            f"{path} is a list of {'nodes' if nodes else 'edges'} by name",
+            f"compare it with a circuit that does, or {as_file(path)}",
         )
+    if nodes and not lists:
+        raise SettingsError("nothing here is a list of nodes; leave out `nodes=True`.")
     for i in lists:
-        circuits[i] = _circuit(given[i], graph=circuits[min(circuits)].graph)
+        circuits[i] = _circuit(given[i], graph=circuits[min(circuits)].graph, nodes=nodes)
     return [circuits[i] for i in range(len(given))]
 
 
-def _circuit(given: Comparable, graph: Graph | None = None, selection: Selection | None = None) -> Circuit:
+def _circuit(
+    given: Comparable, graph: Graph | None = None, selection: Selection | None = None, nodes: bool = False
+) -> Circuit:
     if not isinstance(given, str | Path):
-        return circuit_of(given)
+        one = circuit_of(given)
+        return one if selection is None else replace(one, in_graph=select(one.graph, one.scores, selection))
     with warnings.catch_warnings():
         # The comparison says so itself, of circuits that aren't files too.
         warnings.filterwarnings("ignore", ".* on no path from the input to the logits", AcdcWarning)
-        return open_circuit(asked.path("circuit", given), graph=graph, selection=selection)
+        return open_circuit(asked.path("circuit", given), graph=graph, selection=selection, nodes=nodes)
 
 
 def _source(given: Comparable) -> str | None:

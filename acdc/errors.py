@@ -81,6 +81,10 @@ class UnchosenError(SettingsError):
 class NoGraphError(SettingsError):
     """A file names edges or nodes, and doesn't say of what graph."""
 
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"{what}, which doesn't say of what model; {instead}.")
+        self.what = what
+
 
 class NumericsError(AcdcError):
     """NaN or infinite logits; names the prompt."""

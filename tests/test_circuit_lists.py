@@ -34,9 +34,11 @@ def test_a_list_of_nodes_is_all_edges_among_them_the_input_and_the_logits(tmp_pa
     ("content", "nodes", "says"),
     [
         ("m0->logits\nm9->logits", False, r"line 2: unknown node 'm9': did you mean m"),
-        ("\n# x\na0.h1->a1.h0", False, r"line 3: unknown slot 'a1.h0': did you mean a1.h0<"),
+        ("\n# x\na0.h1->a1.h9", False, r"line 3: unknown node 'a1.h9': did you mean a1.h"),
+        ("a1.h0->a1.h0", False, "line 1: there is no edge a1.h0->a1.h0"),
+        ("m9->*", False, "line 1: unknown node 'm9'"),
+        ("*", False, r"line 1: '\*' is not an edge"),
         ("m1->m0", False, "line 1: there is no edge m1->m0"),
-        ("m0->*", False, r"line 1: unknown slot '\*'"),
         ("m0", False, "line 1: 'm0' is a node, not an edge; for a list of nodes give `nodes=True`"),
         ("a0.h0, m0", False, "for a list of nodes give `nodes=True`"),
         ("hello", False, "line 1: 'hello' is not an edge; edges look like"),
@@ -58,6 +60,39 @@ def test_a_wrong_list_is_refused_with_the_line(tmp_path, content, nodes, says):
     refused(CircuitFileError, says, text(tmp_path / "list.txt", content), graph=GRAPH, nodes=nodes)
 
 
+def test_an_arrow_may_lead_to_all_that_read(tmp_path):
+    path = text(tmp_path / "e.txt", "m0 -> *\na0.h1->a1.h0\n*->a0.h1<k>\n*->m0")
+    wanted = {edge.name for edge in GRAPH.edges() if edge.source.name == "m0" or edge.slot.name in ("a0.h1<k>", "m0")}
+    with pytest.warns(AcdcWarning, match="on no path"):
+        circuit = open_circuit(path, graph=GRAPH)
+    assert names(circuit) == wanted | {f"a0.h1->a1.h0<{letter}>" for letter in "qkv"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<?xml version="1.0"?>\n<svg/>',
+        b"<!doctype html>",
+        b'digraph {\n\t"m0" -> "logits"\n}',
+        b"edge,source,target\nm0->logits,m0,logits",
+        b"m0->logits,0.5",
+        b"hello",
+        b"# a title\nm0 writes to logits",
+        b"m0->logits; m1->logits",
+        b"\x00\x01",
+    ],
+)
+def test_what_is_no_list_is_not_taken_for_one(tmp_path, content):
+    refused(
+        CircuitFileError, r"is no circuit: .* line \d, '.*, is no edge .* and no node", text(tmp_path / "x", content)
+    )
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7\n\xe2\xe3", b"\x89PNG\r\n\x1a\n", b"\x1f\x8b\x08", b"\x93NUMPY"])
+def test_what_is_no_text_is_not_taken_for_a_list(tmp_path, content):
+    refused(CircuitFileError, "isn't JSON, a file of torch.save or text in UTF-8", text(tmp_path / "x.csv", content))
+
+
 def test_blanks_may_stand_around_an_arrow(tmp_path):
     path = text(tmp_path / "e.txt", "input -> m0\nm0 ->logits # x\n")
     assert names(open_circuit(path, graph=GRAPH)) == {"input->m0", "m0->logits"}
@@ -74,6 +109,6 @@ def test_what_stands_twice_is_said(tmp_path):
 
 def test_a_list_needs_a_graph_and_has_no_scores(tmp_path):
     path = text(tmp_path / "edges.txt", "m0->logits\ninput->m0")
-    refused(SettingsError, "a list of edges by name, which doesn't say of what model; give .*`graph`", path)
+    refused(SettingsError, "a list of edges by name, which doesn't say of what model; give its `graph`", path)
     refused(SettingsError, "a list of nodes", path, nodes=True)
     refused(SettingsError, "a list without scores", path, graph=GRAPH, selection=Top(2))

@@ -182,6 +182,9 @@ def test_a_method_s_seed_is_not_that_of_the_prompts():
     found = compare(circuit(*ONE, found=random), circuit(*ONE, found=replace(random, seed=2, selection={"top": 3})))
     assert found.differences == {"seed": [1, 2]}
     assert found.known_of_some == ["selection"]
+    assert found.nothing_known_of == []
+    bare = compare(circuit(*ONE), circuit(*ONE, found=Provenance()), reference=circuit(*ONE, found=Provenance()))
+    assert (bare.known_of_some, bare.nothing_known_of) == ([], ["B", "reference"])
     found = compare(circuit(*ONE, found=replace(random, seed=None)), circuit(*ONE, found=replace(FOUND, seed=2)))
     assert found.differences == {"order": ["random", "default"]}
 

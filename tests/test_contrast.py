@@ -151,6 +151,12 @@ def test_the_strongest_are_those_of_either_circuit_by_its_own_measure(tmp_path):
     n_all = (first.in_graph | second.in_graph).sum()
     said = " ".join(texts(exported(compare(first, second), "svg", tmp_path, strongest=12)))
     assert f"12 strongest of {n_all} edges shown" in said
+    counts = re.findall(r"(?:only [AB]|both): (\d+) of (\d+)", said)
+    assert [sum(map(int, column)) for column in zip(*counts, strict=True)] == [12, n_all]
+    assert "dead ends: edges left out" in said
+    whole = " ".join(texts(exported(compare(first, second), "svg", tmp_path)))
+    assert not re.search(r"only A: \d+ of", whole)
+    assert "dead ends" not in whole
 
 
 def test_circuits_without_scores_or_edges_are_drawn(tmp_path):

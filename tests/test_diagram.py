@@ -236,7 +236,10 @@ def test_top_draws_the_strongest_and_says_so(tmp_path):
     names = [edge.name for edge in by_size]
     assert sorted(tooltips(drawn(circuit, tmp_path, top=30))) == sorted(names[:30])
     said = f"30 strongest of {circuit.n_edges} edges"
-    assert said in " ".join(texts(exported(circuit, "svg", tmp_path, top=30)))
+    picture = " ".join(texts(exported(circuit, "svg", tmp_path, top=30)))
+    assert said in picture
+    assert "dead ends: edges left out" in picture
+    assert "dead ends" not in " ".join(texts(exported(circuit, "svg", tmp_path)))
     page = exported(circuit, "html-table", tmp_path, top=np.int64(30)).decode()
     assert said in page
     assert page.count("<tr><td>") == 30

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import click
 
-from acdc.cli.printing import say
+from acdc.cli.printing import announce, say
 from acdc.cli.selection_options import selection_of, selection_options
+from acdc.cli.targets import check_free
+
+_LEGIBLE = 150  # edges of a diagram whose lines can be followed
 
 
 @click.command()
-@click.argument("circuits", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
 @click.option(
     "--reference", type=click.Path(path_type=Path), help="Judge them by this one: precision, recall, F1, ROC."
 )
-@selection_options("Of files that hold scores alone: so many edges of the largest scores.")
+@selection_options("So many edges of the largest scores, whatever a file marks.")
+@click.option("--nodes", is_flag=True, help="Lists are of nodes: all edges among them, the input and the logits.")
 @click.option("--names", is_flag=True, help="Name every edge, not only the strongest of those in one alone.")
 @click.option("--diagram", type=click.Path(path_type=Path), help="Draw two into this file: .svg, .png, .pdf or .dot.")
 @click.option("--strongest", type=int, help="Draw only so many edges, the strongest.")
@@ -30,15 +34,16 @@ def compare(
     above: float | None,
     greedy: int | None,
     by: str | None,
+    nodes: bool,
     names: bool,
     diagram: Path | None,
     strongest: int | None,
     as_json: bool,
     table: Path | None,
 ) -> None:
-    """Compare CIRCUITS (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges) edge by edge.
+    """Compare each CIRCUIT (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges or nodes) edge by edge.
 
-    Their models must be of one shape.
+    Their models must be of one shape; a list is taken to be of theirs.
 
     Of two: their edges and nodes by layer and kind, what only one of them keeps, how alike their scores rank
     edges. Of more: how alike every two are. They are called A, B and so on, in the order given.
@@ -56,9 +61,13 @@ def compare(
     _check_free({"--diagram": diagram, "--csv": table})
     if diagram is not None:
         check_two(len(circuits) + (reference is not None and len(circuits) == 1))
-    found = compared(*circuits, reference=reference, selection=selection_of(by, top=top, above=above, greedy=greedy))
+    selection = selection_of(by, top=top, above=above, greedy=greedy)
+    found = compared(*circuits, reference=reference, selection=selection, nodes=nodes)
     if diagram is not None and format is not None:
         export_comparison(found, format, diagram, strongest=strongest)
+        drawn = 0 if found.pair is None else found.pair.edges.first + found.pair.edges.only_second
+        if strongest is None and drawn > _LEGIBLE:
+            announce(f"{diagram} shows {drawn:,} edges, too many to follow by eye; `strongest=60` draws fewer.")
     if table is not None:
         from acdc.cli.listing import write_membership
 
@@ -89,16 +98,11 @@ def _format(diagram: Path) -> str:
 
 def _check_free(files: dict[str, Path | None]) -> None:
     """Raise unless there is nothing yet at each of the files to write, and a folder for each to stand in."""
-    from acdc.errors import RunFolderError, SettingsError
-    from acdc.reading import kind_at
+    from acdc.errors import SettingsError
 
     for option, path in files.items():
-        if path is None:
-            continue
-        if kind_at(path) is not None:
-            raise RunFolderError(f"{path} exists already; choose another file with {option}.")
-        if not path.parent.is_dir():
-            raise RunFolderError(f"can't write {path}: there is no folder {path.parent}; choose another with {option}.")
+        if path is not None:
+            check_free(path, option)
     given = [path.resolve() for path in files.values() if path is not None]
     if len(set(given)) < len(given):
         raise SettingsError(f"{' and '.join(files)} name the same file; give two.")

@@ -12,14 +12,21 @@ from rich.table import Table
 from acdc.circuit import Circuit
 from acdc.cli.terminal import Terminal
 from acdc.comparison import Comparison, Overlap, Pair
-from acdc.comparison.comparison import REFERENCE, share
-from acdc.export.summary import title
+from acdc.comparison.comparison import REFERENCE, share, spoken
+from acdc.comparison.found import OF_METHOD, own_of_method
+from acdc.export.summary import edits, known_title, score_words
 from acdc.graph import Edge
-from acdc.wording import counted, quoted, shortened
+from acdc.wording import counted, quoted, shortened, some
 
 _STRONGEST = 10  # edges in only one of the two
 _LONGEST = 50  # characters of a value
 _BLOCK = 10  # columns of a matrix
+_MOST_NAMED = 10  # circuits in one line
+#: Hashes, which nobody reads: what they are of, and fields that explain why they differ.
+_HASHES: Mapping[str, tuple[str, set[str]]] = {
+    "data_sha256": ("prompts", {"task", "corruption", "n", "split", "seed", "bos", "model", "answers"}),
+    "model_sha256": ("weights", {"model", "dtype"}),
+}
 
 
 def print_comparison(found: Comparison, *, names: bool) -> None:
@@ -33,8 +40,10 @@ def print_comparison(found: Comparison, *, names: bool) -> None:
     for sentence in found.sentences():
         out.print(sentence)
     out.print(_circuits(found))
-    if found.differences:
-        out.print(_differences(found))
+    if (table := _differences(found)).row_count:
+        out.print(table)
+    if found.nothing_known_of:
+        out.print(f"nothing known of {some(list(map(spoken, found.nothing_known_of)), _MOST_NAMED)}")
     if found.known_of_some:
         out.print(f"not known of all: {', '.join(found.known_of_some)}")
     if found.pair is not None:
@@ -67,26 +76,63 @@ def _circuits(found: Comparison) -> Table:
     table.add_column("task and model", overflow="fold")
     table.add_column("from", overflow="fold")
     for name, one, n_nodes, source in zip(found.labels, found.circuits, found.n_nodes, found.sources, strict=True):
-        table.add_row(name, str(one.n_edges), str(n_nodes), title(one), source or "")
+        table.add_row(name, str(one.n_edges), str(n_nodes), _on(one), source or "")
     if found.reference is not None:
         n_nodes = int(graph.live_nodes(found.reference.in_graph).sum())
-        row = (str(found.reference.n_edges), str(n_nodes), title(found.reference), found.reference_source or "")
+        row = (str(found.reference.n_edges), str(n_nodes), _on(found.reference), found.reference_source or "")
         table.add_row(REFERENCE, *row)
     return table
 
 
+def _on(circuit: Circuit) -> str:
+    return known_title(circuit.found) or "unknown"
+
+
 def _differences(found: Comparison) -> Table:
-    """Each field that isn't alike, with the circuits of each value."""
+    """Each field that isn't alike, with the circuits of each value; then what was edited."""
     table = Table(title="found otherwise", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    names = [*found.labels, *([] if found.reference is None else [REFERENCE])]
+    names = found.all_labels
     for field, values in found.differences.items():
-        of: dict[str, list[str]] = {}
-        for name, value in zip(names, values, strict=True):
-            of.setdefault(_value(value), []).append(name)
-        table.add_row(field, "; ".join(f"{value} ({', '.join(who)})" for value, who in of.items()))
+        if field in _HASHES:
+            heading, reasons = _HASHES[field]
+            if not found.differences.keys() & reasons:
+                table.add_row(heading, f"other ones: {' against '.join(_by_value(names, values).values())}")
+        elif field != "edited_from":
+            words: list[str | None] = [
+                None if name in found.nothing_known_of else _value(value)
+                for name, value in zip(names, values, strict=True)
+            ]
+            if field == "method":
+                options = own_of_method(found.everyone)
+                words = [word and f"{word}{_own(own)}" for word, own in zip(words, options, strict=True)]
+            table.add_row(field, "; ".join(f"{word} ({who})" for word, who in _by_value(names, words).items()))
+    origins = (one.found.edited_from for one in found.everyone)
+    done = {name: edits(origin) for name, origin in zip(names, origins, strict=True) if origin is not None}
+    if done:
+        table.add_row("edited", "; ".join(f"{words} ({name})" for name, words in done.items()))
     return table
+
+
+def _by_value(names: Sequence[str], values: Sequence[Any]) -> dict[Any, str]:
+    """The circuits of each known value, as ``A, C``."""
+    of: dict[Any, list[str]] = {}
+    for name, value in zip(names, values, strict=True):
+        if value is not None:
+            of.setdefault(value, []).append(name)
+    return {value: ", ".join(who) for value, who in of.items()}
+
+
+def _own(options: Mapping[str, Any]) -> str:
+    """The options of a method that others don't have."""
+    said = [
+        " ".join(f"{key} {entry}" for key, entry in value.items())
+        if isinstance(value, Mapping)
+        else f"{name.removesuffix(OF_METHOD)} {value}"
+        for name, value in options.items()
+    ]
+    return f" with {shortened(', '.join(said), 2 * _LONGEST)}" if options else ""
 
 
 def _value(value: Any) -> str:
@@ -106,8 +152,8 @@ def _print_pair(out: Terminal, pair: Pair, labels: tuple[str, str], names: bool)
         table.add_section()
         for name, overlap in group.items():
             _add_overlap(table, f"into {name}" if group is pair.by_layer else name, overlap)
-    table.caption = f"{_of(pair.edges.share_of_first)} of {a}'s edges are in {b}, {_of(pair.edges.share_of_second)} of "
-    table.caption += f"{b}'s in {a}"
+    table.caption = f"{_of(pair.edges.share_of_first)} of {a}'s edges are in {spoken(b)}, "
+    table.caption += f"{_of(pair.edges.share_of_second)} of {spoken(b)}'s in {a}"
     out.print(table)
     scores = pair.scores
     if scores.spearman is None or scores.kendall is None:
@@ -122,7 +168,7 @@ def _print_pair(out: Terminal, pair: Pair, labels: tuple[str, str], names: bool)
     ):
         if edges:
             part = f"the strongest {len(edges)} of " if len(edges) < n else ""
-            out.print(_edges(f"{part}{counted(n, 'edge')} only in {first[0]}", first, second, edges))
+            out.print(_edges(f"{part}{counted(n, 'edge')} only in {spoken(first[0])}", first, second, edges))
     if names and pair.edges.both:
         out.print(_edges(f"{counted(pair.edges.both, 'edge')} in both", (a, pair.first), (b, pair.second), pair.both()))
 
@@ -147,9 +193,9 @@ def _rank(value: float) -> str:
 
 
 def _edges(heading: str, first: tuple[str, Circuit], second: tuple[str, Circuit], edges: Sequence[Edge]) -> Table:
-    table = _table(heading, "edge", f"score in {first[0]}", f"score in {second[0]}")
+    table = _table(heading, "edge", *(f"score in {spoken(name)}" for name, _ in (first, second)))
     for edge in edges:
-        table.add_row(edge.name, *(f"{one.scores[edge.number]:.4g}" for _, one in (first, second)))
+        table.add_row(edge.name, *(score_words(one.scores[edge.number]) for _, one in (first, second)))
     return table
 
 
@@ -182,4 +228,5 @@ def _print_reference(out: Terminal, found: Comparison) -> None:
         table.add_row(name, *map(share, (one.precision, one.recall, one.f1, one.false_positive_rate, area)))
     table.caption = "false positives: the share of the edges outside the reference that are kept"
     out.print(table)
-    out.print(f"area under the ROC curve through all of them, by the ACDC paper's step rule: {share(found.area)}")
+    if len(found.circuits) > 1:  # of one, it says no more than its row
+        out.print(f"area under the ROC curve through all of them, by the ACDC paper's step rule: {share(found.area)}")

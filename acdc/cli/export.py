@@ -13,7 +13,7 @@ from acdc.wording import either
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("circuit", type=click.Path(path_type=Path))
 @click.option("--format", help=f"{either(FORMATS)}.  [default: as the ending of --out says]")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
 @click.option("--title", help="Above a picture or table.  [default: names of task and model]")
@@ -21,14 +21,14 @@ from acdc.wording import either
     "--sweep",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="For eap-ig: a run at another threshold, repeatable; edges are scored by the largest that keeps them.",
+    metavar="CIRCUIT",
+    help="For eap-ig: one at another threshold, repeatable; edges are scored by the largest that keeps them.",
 )
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
 def export(
-    run: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
+    circuit: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
 ) -> None:
-    """Write the circuit of RUN (a run folder, or a circuit file) in another format."""
+    """Write CIRCUIT (a run folder, or a circuit file) in another format."""
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import check_shown, export_circuit
@@ -38,9 +38,9 @@ def export(
 
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    source = run if run.is_file() else run / CIRCUIT
-    if not source.is_file() and not is_finished(run):  # a finished run's circuit can be rebuilt
-        raise RunFolderError(f"{run} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
+    source = circuit if circuit.is_file() else circuit / CIRCUIT
+    if not source.is_file() and not is_finished(circuit):  # a finished run's circuit can be rebuilt
+        raise RunFolderError(f"{circuit} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
     if out is not None and kind_at(out) is not None:
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
     format = _format(format, out)
@@ -58,13 +58,13 @@ def export(
     # A picture that acdc has drawn into a run folder may be drawn anew; nothing else is overwritten.
     if kind_at(target) is not None and not _is_own_picture(target):
         raise RunFolderError(f"{target} exists already; choose another file with --out.")
-    circuit = circuit_at(source)
+    opened = circuit_at(source)
     if sweep:
         from acdc.interchange import ranking
 
-        circuit = ranking([circuit, *map(circuit_at, sweep)])
-    written = export_circuit(circuit, format, target, title=title, top=top)
-    if format == "eap-ig" and (note := ties(circuit)):
+        opened = ranking([opened, *map(circuit_at, sweep)])
+    written = export_circuit(opened, format, target, title=title, top=top)
+    if format == "eap-ig" and (note := ties(opened)):
         announce(note)
     say(written)
 

@@ -13,7 +13,7 @@ _STRONGEST = 20  # edges in the table
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("circuit", type=click.Path(path_type=Path))
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -21,8 +21,8 @@ _STRONGEST = 20  # edges in the table
 )
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="The edges as CSV: edge,source,target,slot,score.")
-def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
-    """Show RUN (a run folder, or a circuit file): heads by layer, strongest nodes and edges, metrics.
+def show(circuit: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
+    """Show CIRCUIT (a run folder, or a circuit file): heads by layer, strongest nodes and edges, metrics.
 
     A node's score is the sum of |score| over its kept edges out; --json has that of its edges in as well.
     """
@@ -32,12 +32,12 @@ def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
 
     if as_json and as_csv:
         raise SettingsError("--json and --csv contradict each other; give one of them.")
-    loaded = None if run.is_file() else Run.load(run)
-    circuit = circuit_at(run) if loaded is None else loaded.circuit
+    loaded = None if circuit.is_file() else Run.load(circuit)
+    opened = circuit_at(circuit) if loaded is None else loaded.circuit
     if as_json:
-        listing.print_json(circuit, None if loaded is None else loaded.record.to_json(), top)
+        listing.print_json(opened, None if loaded is None else loaded.record.to_json(), top)
     elif as_csv:
-        listing.print_csv(circuit, top)
+        listing.print_csv(opened, top)
     else:
         from acdc.cli.tables import print_circuit, print_summary
         from acdc.export.summary import facts, title
@@ -45,5 +45,5 @@ def show(run: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
         if loaded is not None:
             print_summary(loaded)
         else:
-            say(f"{title(circuit)}: {', '.join(facts(circuit))}")
-        print_circuit(circuit, _STRONGEST if top is None else top)
+            say(f"{title(opened)}: {', '.join(facts(opened))}")
+        print_circuit(opened, _STRONGEST if top is None else top)

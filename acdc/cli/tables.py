@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.cli.terminal import Terminal
+from acdc.export.summary import score_words
 from acdc.nodescores import node_scores
 from acdc.results import Behaviour, Evaluation, faithfulness
 from acdc.wording import counted
@@ -128,7 +129,7 @@ def print_circuit(circuit: Circuit, strongest: int = 20) -> None:
     table.add_column("edge")
     table.add_column("score", justify="right")
     for edge in edges:
-        table.add_row(edge.name, f"{circuit.scores[edge.number]:.4g}")
+        table.add_row(edge.name, score_words(circuit.scores[edge.number]))
     out.print(table)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from acdc.asked import shown
 from acdc.circuit import Circuit
 from acdc.comparison.correlation import spearman
-from acdc.comparison.found import differences, known_of_some, settings
+from acdc.comparison.found import differences, is_known, known_of_some, settings
 from acdc.comparison.overlap import Overlap, Pair
 from acdc.comparison.roc import Agreement, agreement, check_reference, ranking, step_area
 from acdc.errors import SettingsError
@@ -34,6 +34,11 @@ def label(i: int) -> str:
 
 #: What the reference is called beside them.
 REFERENCE = "reference"
+
+
+def spoken(name: str) -> str:
+    """What a circuit is called, within a sentence: ``A``, ``the reference``."""
+    return f"the {name}" if name == REFERENCE else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,7 @@ class Comparison:
         if len(self.circuits) < (2 if self.reference is None else 1):
             given = "one circuit alone can't be compared" if self.circuits else "there is nothing to compare"
             raise SettingsError(f"{given}; give two circuits or more, or one and a `reference`.")
-        for one in self._all:
+        for one in self.everyone:
             if not isinstance(one, Circuit):
                 raise SettingsError(f"a circuit is wanted, not {shown(one)}.")
         if len(self.sources) != len(self.circuits):
@@ -161,15 +166,29 @@ class Comparison:
 
         If there is a reference, its value comes last. ``None`` is unknown, which differs from nothing.
         """
-        return differences(self._all)
+        return differences(self.everyone)
 
     @cached_property
     def known_of_some(self) -> list[str]:
-        """The fields that only some of them say, without a contradiction."""
-        return known_of_some(self._all)
+        """The fields that only some of them say, without a contradiction.
+
+        Left out are circuits of which nothing is known, and what belongs to a method where the others are of another.
+        """
+        return known_of_some(self.everyone)
+
+    @cached_property
+    def nothing_known_of(self) -> list[str]:
+        """What the circuits are called of which nothing is known but their edges and scores."""
+        return [name for name, one in zip(self.all_labels, self.everyone, strict=True) if not is_known(one)]
 
     @property
-    def _all(self) -> list[Circuit]:
+    def all_labels(self) -> list[str]:
+        """What the circuits are called, and the reference, if there is one, last."""
+        return [*self.labels, *([] if self.reference is None else [REFERENCE])]
+
+    @property
+    def everyone(self) -> list[Circuit]:
+        """The circuits, and the reference, if there is one, last."""
         return [*self.circuits, *([] if self.reference is None else [self.reference])]
 
     @cached_property
@@ -208,7 +227,7 @@ class Comparison:
             both = f"{np.count_nonzero(self.in_all)} in all of them, {np.count_nonzero(self.in_any)} in any"
             return f"{len(sizes)} circuits keep {_range(sizes[0], sizes[-1])}; {both}: {span}."
         (a, b), edges = self.pair_labels, self.pair.edges
-        b = f"the {b}" if b == REFERENCE else b
+        b = spoken(b)
         if edges.jaccard is None:
             return f"{a} and {b} keep no edge; only their scores can be compared."
         if edges.jaccard == 1:
@@ -267,6 +286,7 @@ class Comparison:
                 for name, values in self.differences.items()
             },
             "known_of_some": self.known_of_some,
+            "nothing_known_of": self.nothing_known_of,
             "in_all": int(self.in_all.sum()),
             "in_any": int(self.in_any.sum()),
             "pairs": [{"first": a, "second": b, **pair.to_json()} for a, b, pair in self._pairs()],

@@ -9,7 +9,7 @@ from typing import Any
 
 from acdc.asked import path, shown
 from acdc.circuit import Circuit
-from acdc.errors import SettingsError
+from acdc.errors import NoGraphError, SettingsError
 from acdc.evaluation.beforehand import check_place
 from acdc.evaluation.source import Source
 from acdc.graph import Graph
@@ -106,6 +106,9 @@ def _opened(place: Path, graph: Graph | None, selection: Selection | None, nodes
     """A circuit of any file; a list of names gets the model's graph, others have their own (its input may be split)."""
     try:
         return open_circuit(place, selection=selection, nodes=nodes)
+    except NoGraphError as error:
+        if graph is None:
+            raise NoGraphError(error.what, "give the `model` that it is of") from error
     except SettingsError:
         if graph is None:
             raise

@@ -110,7 +110,8 @@ class Source:
         """
         instead = "give `task`"
         if self.task is None or self.model is None:
-            raise SettingsError(f"{label} doesn't say what it was found on; give `task`, and the `model`.")
+            more = ", and the `model`" if self.model is None else ""
+            raise SettingsError(f"{label} doesn't say what it was found on; give `task`{more}.")
         if self.data_sha256 is None or self.seed is None:
             raise SettingsError(
                 f"{label} was found on {quoted(self.task)}, but doesn't say on which prompts of it (an older version "

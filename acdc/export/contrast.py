@@ -11,7 +11,7 @@ import numpy as np
 from acdc import asked
 from acdc.circuit import Circuit
 from acdc.comparison import Comparison, Pair
-from acdc.comparison.comparison import share
+from acdc.comparison.comparison import share, spoken
 from acdc.errors import SettingsError
 from acdc.export.drawing import (
     DOT,
@@ -31,7 +31,7 @@ from acdc.export.drawing import (
     widths,
 )
 from acdc.export.layout import SLOT_OFFSETS, lay_out
-from acdc.export.summary import printable, short_name, title
+from acdc.export.summary import dead_ends, known_title, printable, score_words, short_name
 from acdc.graph import Edge, Node
 from acdc.provenance import EDITED
 from acdc.wording import counted
@@ -82,6 +82,13 @@ class Contrast:
         kept = np.flatnonzero(np.logical_or(*(one.in_graph for one in self.circuits)))
         order = np.argsort(-self.sizes[kept], kind="stable")
         return kept[order[: self.strongest]]
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The edges shown, ``[n_edges]`` bool."""
+        mask = np.zeros_like(self.pair.first.in_graph)
+        mask[self.numbers] = True
+        return mask
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -153,15 +160,20 @@ def _looks(contrast: Contrast) -> list[Look]:
 def _tooltip(contrast: Contrast, edge: Edge) -> str:
     names = contrast.comparison.pair_labels
     scores = (
-        f"{name} {one.scores[edge.number]:.4g}{'' if one.in_graph[edge.number] else ' (not kept)'}"
+        f"{spoken(name)} {score_words(one.scores[edge.number])}{'' if one.in_graph[edge.number] else ' (not kept)'}"
         for name, one in zip(names, contrast.circuits, strict=True)
     )
     return f"{edge.name}, score in {', in '.join(scores)}"
 
 
 def _heading(contrast: Contrast) -> str:
-    titles = dict.fromkeys(title(one) for one in contrast.circuits)
-    return " against ".join(titles)
+    sources = _sources(contrast.comparison)
+    titles = (known_title(one.found) or short_name(sources[i] or "Circuit") for i, one in enumerate(contrast.circuits))
+    return " against ".join(dict.fromkeys(titles))
+
+
+def _sources(comparison: Comparison) -> list[str | None]:
+    return [*comparison.sources, comparison.reference_source]
 
 
 def _facts(contrast: Contrast) -> list[list[str]]:
@@ -170,9 +182,11 @@ def _facts(contrast: Contrast) -> list[list[str]]:
     n_all = pair.edges.first + pair.edges.only_second
     shown = len(contrast.numbers)
     out = [f"{shown:,} strongest of {n_all:,} edges shown"] if shown < n_all else []
+    first, second = (one.in_graph for one in contrast.circuits)
+    out += dead_ends(contrast.circuits[0].graph, contrast.shown, first | second)
     jaccard = "" if pair.edges.jaccard is None else f", Jaccard {share(pair.edges.jaccard)}"
     paragraphs = [[*out, f"{pair.edges.both:,} of {n_all:,} edges in both{jaccard}"]]
-    sources = [*comparison.sources, comparison.reference_source]
+    sources = _sources(comparison)
     for i, (name, one) in enumerate(zip(comparison.pair_labels, contrast.circuits, strict=True)):
         source = sources[i]
         named = name if source is None else f"{name} ({short_name(source)})"
@@ -197,11 +211,17 @@ def _plain(value: Any) -> str:
 
 
 def _legends(contrast: Contrast) -> list[str]:
-    """What colours and dashes mean, with counts; and widths, where there are scores."""
+    """What colours and dashes mean, with how many of them are shown; and widths, where there are scores."""
     edges, (a, b) = contrast.pair.edges, contrast.comparison.pair_labels
     counts = {f"only {a}": edges.only_first, f"only {b}": edges.only_second, "both": edges.both}
-    named = (f"{name}: {count:,}" for name, count in counts.items())
+    groups = [contrast.group(number) for number in contrast.numbers]
+    named = (f"{name}: {_part(groups.count(group), count)}" for group, (name, count) in enumerate(counts.items()))
     rows = [legend([DOT.join(key(*row) for row in zip(_LINE, named, _DASH, strict=True))])]
     if any(np.isfinite(one.scores[one.in_graph]).any() and one.scores[one.in_graph].any() for one in contrast.circuits):
         rows.append(legend([f"width: \N{SQUARE ROOT}(|score| / the largest in its circuit){SPACE}", *samples(1.0)]))
     return rows
+
+
+def _part(shown: int, of: int) -> str:
+    """``171``, or ``20 of 171`` where only a part is shown."""
+    return f"{of:,}" if shown == of else f"{shown:,} of {of:,}"

@@ -24,6 +24,7 @@ from acdc.export.drawing import (
 )
 from acdc.export.excerpt import Excerpt
 from acdc.export.layout import SLOT_OFFSETS, lay_out
+from acdc.export.summary import dead_ends, score_words
 from acdc.graph import Letter, NodeKind
 
 # The lines take the palette of Okabe and Ito, which any colour vision tells apart.
@@ -45,14 +46,16 @@ def to_dot(excerpt: Excerpt) -> str:
     The same circuit gives the same text. A node is in it if an edge shown touches it;
     a circuit without edges gives a picture that says so.
     """
-    dot = canvas(label(excerpt.heading(), [excerpt.facts()], [_legend(excerpt)] if excerpt.n_edges else []))
+    facts = excerpt.facts()
+    facts[1:1] = dead_ends(excerpt.circuit.graph, excerpt.mask(), excerpt.circuit.in_graph)
+    dot = canvas(label(excerpt.heading(), [facts], [_legend(excerpt)] if excerpt.n_edges else []))
     if not excerpt.n_edges:
         return empty(dot)
     layout = lay_out(excerpt.circuit.graph, excerpt.edges())
     add_nodes(dot, layout, lambda node: Look(_FILL[node.kind], _LINE))
     lines = list(zip(excerpt.edges(), widths(excerpt.sizes()), strict=True))
     for edge, width in reversed(lines):  # of those that leave one box, the strongest is drawn last and so on top
-        tooltip = f"{edge.name}, score {excerpt.circuit.scores[edge.number]:.4g}"
+        tooltip = f"{edge.name}, score {score_words(excerpt.circuit.scores[edge.number])}"
         letter = edge.slot.letter
         stroke = Stroke(_LINE[letter], _DASH[letter], width, tooltip, opacity(width, len(lines)))
         add_edge(dot, edge, layout, stroke)

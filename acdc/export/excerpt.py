@@ -64,6 +64,12 @@ class Excerpt:
     def _strongest(self) -> np.ndarray:
         return np.argsort(-self._sizes(), kind="stable")[: self.n_edges]
 
+    def mask(self) -> np.ndarray:
+        """The edges shown, ``[n_edges of the graph]`` bool."""
+        mask = np.zeros_like(self.circuit.in_graph)
+        mask[np.flatnonzero(self.circuit.in_graph)[self._strongest()]] = True
+        return mask
+
     def heading(self) -> str:
         """The title as one line of printable characters; may be empty."""
         return title(self.circuit) if self.title is None else printable(self.title)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from acdc.circuit import Circuit, Provenance
+from acdc.graph import Graph
 from acdc.wording import counted, shortened
 
 _MAX_NAME = 50  # characters of a task or model in the title
@@ -14,11 +18,12 @@ _MAX_NAME = 50  # characters of a task or model in the title
 
 def title(circuit: Circuit) -> str:
     """``ioi on gpt2``, as far as both are known; of a path, the name at its end."""
-    found = circuit.found
-    task, model = (short_name(text) for text in (found.task or "", found.model or ""))
-    if task and model:
-        return f"{task} on {model}"
-    return task or model or "Circuit"
+    return known_title(circuit.found) or "Circuit"
+
+
+def known_title(found: Provenance) -> str:
+    """``ioi on gpt2``, as far as both are known; empty where neither is."""
+    return " on ".join(filter(None, (short_name(text) for text in (found.task or "", found.model or ""))))
 
 
 def facts(circuit: Circuit) -> list[str]:
@@ -36,10 +41,32 @@ def facts(circuit: Circuit) -> list[str]:
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
     if found.edited_from is not None:
-        edits = found.edited_from.get("edits") or ["somehow"]
-        others = f", and {counted(len(edits) - 1, 'earlier edit')}" if len(edits) > 1 else ""
-        out.append(f"edited: {printable(shortened(edits[-1], 3 * _MAX_NAME))}{others}")
+        out.append(f"edited: {edits(found.edited_from)}")
     return [*out, *_figures(circuit)]
+
+
+def dead_ends(graph: Graph, shown: np.ndarray, kept: np.ndarray) -> list[str]:
+    """What to say where a part of a circuit shows an edge on no path, whose path in the circuit is left out.
+
+    Args:
+        graph: of both.
+        shown: ``[n_edges]`` bool, the edges drawn.
+        kept: ``[n_edges]`` bool, the circuit's.
+    """
+    cut = shown & graph.on_path(kept) & ~graph.on_path(shown)
+    return ["dead ends: edges left out"] if cut.any() else []
+
+
+def edits(edited_from: Mapping[str, Any]) -> str:
+    """``added m0->logits (1 edge), and 2 earlier edits``."""
+    done = edited_from.get("edits") or ["somehow"]
+    others = f", and {counted(len(done) - 1, 'earlier edit')}" if len(done) > 1 else ""
+    return f"{printable(shortened(done[-1], 3 * _MAX_NAME))}{others}"
+
+
+def score_words(score: float) -> str:
+    """A score in four digits; ``unknown`` where there is none (NaN)."""
+    return "unknown" if math.isnan(score) else f"{score:.4g}"
 
 
 def _words(options: Mapping[str, Any]) -> str:

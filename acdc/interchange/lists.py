@@ -1,8 +1,9 @@
-"""Lists of edges or nodes as text: one a line, by name; ``#`` begins a comment."""
+"""Lists of edges or nodes as text: one a line, by name or pattern; ``#`` begins a comment."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from acdc.circuitfile import Content
-from acdc.editing import edges_among
+from acdc.editing import edges_among, edges_of
 from acdc.errors import AcdcError, AcdcWarning, CircuitFileError
 from acdc.graph import Graph, Node
 from acdc.provenance import Provenance
@@ -20,27 +21,36 @@ from acdc.wording import quoted
 
 #: More than the names of all edges of the largest graph.
 _MOST_BYTES = 2**30
+_LONGEST_LINE = 40  # characters of one in a message
 _BETWEEN = re.compile(r"[,;\s]+")
+#: What a node or a slot may be called, in a graph that isn't known.
+_NAME = r"(input|embed|pos_embed|logits|m\d+|a\d+\.h\d+)(<[qkv]>)?"
+_NAMED = re.compile(rf"[\w.*]+\s*->\s*[\w.*]+(<\w>)?|{_NAME}([,;\s]+{_NAME})*")
+_HEAD = re.compile(r"a\d+\.h\d+")
 _Found = TypeVar("_Found")
 
 
 def read_edges(path: Path, graph: Graph) -> Content:
     """The circuit of the edges that a file lists, one a line (``a0.h1->a2.h3<k>``); their scores are unknown.
 
-    An edge that is listed twice is warned of.
+    A line may be a pattern with an arrow: ``m0->*``, ``*->a0.h1<k>``, or ``m0->a1.h0`` for the edges into its q, k
+    and v. A line that stands twice is warned of.
 
     Raises:
         CircuitFileError: it can't be read, isn't text, or has a line that is no edge of the graph; names the line
             and what is near.
     """
 
-    def edge(name: str) -> int:
+    def numbers(name: str) -> tuple[int, ...]:
         if "->" not in name and _is_a_list_of_nodes(name, graph):
             raise CircuitFileError(f"{quoted(name)} is a node, not an edge; for a list of nodes give `nodes=True`.")
-        return graph.edge("->".join(part.strip() for part in name.split("->"))).number
+        parts = [part.strip() for part in name.split("->")]
+        if len(parts) == 2 and ("*" in parts or _HEAD.fullmatch(parts[1])):
+            return tuple(np.flatnonzero(edges_of(graph, name)).tolist())
+        return (graph.edge("->".join(parts)).number,)
 
     mask = np.zeros(graph.n_edges, dtype=bool)
-    mask[_distinct(path, _lines(path), edge, "edge")] = True
+    mask[[number for line in _distinct(path, _lines(path), numbers, "edge") for number in line]] = True
     return _content(graph, mask)
 
 
@@ -64,6 +74,24 @@ def read_nodes(path: Path, graph: Graph) -> Content:
     names = ((number, name) for number, line in _lines(path) for name in _BETWEEN.split(line) if name)
     nodes = _distinct(path, names, node, "node")
     return _content(graph, edges_among(graph, nodes) if nodes else np.zeros(graph.n_edges, dtype=bool))
+
+
+def check_listed(path: Path) -> None:
+    """Raise :class:`CircuitFileError` unless a file begins as a list of edges or nodes of some graph does."""
+    number, line = next(_lines(path), (0, ""))
+    if not number:
+        raise CircuitFileError(f"{path} is an empty circuit: it lists nothing.")
+    if not _NAMED.fullmatch(line):
+        raise CircuitFileError(
+            f"{path} is no circuit: it isn't JSON or a file of torch.save, and line {number}, "
+            f"{quoted(line, _LONGEST_LINE)}, is no edge (a0.h1->a2.h3<k>) and no node (a2.h3); give a run's folder, a "
+            "circuit's file, or a list of edges or nodes."
+        )
+
+
+def as_file(path: str | Path) -> str:
+    """How a list becomes a circuit that says of what model it is, as the end of a sentence."""
+    return f"make a circuit's file of it by acdc edit {shlex.quote(str(path))} --model NAME --out FILE.json"
 
 
 def _content(graph: Graph, mask: np.ndarray) -> Content:

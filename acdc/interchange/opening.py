@@ -15,7 +15,7 @@ from acdc.circuitfile import Content, read
 from acdc.editing import without_figures
 from acdc.errors import AcdcWarning, CircuitFileError, NoGraphError, SettingsError, UnchosenError
 from acdc.graph import Graph
-from acdc.interchange.lists import read_edges, read_nodes
+from acdc.interchange.lists import check_listed, read_edges, read_nodes
 from acdc.interchange.torchfile import read_torch
 from acdc.reading import opened
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular
@@ -36,7 +36,7 @@ def open_circuit(
 
     Kinds of files, told apart by what they hold: a run's folder; a circuit's JSON of ours, EAP-IG's or MIB's, with
     or without the choice of edges; EAP-IG's ``.pt``, read without running anything in it; and text, a list of edges
-    (``a0.h1->a2.h3<k>``, one a line) or of nodes (``a0.h1, m2``), where ``#`` begins a comment.
+    (``a0.h1->a2.h3<k>`` or ``m0->*``, one a line) or of nodes (``a0.h1, m2``), where ``#`` begins a comment.
 
     Where a file holds scores and no choice of edges (none is marked as ``in_graph``, or every edge of another
     tool's file is), a selection must choose. Scores of a list are unknown (NaN). Warned of are edges on no path from
@@ -120,10 +120,9 @@ def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | Non
     if kind == "file":
         return read(path, lone_scores=True)
     if graph is None:
-        raise NoGraphError(
-            f"{path} is a list of {'nodes' if nodes else 'edges'} by name, which doesn't say of what model; give the "
-            "model that it is of (`graph` of acdc.interchange.open_circuit, or `model`)."
-        )
+        check_listed(path)
+        what = f"{path} is a list of {'nodes' if nodes else 'edges'} by name"
+        raise NoGraphError(what, "give its `graph`, `Graph(load_model(...).graph_config)`")
     if selection is not None:
         raise SettingsError(f"{path} is a list without scores to choose edges by; leave out the selection.")
     return read_nodes(path, graph) if nodes else read_edges(path, graph)

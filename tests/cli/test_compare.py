@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -213,7 +214,8 @@ def test_an_empty_circuit_is_refused_and_unknown_scores_are_told_as_such(call, r
     unscored = file({"cfg": cfg, "nodes": {}, "edges": edges}, name="unscored.json")
     code, out, _ = call("compare", unscored, one, "--reference", one)
     assert code == 0
-    assert "nan" in out  # of an edge only in A
+    assert "unknown" in out  # of an edge only in A
+    assert "nan" not in out
     assert "A 0 0 0 0.04 " in words(out)
 
 
@@ -223,10 +225,15 @@ def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named
     # The scores rise with the edges' numbers: the last seven are those into the logits, and one is on a path.
     n_edges = Graph.from_config(2, 2).n_edges
     for option in (("--top", 7), ("--above", n_edges - 6)):
-        code, out, err = call("compare", one, scores, *option, "--names")
-        assert (code, err) == (0, "")
-        assert out.startswith("A keeps 3 edges, B 1; 1 in both")
-        assert "selection" in out
+        code, out, err = call("compare", scores, "--reference", one, *option, "--names")
+        assert (code, err) == (0, "")  # what the reference marks stands
+        assert out.startswith("A keeps 1 edge, the reference 3; 1 in both")
+        assert "in the reference" in out
+        assert "in reference" not in out
+        assert "area under" not in out
+    assert call("compare", one, "--reference", scores, "--top", 7)[1].startswith(
+        "A and the reference keep the same 1 edge."
+    )
     for options, sentence in (
         (("--top", 0), "a selection takes at least 1 edge, not 0; ask for more."),
         (
@@ -240,16 +247,36 @@ def test_a_file_of_scores_alone_is_a_circuit_by_a_selection(call, refused, named
         (("--top", 1, "--above", 1), "--top and --above contradict each other; give one of them."),
     ):
         assert refused("compare", one, scores, *options) == sentence
-    assert "nothing to choose by --top or --above" in refused("compare", one, one, "--top", 3)
+
+
+def test_a_selection_chooses_whatever_a_file_marks_as_evaluate_s_does(call, refused, named, tmp_path):
+    one, two = named("one.json", "input->logits", "m1->logits"), named("two.json", "input->m1", "m1->logits")
+    (tmp_path / "edges.txt").write_text("input->logits\n")
+    code, out, err = call("compare", one, two, "edges.txt", "--top", 9)
+    assert code == 0
+    assert "acdc: warning: one.json marks 2 edges as its circuit; edges are chosen by their scores instead" in err
+    assert out.startswith("3 circuits keep ")
+    assert "only lists of names are compared here" in refused("compare", "edges.txt", "--reference", one, "--top", 3)
 
 
 def test_a_list_of_edges_is_of_the_others_graph(call, refused, named, tmp_path):
     one = named("one.json", "input->logits", "input->m1")
     (tmp_path / "edges.txt").write_text("input->logits\ninput->m0  # mine\nm0->logits\n")
     assert call("compare", "edges.txt", one)[1].startswith("A keeps 3 edges, B 2; 1 in both: Jaccard 0.25.")
-    assert "edges.txt is a list of names" in refused("compare", "edges.txt", "edges.txt")
+    assert refused("compare", "edges.txt", "edges.txt") == (
+        "edges.txt is a list of edges by name, which doesn't say of what model; compare it with a circuit that does, "
+        "or make a circuit's file of it by acdc edit edges.txt --model NAME --out FILE.json."
+    )
     (tmp_path / "wrong.txt").write_text("input->logits\nm7->logits\n")
     assert "m7" in refused("compare", one, "wrong.txt")
+
+
+def test_a_list_of_nodes_is_all_edges_among_them(call, refused, named, tmp_path):
+    one = named("one.json", "input->logits", "input->m1")
+    (tmp_path / "nodes.txt").write_text("m1\n")
+    assert call("compare", one, "nodes.txt", "--nodes")[1].startswith("A keeps 2 edges, B 3; 2 in both")
+    assert "'m1' is a node, not an edge; for a list of nodes give --nodes." in refused("compare", one, "nodes.txt")
+    assert refused("compare", one, one, "--nodes") == "nothing here is a list of nodes; leave out --nodes."
 
 
 def test_what_a_file_says_of_itself_stays_text(call, named):
@@ -268,3 +295,38 @@ def test_what_a_file_says_of_itself_stays_text(call, named):
     data = json.loads(call("compare", one, two, "--json")[1])
     assert data["differences"] == {"task": {"A": evil.task, "B": "ioi"}}
     assert data["circuits"][0]["found"]["model"] == evil.model
+
+
+def test_what_is_said_of_how_they_were_found_can_be_read(call, named, tmp_path):
+    found = Provenance("ioi", "gpt2", "acdc", options={"threshold": 0.1, "order": "default"}, n=8, seed=0)
+    one = named("one.json", "input->logits", found=replace(found, data_sha256="a" * 64))
+    two = named("two.json", "input->logits", found=replace(found, data_sha256="b" * 64))
+    three = named("three.json", "input->logits", found=replace(found, n=9, data_sha256="c" * 64))
+    out = words(call("compare", one, two)[1])
+    assert "prompts other ones: A against B" in out
+    out = words(call("compare", one, three)[1])
+    assert "n 8 (A); 9 (B)" in out
+    assert "other ones" not in out
+    assert "sha256" not in out
+    by_scores = Provenance("ioi", "gpt2", "eap-ig", options={"steps": 5}, selection={"top": 9, "by": "magnitude"})
+    out = words(call("compare", one, named("eap.json", "input->logits", found=by_scores))[1])
+    assert "method 'acdc' with threshold 0.1, order default (A); 'eap-ig' with top 9 by magnitude, steps 5 (B)" in out
+    assert "not known of all: n, seed, data_sha256 in both" in out
+    (tmp_path / "edges.txt").write_text("input->logits\ninput->m0\n")
+    out = words(call("compare", one, "edges.txt")[1])
+    assert "nothing known of B in both" in out
+    assert "unknown edges.txt" in out
+    assert "not known" not in out
+    out = words(call("compare", one, "edges.txt", "eap.json")[1])
+    assert "order default (A); 'eap-ig' with top 9 by magnitude, steps 5 (C)" in out
+    assert call("edit", one, "--add", "input->m0", "--out", "edited.json")[0] == 0
+    assert "edited added input->m0 (1 edge) (B)" in words(call("compare", one, "edited.json")[1])
+
+
+def test_a_diagram_of_too_many_edges_is_said_to_be_one(call, named, monkeypatch):
+    monkeypatch.setattr("acdc.cli.compare._LEGIBLE", 2)
+    one, two = named("one.json", "input->logits", "input->m0"), named("two.json", "input->m1")
+    assert call("compare", one, two, "--diagram", "both.dot")[2] == (
+        "both.dot shows 3 edges, too many to follow by eye; --strongest 60 draws fewer.\n"
+    )
+    assert call("compare", one, two, "--diagram", "some.dot", "--strongest", 2)[2] == ""

@@ -47,7 +47,7 @@ def test_an_edit_is_a_new_file_that_says_what_it_was_made_from(call, file, tmp_p
     }
     assert (made.found.has_figures, made.found.threshold) == (False, 0.1)
     assert made.found.edited_from == {
-        "file": "c.json",
+        "file": str(file),  # wherever it is read
         "fingerprint": Circuit.load(file).found.fingerprint,
         "edits": ["removed a0.h1<q> (1 edge)", "added input->m1 (1 edge)", "added m0->* (8 edges)"],
     }
@@ -55,7 +55,7 @@ def test_an_edit_is_a_new_file_that_says_what_it_was_made_from(call, file, tmp_p
     code, out, _ = call("edit", "e.json", "--on-path", "--out", "f.json")
     assert (code, out.splitlines()) == (0, ["8 edges removed, 0 added", "f.json"])
     again = Circuit.load(tmp_path / "f.json").found.edited_from
-    assert (again["file"], again["edits"][-1]) == ("c.json", "dropped edges on no path (8 edges)")
+    assert (again["file"], again["edits"][-1]) == (str(file), "dropped edges on no path (8 edges)")
 
 
 def test_circuits_are_combined_also_with_lists_and_tensors(call, file, tmp_path):
@@ -91,7 +91,7 @@ def test_a_circuit_is_made_of_scores_alone(call, refused, file, tmp_path):
     made = Circuit.load(tmp_path / "e.json")
     assert made.found.selection == {"top": 9, "by": "value"}
     assert (len(made), made.n_astray) == (1, 0)
-    assert out.splitlines()[0] == "1 edge chosen (top 9 by value), 0 edges removed, 0 added"
+    assert out.splitlines()[0] == "1 edge chosen (top 9 by value)"
     assert "acdc edit --top or --above" in refused("show", "scores.json")
 
 
@@ -128,7 +128,8 @@ def test_an_edit_put_into_the_run_s_folder_is_shown_as_one(call, finished, tmp_p
 
 def test_what_does_nothing_is_warned_of(call, file):
     code, out, err = call("edit", "c.json", "--remove", "m0", "--add", "m1->logits", "--out", "e.json")
-    assert (code, out.splitlines()[0]) == (0, "0 edges removed, 0 added")
+    assert (code, out.splitlines()[0]) == (0, "no edge changed")
+    assert Circuit.load(file.parent / "e.json").figures.metric_circuit == 0.5
     assert "no edge of m0 is in the circuit: nothing to remove" in err
     assert "m1->logits is in the circuit already: nothing to add" in err
 
@@ -146,7 +147,8 @@ def test_what_does_nothing_is_warned_of(call, file):
         (["--on-path", "--out", "e.SVG"], "written as JSON"),
         (["--by", "value", "--on-path", "--out", "e.json"], "--by says what --top, --above and --greedy rank by"),
         (["--top", "3", "--above", "1", "--out", "e.json"], "--top and --above contradict each other"),
-        (["--on-path", "--out", "nowhere/e.json"], "choose another folder"),
+        (["--on-path", "--out", "nowhere/e.json"], "there is no folder nowhere; choose another with --out"),
+        (["--nodes", "--on-path", "--out", "e.json"], "nothing here is a list of nodes; leave out --nodes"),
         (["--or", "missing.json", "--out", "e.json"], "can't read missing.json"),
         (["--or", "other.json", "--out", "e.json"], "other.json is a circuit of another model: n_layers 3 against 2"),
         (["--and", "list.txt", "--out", "e.json"], "list.txt, line 2: unknown node 'm8'"),
@@ -164,7 +166,36 @@ def test_files_that_are_no_circuits_are_refused(refused, tmp_path):
     torch.save({"weight": torch.ones(2)}, tmp_path / "w.pt")
     assert "w.pt isn't a circuit: it lacks cfg" in refused("edit", "w.pt", "--on-path", "--out", "e.json")
     (tmp_path / "edges.txt").write_text("m0->logits\n")
-    assert "is a list of edges by name" in refused("edit", "edges.txt", "--on-path", "--out", "e.json")
+    assert refused("edit", "edges.txt", "--on-path", "--out", "e.json") == (
+        "edges.txt is a list of edges by name, which doesn't say of what model; give the --model that it is of."
+    )
+
+
+@pytest.mark.parametrize("command", [("show",), ("export", "--out", "x.svg")])
+def test_a_list_is_said_to_become_a_file_by_edit(refused, tmp_path, command):
+    (tmp_path / "my edges.txt").write_text("m0->logits\n")
+    assert refused(command[0], "my edges.txt", *command[1:]) == (
+        "my edges.txt is a list of edges by name, which doesn't say of what model; make a circuit's file of it by "
+        "acdc edit 'my edges.txt' --model NAME --out FILE.json."
+    )
+
+
+def test_a_list_of_names_becomes_a_circuit_of_its_model(call, gpt2_folder, tmp_path):
+    (tmp_path / "edges.txt").write_text("input->m0\nm0->logits\n")
+    (tmp_path / "nodes.txt").write_text("m0\n")
+    code, out, err = call("edit", "edges.txt", "--model", gpt2_folder, "--out", "e.json")
+    assert (code, out, err) == (0, "2 edges listed\ne.json\n", "")
+    found = Circuit.load(tmp_path / "e.json").found
+    assert (found.model, found.directory, found.edited_from) == (str(gpt2_folder), str(tmp_path), None)
+    assert call("show", "e.json")[0] == 0
+    code, out, err = call(
+        "edit", "nodes.txt", "--nodes", "--model", gpt2_folder, "--remove", "input->m0", "--out", "n.json"
+    )
+    assert (code, err) == (0, "")
+    assert out.splitlines() == ["3 edges listed, 1 edge removed, 0 added; 1 kept edge is on no path", "n.json"]
+    assert names(tmp_path / "n.json") == {"m0->logits", "input->logits"}
+    assert call("edit", "e.json", "--or", "nodes.txt", "--nodes", "--out", "o.json")[0] == 0
+    assert names(tmp_path / "o.json") == {"input->m0", "m0->logits", "input->logits"}
 
 
 def test_eap_ig_s_files_are_exported(call, refused, file, tmp_path):

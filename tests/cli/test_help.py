@@ -20,3 +20,9 @@ def test_an_option_names_all_that_there_is(call, command, names):
 
 def test_names_are_said_as_in_a_sentence():
     assert [either("a"), either("ab"), either("abc")] == ["a", "a or b", "a, b or c"]
+
+
+@pytest.mark.parametrize("command", ["show", "export", "edit", "compare", "evaluate"])
+def test_a_circuit_has_one_name_in_every_command(call, command):
+    usage = call(command, "--help")[1].splitlines()[0]
+    assert usage.endswith(("CIRCUIT", "CIRCUIT..."))

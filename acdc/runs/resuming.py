@@ -10,8 +10,7 @@ from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
 from acdc.runs.folder import RECORD, check_files, read_record, tidy
 from acdc.runs.record import Asked
-
-_IN_MEMORY = " in memory"  # ends the name of a model that was no file's
+from acdc.runs.unnamed import refuse_unnamed
 
 
 def arguments(folder: Path) -> dict[str, Any] | None:
@@ -21,7 +20,7 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     as the record has it.
 
     Raises:
-        RunFolderError: it isn't a run's folder, another process is at work on it, or its model was in memory only.
+        RunFolderError: it isn't a run's folder, another process is at work on it, or it was of what no name opens.
     """
     check_files(folder)
     alone = tidy(folder)
@@ -36,11 +35,7 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise RunFolderError(f"{folder / RECORD} is not the record of a run: {error}.") from error
     model, task = str(request.model), str(request.task)
-    if model.endswith(_IN_MEMORY):
-        raise RunFolderError(
-            f"the run in {folder} was of {model}, which no name opens again; go on with it from Python, by "
-            "discover with the same model, task and options, `out` and `resume=True`."
-        )
+    refuse_unnamed(folder, record)
     asked = record.asked or Asked(n=request.n, engine=record.engine or "fast", batch_size="auto")
     given = request.to_json() | {"n": asked.n, "engine": asked.engine, "batch_size": asked.batch_size}
     if model not in bundled_models():

@@ -69,7 +69,7 @@ def discover(model: str, task: str, method: str, out: Path | None, **params: Any
     except RunInterrupted as interrupt:
         again = shlex.join(["acdc", "resume", str(interrupt.folder)])
         say("", err=True)  # the bar's line ends
-        say(f"interrupted; all decisions are in {interrupt.folder}. Go on with: {again}", err=True)
+        say(f"interrupted; {interrupt}. Go on with: {again}", err=True)
         sys.exit(130)
     from acdc.cli.tables import print_summary
     from acdc.export import export_circuit

@@ -99,7 +99,7 @@ def test_it_goes_on_by_its_folder_alone(run, call, tmp_path, monkeypatch):
         patched.setattr(EapIg, "find", interrupted)
         code, _, err = run(*options, "--out", "out")
     assert code == 130
-    assert "Go on with: acdc resume out" in err
+    assert "interrupted; nothing is decided yet in out. Go on with: acdc resume out" in err
     code, _, err = call("resume", "out")
     assert code == 0, err
     assert "it begins anew" in err

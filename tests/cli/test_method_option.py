@@ -60,7 +60,10 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
         (["--method", "eap-ig", "--top", 5, "--threshold", 0.1], "the method eap-ig has no --threshold (that is an"),
         (["--method", "eap-ig", "--top", 5, "--gates"], "the method eap-ig has no --gates"),
         (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig)"),
-        (["--top", 5], "the method acdc decides by itself which edges stay; leave the selection out"),
+        (
+            ["--top", 5],
+            "--top chooses edges by their scores, and the method acdc decides by itself",
+        ),
         (["--method", "eap-ig", "--by", "value"], "--by says what --top, --above and --greedy rank by"),
         (["--method", "eap-ig", "--top", 5, "--above", 1], "--top and --above contradict each other"),
         (["--method", "eap-ig", "--top", 5, "--greedy", 5], "--top and --greedy contradict each other"),

@@ -36,9 +36,9 @@ def compare(
     as_json: bool,
     table: Path | None,
 ) -> None:
-    """Compare CIRCUITS (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges) edge by edge.
+    """Compare CIRCUITS edge by edge.
 
-    Their models must be of one shape.
+    Each is a run folder; a circuit file of acdc, EAP-IG or MIB; or a list of edges. Their models must be of one shape.
 
     Of two: their edges and nodes by layer and kind, what only one of them keeps, how alike their scores rank
     edges. Of more: how alike every two are. They are called A, B and so on, in the order given.

@@ -50,7 +50,9 @@ def edit(
     out: Path,
     **choice: Any,
 ) -> None:
-    """Edit CIRCUIT (a run folder, or a circuit file of acdc, EAP-IG or MIB) into a new file.
+    """Edit CIRCUIT into a new file.
+
+    CIRCUIT is a run folder, or a circuit file of acdc, EAP-IG or MIB.
 
     Options are repeatable, and done in the order in which they stand below. An edge is named as m0->a1.h3<k>; a node
     stands for all its edges, a slot (a1.h3<k>) for all edges into it, and * for any node (m0->*). A further circuit

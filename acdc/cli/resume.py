@@ -13,7 +13,10 @@ from acdc.cli.printing import announce, say
 @click.argument("run", type=click.Path(path_type=Path))
 @click.pass_context
 def resume(context: click.Context, run: Path) -> None:
-    """Go on with RUN, the folder of a run that was interrupted, as it was asked for."""
+    """Go on with RUN, the folder of an interrupted run.
+
+    It goes on as it was asked for.
+    """
     from acdc.cli.discover import discover
     from acdc.runs.resuming import arguments
 

@@ -20,3 +20,18 @@ def test_an_option_names_all_that_there_is(call, command, names):
 
 def test_names_are_said_as_in_a_sentence():
     assert [either("a"), either("ab"), either("abc")] == ["a", "a or b", "a, b or c"]
+
+
+@pytest.mark.parametrize("group", [[], ["task"], ["model"]])
+def test_no_command_s_summary_is_cut_at_80_columns(call, monkeypatch, group):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = call(*group, "--help")
+    assert code == 0
+    lines = out.partition("Commands:\n")[2].splitlines()
+    assert lines
+    assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_a_folder_s_default_name_is_told_of_every_method(call):
+    out = " ".join(call("discover", "--help")[1].split())
+    assert "[default: in runs, named by task, model and threshold, or by eap-ig and its selection]" in out

@@ -1,8 +1,10 @@
 """``acdc resume RUN`` and the folders that ``acdc discover`` names by itself."""
 
 import json
+import os
 import shlex
 import shutil
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -78,6 +80,22 @@ def squared(circuit, model, answers):
 @dataclass(frozen=True)
 class Mine(Acdc):
     name = "mine"
+
+
+def test_a_finished_run_whose_prompts_or_model_changed_says_so(call, file, gpt2_folder, tmp_path):
+    shutil.copytree(gpt2_folder, tmp_path / "model")
+    args = ["discover", file(*pairs(4)), "--model", "model", "--threshold", 10, "--out", "out"]
+    assert call(*args)[0] == 0
+    code, _, err = call("resume", "out")
+    assert (code, "changed" in err) == (0, False)
+    file(*pairs(5))
+    code, _, err = call("resume", "out")
+    assert code == 0
+    assert f"acdc: warning: {tmp_path / 'pairs.jsonl'} changed after that run began" in err
+    later = time.time() + 60
+    os.utime(tmp_path / "model" / "config.json", (later, later))
+    err = call("resume", "out")[2]
+    assert f"{tmp_path / 'pairs.jsonl'} and {tmp_path / 'model'} changed after that run began" in err
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,16 @@ class MemoryLimitError(AcdcError):
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a run; the decisions so far are in the folder."""
+    """Ctrl-C during a run; the decisions so far, if there are any, are in the folder.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"the decisions so far are in {folder}")
+    Args:
+        folder: the run's.
+        decisions: how many there are.
+    """
+
+    def __init__(self, folder: Path, decisions: int) -> None:
+        kept = f"all decisions are in {folder}" if decisions else f"nothing is decided yet in {folder}"
+        super().__init__(kept)
         self.folder = folder
 
 

@@ -112,8 +112,8 @@ def test_a_selection_is_given_exactly_where_it_is_needed_before_a_model_is_opene
     assert said in str(caught.value)
 
 
-def test_more_edges_than_the_graph_has_are_refused_before_the_method_works(gpt2_model, task, monkeypatch):
-    monkeypatch.setattr(EapIg, "find", lambda *_: pytest.fail("the method has worked"))
+def test_more_edges_than_the_graph_has_are_refused_before_prompts_are_run(gpt2_model, task, monkeypatch):
+    monkeypatch.setattr("acdc.discovery.setting_up.prepare", lambda *_, **__: pytest.fail("prompts were run"))
     for rule in (Top(10**6), Greedy(10**6, by="value")):
         with pytest.raises(SettingsError, match=r"the selection (top|greedy) 1000000 by \w+ is larger than the graph"):
             acdc.discover(gpt2_model, task, method="eap-ig", select=rule, progress=False)

@@ -41,9 +41,10 @@ def compare(
     as_json: bool,
     table: Path | None,
 ) -> None:
-    """Compare each CIRCUIT (run folders; circuit files of acdc, EAP-IG or MIB; lists of edges or nodes) edge by edge.
+    """Compare CIRCUITs edge by edge.
 
-    Their models must be of one shape; a list is taken to be of theirs.
+    Each is a run folder; a circuit file of acdc, EAP-IG or MIB; or a list of edges or nodes. Their models must be of
+    one shape; a list is taken to be of theirs.
 
     Of two: their edges and nodes by layer and kind, what only one of them keeps, how alike their scores rank
     edges. Of more: how alike every two are. They are called A, B and so on, in the order given.

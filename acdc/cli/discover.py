@@ -45,13 +45,15 @@ from acdc.wording import either
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
 @click.option("--threads", type=int, help="That torch computes with.  [default: as many as suit the model's size]")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/TASK-MODEL-THRESHOLD...]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write.  [default: in runs, named by task, model and threshold, or by eap-ig and its selection]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 def discover(model: str, task: str, method: str, out: Path | None, **params: Any) -> None:
-    """Find the circuit for TASK: a task's name (see: acdc tasks) or a file of prompt pairs.
+    """Find the circuit for TASK.
 
-    A file is .jsonl, .json, .csv or .tsv.
+    TASK is a task's name (see: acdc tasks) or a file of prompt pairs: .jsonl, .json, .csv or .tsv.
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """
@@ -69,7 +71,7 @@ def discover(model: str, task: str, method: str, out: Path | None, **params: Any
     except RunInterrupted as interrupt:
         again = shlex.join(["acdc", "resume", str(interrupt.folder)])
         say("", err=True)  # the bar's line ends
-        say(f"interrupted; all decisions are in {interrupt.folder}. Go on with: {again}", err=True)
+        say(f"interrupted; {interrupt}. Go on with: {again}", err=True)
         sys.exit(130)
     from acdc.cli.tables import print_summary
     from acdc.export import export_circuit

@@ -56,7 +56,9 @@ def edit(
     out: Path,
     **choice: Any,
 ) -> None:
-    """Edit CIRCUIT (a run folder, a circuit file of acdc, EAP-IG or MIB, or a list of names) into a new file.
+    """Edit CIRCUIT into a new file.
+
+    CIRCUIT is a run folder, a circuit file of acdc, EAP-IG or MIB, or a list of names.
 
     Options are repeatable, and done in the order in which they stand below. An edge is named as m0->a1.h3<k>; a node
     stands for all its edges, a slot (a1.h3<k>) for all edges into it, and * for any node (m0->*). A text file of edges

@@ -28,7 +28,10 @@ from acdc.wording import either
 def export(
     circuit: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
 ) -> None:
-    """Write CIRCUIT (a run folder, or a circuit file) in another format."""
+    """Write CIRCUIT in another format.
+
+    CIRCUIT is a run folder, or a circuit file.
+    """
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import check_shown, export_circuit

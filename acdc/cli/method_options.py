@@ -57,9 +57,15 @@ def selection_for(method: str, by: str | None, **numbers: float | None) -> Selec
     """:func:`acdc.cli.selection_options.selection_of`, as a method needs it.
 
     Raises:
-        SettingsError: as there, or none is given where the method needs one.
+        SettingsError: as there, one is given where the method decides, or none where the method needs one.
     """
     select = selection_of(by, **numbers)
+    if select is not None and method in METHODS and METHODS[method].decides:
+        scoring = next(other for other in METHODS.values() if not other.decides)
+        raise SettingsError(
+            f"`{select.name}` chooses edges by their scores, and the method {method} decides by itself which stay; "
+            f'give `method="{scoring.name}"` with it, or leave it out.'
+        )
     if select is None and method in METHODS and not METHODS[method].decides:
         raise SettingsError(
             f"the method {method} gives every edge a score and leaves open which of them are the circuit; give "

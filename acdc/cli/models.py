@@ -29,7 +29,10 @@ def model() -> None:
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: float32]")
 def check(name: str, device: str | None, dtype: str | None) -> None:
-    """Open the model NAME, check that its components add up to it, and show its graph."""
+    """Check that the components of the model NAME add up to it.
+
+    Shows its graph too.
+    """
     from acdc.graph import Graph
     from acdc.models.loading import load_and_check
 

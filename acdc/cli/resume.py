@@ -7,15 +7,20 @@ from pathlib import Path
 import click
 
 from acdc.cli.printing import announce, say
+from acdc.errors import warn
+from acdc.wording import some
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.pass_context
 def resume(context: click.Context, run: Path) -> None:
-    """Go on with RUN, the folder of a run that was interrupted, as it was asked for."""
+    """Go on with RUN, the folder of an interrupted run.
+
+    It goes on as it was asked for.
+    """
     from acdc.cli.discover import discover
-    from acdc.runs.resuming import arguments
+    from acdc.runs.resuming import arguments, changed_since
 
     if (asked := arguments(run)) is None:
         from acdc.cli.tables import print_summary
@@ -23,6 +28,8 @@ def resume(context: click.Context, run: Path) -> None:
 
         finished = Run.load(run)
         announce(f"the run in {run} is finished already")
+        if changed := changed_since(finished.record):
+            warn(f"{some(changed)} changed after that run began; for a run on what is there now, name another folder.")
         print_summary(finished)
         say(run / "circuit.json")
         return

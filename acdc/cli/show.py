@@ -22,7 +22,9 @@ _STRONGEST = 20  # edges in the table
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="The edges as CSV: edge,source,target,slot,score.")
 def show(circuit: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
-    """Show CIRCUIT (a run folder, or a circuit file): heads by layer, strongest nodes and edges, metrics.
+    """Show CIRCUIT: metrics, heads by layer, strongest nodes and edges.
+
+    CIRCUIT is a run folder, or a circuit file.
 
     A node's score is the sum of |score| over its kept edges out; --json has that of its edges in as well.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def tasks() -> None:
-    """List the tasks, with their corruptions and the metric that their papers use."""
+    """List the tasks, their corruptions and their papers' metrics."""
     from rich.table import Table
 
     from acdc.cli.terminal import Terminal
@@ -68,7 +68,10 @@ def check(
     wrong_answers: str | None,
     skip_bad_pairs: bool,
 ) -> None:
-    """Check that the pairs of TASK (a file, or a task's name) line up token by token; show one."""
+    """Check that the pairs of TASK line up token by token; show one.
+
+    TASK is a task's name, or a file of prompt pairs.
+    """
     from acdc.errors import NoTokenizerError, PromptError
     from acdc.pairs.finding import find_task
     from acdc.waiting import bars

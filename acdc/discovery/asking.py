@@ -22,7 +22,7 @@ from acdc.runs.request import Request
 from acdc.selection import Selection
 
 if TYPE_CHECKING:
-    from acdc.graph import Graph
+    from acdc.graphconfig import GraphConfig
     from acdc.models.model import Model
     from acdc.pairs import PromptSet
     from acdc.pairs.task import Split
@@ -194,11 +194,11 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
         )
 
 
-def check_fits(select: Selection | None, graph: Graph) -> None:
-    """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a method works."""
+def check_fits(select: Selection | None, cfg: GraphConfig) -> None:
+    """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a prompt is run."""
     wanted = getattr(select, "n", 0)
-    if select is not None and wanted > graph.n_edges:
-        raise SettingsError(f"the selection {select.words} is larger than the graph, which has {graph.n_edges} edges.")
+    if select is not None and wanted > cfg.n_edges:
+        raise SettingsError(f"the selection {select.words} is larger than the graph, which has {cfg.n_edges} edges.")
 
 
 def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:

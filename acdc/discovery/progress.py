@@ -25,7 +25,7 @@ class RunLog(Log):
     """The log of a run; use it as a context around the method.
 
     At its end the record has the time that the method took, and the trace is safe. Ctrl-C becomes
-    :class:`RunInterrupted`, where there is a folder that holds the decisions so far.
+    :class:`RunInterrupted`, where there is a folder to go on in.
 
     Args:
         record: its ``seconds`` are kept up to date.
@@ -55,7 +55,7 @@ class RunLog(Log):
         if self._folder is not None:
             self._folder.checkpoint(self._record.seconds)
             if isinstance(error, KeyboardInterrupt):
-                raise RunInterrupted(self._folder.path) from error
+                raise RunInterrupted(self._folder.path, len(self.decided)) from error
 
     def begin(self, total: int, unit: str) -> None:
         """Show a bar, if one is wanted; one that was there has ended."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from acdc.asked import batch_size as asked_batch_size
 from acdc.asked import flag, text, whole
-from acdc.discovery.asking import Asked
+from acdc.discovery.asking import Asked, check_fits
 from acdc.discovery.planning import MANY_PAIRS, SAMPLE_PAIRS, plan_memory, refuse_too_many
 from acdc.engine.ablations import check_ablation
 from acdc.engine.agreement import check_prompts
@@ -137,6 +137,7 @@ def open_and_draw(asked: Asked, model: Any, task: Task) -> tuple[Model, PromptSe
 
     Raises:
         MemoryLimitError: memory can't serve so many.
+        SettingsError: more edges are to be selected than its graph has.
         AcdcError: the model can't be opened, or a prompt doesn't fit.
     """
     if not asked.skip_bad_pairs:
@@ -144,6 +145,7 @@ def open_and_draw(asked: Asked, model: Any, task: Task) -> tuple[Model, PromptSe
     for note in task.notes:
         asked.announce(note)
     opened = model if isinstance(model, Model) else load_model(model, device=asked.device, dtype=asked.dtype)
+    check_fits(asked.select, replace(opened.graph_config, split_input=asked.split_input))
     checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
     if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:
         # What is to be said of the pairs is said of all of them, below.

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from acdc.circuit import Circuit
-from acdc.discovery.asking import Asked, check_fits
+from acdc.discovery.asking import Asked
 from acdc.discovery.checking import checked_found
 from acdc.discovery.introduction import introduce
 from acdc.discovery.progress import RunLog
@@ -56,7 +56,6 @@ def begun(
     decides = asked.method.decides
     asked.announce(f"running the prompts{', and two circuits for the noise floor' if decides else ''}")
     setting, checked = set_up_asked(asked, model, prompts, together)
-    check_fits(asked.select, setting.graph)
     record = new_record(asked, task, file_sha256, setting, checked, together)
     record.threads, record.estimated_memory_bytes = int(threads), memory
     if record.engine not in (None, asked.engine):

@@ -11,11 +11,14 @@ import numpy as np
 from acdc.circuit import Circuit
 from acdc.discovery.asking import Asked
 from acdc.engine.choice import engine_for
-from acdc.engine.own_metric import check_own_metric
+from acdc.engine.own_metric import check_own_metric, is_own
 from acdc.engine.setting import Setting
 from acdc.graph import Graph
 from acdc.methods.base import Found
+from acdc.methods.registry import METHODS
+from acdc.models.model import Model
 from acdc.models.selfcheck import LogitComparison
+from acdc.pairs.finding import task_names
 from acdc.pairs.task import Task
 from acdc.results import Evaluation
 from acdc.runs.environment import peak_memory_bytes, versions, working_directory
@@ -24,6 +27,7 @@ from acdc.runs.record import FINISHED, FORMAT, RUNNING, Record, Results, measure
 from acdc.runs.record import Asked as AskedOf
 from acdc.runs.run import Run, verdict_on
 from acdc.runs.seal import seal
+from acdc.runs.unnamed import IN_MEMORY
 from acdc.selection import select
 from acdc.wording import counted
 
@@ -69,7 +73,19 @@ def new_record(
         asked=AskedOf(n=asked.n, engine=asked.engine, batch_size=asked.batch_size or "auto"),
         directory=working_directory(),
         task_sha256=file_sha256,
+        unnamed=_unnamed(asked, model, None if file_sha256 is not None else task),
     )
+
+
+def _unnamed(asked: Asked, model: Model, task: Task | None) -> list[str]:
+    """What no name opens again, in words; the task is ``None`` where it is a file."""
+    named = {
+        model.name: not model.name.endswith(IN_MEMORY),
+        f"the task {'' if task is None else task.name}": task is None or task.name in task_names(),
+        f"the method {asked.method.name}": METHODS.get(asked.method.name) is type(asked.method),
+        f"the metric {asked.measure.name}": not is_own(asked.measure),
+    }
+    return [part for part, known in named.items() if not known]
 
 
 def folder_of(asked: Asked, record: Record) -> AbstractContextManager[RunFolder | None]:

@@ -69,14 +69,14 @@ def _advice(path: Path, asked: Mapping[str, Any]) -> str:
         return f" and can't be gone on with ({error}); repair it"
     if changed := known_differences(earlier, asked):
         return f" and holds a run with other settings ({'; '.join(changed)}); ask for those"
-    if _has_changed(asked.get("task"), earlier):
+    if has_changed(asked.get("task"), earlier):
         return f" and holds a run begun before {asked['task']} was last changed; put that back"
     if earlier.finished:
         return " and holds a run of these settings, finished; look at it by acdc show"
     return "; go on with it by `resume=True`"
 
 
-def _has_changed(task: Any, earlier: Record) -> bool:
+def has_changed(task: Any, earlier: Record) -> bool:
     """Whether a task is a file that was changed after a run on it began; older versions left only the time to go by."""
     if earlier.task_sha256 is not None and isinstance(task, str | Path) and (now := sha256_of(Path(task))) is not None:
         return now != earlier.task_sha256

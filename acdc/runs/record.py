@@ -113,6 +113,7 @@ class Record:
         directory: where the relative paths of the request begin.
         task_sha256: of a prompt file's bytes.
         held_out_sha256: of the tokens of the held-out pairs; nothing that a resumed run must share.
+        unnamed: what the run is of that no name opens again, in words.
         earlier_versions: those under which the run's first decisions were made, if others.
         noise_floor: how far rounding alone moves the metric, of a method of decisions, as the next five.
         drops_are_free: whether edges into what nothing reads go without moving the metric.
@@ -150,6 +151,7 @@ class Record:
     directory: str | None = None
     task_sha256: str | None = None
     held_out_sha256: str | None = None
+    unnamed: Sequence[Any] = field(default_factory=list)
     earlier_versions: Sequence[Any] = field(default_factory=list)
     noise_floor: float | None = None
     drops_are_free: bool | None = None
@@ -192,8 +194,9 @@ class Record:
         """As in the file; what isn't known is left out."""
         known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "further"}
         known = {name: value for name, value in known.items() if value is not None}
-        if not known["earlier_versions"]:
-            del known["earlier_versions"]
+        for name in ("earlier_versions", "unnamed"):
+            if not known[name]:
+                del known[name]
         for name in ("request", "results"):
             if name in known:
                 known[name] = known[name].to_json()

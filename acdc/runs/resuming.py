@@ -8,10 +8,9 @@ from typing import Any
 
 from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
-from acdc.runs.folder import RECORD, check_files, read_record, tidy
-from acdc.runs.record import Asked
-
-_IN_MEMORY = " in memory"  # ends the name of a model that was no file's
+from acdc.runs.folder import RECORD, check_files, has_changed, is_younger, read_record, tidy
+from acdc.runs.record import Asked, Record
+from acdc.runs.unnamed import refuse_unnamed
 
 
 def arguments(folder: Path) -> dict[str, Any] | None:
@@ -21,7 +20,7 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     as the record has it.
 
     Raises:
-        RunFolderError: it isn't a run's folder, another process is at work on it, or its model was in memory only.
+        RunFolderError: it isn't a run's folder, another process is at work on it, or it was of what no name opens.
     """
     check_files(folder)
     alone = tidy(folder)
@@ -36,17 +35,22 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise RunFolderError(f"{folder / RECORD} is not the record of a run: {error}.") from error
     model, task = str(request.model), str(request.task)
-    if model.endswith(_IN_MEMORY):
-        raise RunFolderError(
-            f"the run in {folder} was of {model}, which no name opens again; go on with it from Python, by "
-            "discover with the same model, task and options, `out` and `resume=True`."
-        )
+    refuse_unnamed(folder, record)
     asked = record.asked or Asked(n=request.n, engine=record.engine or "fast", batch_size="auto")
     given = request.to_json() | {"n": asked.n, "engine": asked.engine, "batch_size": asked.batch_size}
     if model not in bundled_models():
         model = _place(model, record.directory, Path.is_dir)
     given |= {"model": model, "task": _place(task, record.directory, Path.is_file)}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def changed_since(record: Record) -> list[str]:
+    """The prompt file and the model's folder of a finished run, as far as they were changed after it began."""
+    task, model = (
+        _place(str(name), record.directory, Path.exists) for name in (record.request.task, record.request.model)
+    )
+    changed = {task: has_changed(task, record), model: is_younger(model, record.started, folders=True)}
+    return [name for name, is_changed in changed.items() if is_changed]
 
 
 def _place(name: str, directory: str | None, is_there: Callable[[Path], bool]) -> str:

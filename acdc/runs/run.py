@@ -14,6 +14,7 @@ from acdc.runs.belonging import checked_circuit
 from acdc.runs.folder import CIRCUIT, RECORD, TRACE, check_files, is_regular, read_raw, record_of, tidy
 from acdc.runs.record import Record, Results
 from acdc.runs.trace import read_trace
+from acdc.runs.unnamed import refuse_unnamed
 from acdc.verdict import verdict
 
 
@@ -82,10 +83,10 @@ class Run:
         raw = read_raw(path)
         record = record_of(path, raw)
         if not record.finished:
-            raise RunFolderError(
-                f"the run in {path} isn't finished; "
-                + (f"go on with it by acdc resume {path}." if alone else "another process is at work on it.")
-            )
+            if not alone:
+                raise RunFolderError(f"the run in {path} isn't finished; another process is at work on it.")
+            refuse_unnamed(path, record)
+            raise RunFolderError(f"the run in {path} isn't finished; go on with it by acdc resume {path}.")
         try:
             record.check_whole()
         except ValueError as error:

@@ -26,3 +26,18 @@ def test_names_are_said_as_in_a_sentence():
 def test_a_circuit_has_one_name_in_every_command(call, command):
     usage = call(command, "--help")[1].splitlines()[0]
     assert usage.endswith(("CIRCUIT", "CIRCUIT..."))
+
+
+@pytest.mark.parametrize("group", [[], ["task"], ["model"]])
+def test_no_command_s_summary_is_cut_at_80_columns(call, monkeypatch, group):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = call(*group, "--help")
+    assert code == 0
+    lines = out.partition("Commands:\n")[2].splitlines()
+    assert lines
+    assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_a_folder_s_default_name_is_told_of_every_method(call):
+    out = " ".join(call("discover", "--help")[1].split())
+    assert "[default: in runs, named by task, model and threshold, or by eap-ig and its selection]" in out

@@ -60,7 +60,10 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
         (["--method", "eap-ig", "--top", 5, "--threshold", 0.1], "the method eap-ig has no --threshold (that is an"),
         (["--method", "eap-ig", "--top", 5, "--gates"], "the method eap-ig has no --gates"),
         (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig)"),
-        (["--top", 5], "the method acdc decides by itself which edges stay; leave the selection out"),
+        (
+            ["--top", 5],
+            "--top chooses edges by their scores, and the method acdc decides by itself",
+        ),
         (["--method", "eap-ig", "--by", "value"], "--by says what --top, --above and --greedy rank by"),
         (["--method", "eap-ig", "--top", 5, "--above", 1], "--top and --above contradict each other"),
         (["--method", "eap-ig", "--top", 5, "--greedy", 5], "--top and --greedy contradict each other"),
@@ -99,7 +102,7 @@ def test_it_goes_on_by_its_folder_alone(run, call, tmp_path, monkeypatch):
         patched.setattr(EapIg, "find", interrupted)
         code, _, err = run(*options, "--out", "out")
     assert code == 130
-    assert "Go on with: acdc resume out" in err
+    assert "interrupted; nothing is decided yet in out. Go on with: acdc resume out" in err
     code, _, err = call("resume", "out")
     assert code == 0, err
     assert "it begins anew" in err

@@ -1,13 +1,19 @@
 """``acdc resume RUN`` and the folders that ``acdc discover`` names by itself."""
 
 import json
+import os
 import shlex
 import shutil
+import time
+from dataclasses import dataclass
 
 import pytest
 from tiny import gpt2, pairs
 
+from acdc import PromptPair
 from acdc import discover as discover_in_python
+from acdc.errors import RunFolderError
+from acdc.methods import Acdc
 from acdc.runs.run import Run
 from acdc.runs.trace import TraceWriter
 
@@ -67,7 +73,42 @@ def test_a_finished_run_is_recognised_without_its_model(call, finished, tmp_path
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_model_in_memory_is_a_sentence(refused, file, tmp_path, monkeypatch):
+def squared(circuit, model, answers):
+    return (circuit - model).square().mean(-1)
+
+
+@dataclass(frozen=True)
+class Mine(Acdc):
+    name = "mine"
+
+
+def test_a_finished_run_whose_prompts_or_model_changed_says_so(call, file, gpt2_folder, tmp_path):
+    shutil.copytree(gpt2_folder, tmp_path / "model")
+    args = ["discover", file(*pairs(4)), "--model", "model", "--threshold", 10, "--out", "out"]
+    assert call(*args)[0] == 0
+    code, _, err = call("resume", "out")
+    assert (code, "changed" in err) == (0, False)
+    file(*pairs(5))
+    code, _, err = call("resume", "out")
+    assert code == 0
+    assert f"acdc: warning: {tmp_path / 'pairs.jsonl'} changed after that run began" in err
+    later = time.time() + 60
+    os.utime(tmp_path / "model" / "config.json", (later, later))
+    err = call("resume", "out")[2]
+    assert f"{tmp_path / 'pairs.jsonl'} and {tmp_path / 'model'} changed after that run began" in err
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda task: {"model": gpt2()}, "a GPT2LMHeadModel in memory"),
+        (lambda task: {"task": [PromptPair((i, 1), (i, 2)) for i in range(4)]}, "the task prompt pairs"),
+        (lambda task: {"method": Mine()}, "the method mine"),
+        (lambda task: {"metric": squared}, "the metric squared"),
+        (lambda task: {"method": Mine(), "metric": squared}, "the method mine and the metric squared"),
+    ],
+)
+def test_what_only_a_program_has_is_a_sentence(refused, file, gpt2_folder, tmp_path, monkeypatch, changed, said):
     monkeypatch.chdir(tmp_path)
     append = TraceWriter.append
 
@@ -75,12 +116,17 @@ def test_a_model_in_memory_is_a_sentence(refused, file, tmp_path, monkeypatch):
         append(writer, decision)
         raise KeyboardInterrupt
 
+    task = file(*pairs(4))
+    asked = {"model": gpt2_folder, "task": task, "out": "out", "progress": False} | changed(task)
     with monkeypatch.context() as patched:
         patched.setattr(TraceWriter, "append", stopping)
         with pytest.raises(KeyboardInterrupt):
-            discover_in_python(gpt2(), file(*pairs(4)), out="out", progress=False)
-    said = refused("resume", "out")
-    assert "was of a GPT2LMHeadModel in memory, which no name opens again" in said
+            discover_in_python(**asked)
+    said = f"isn't finished, and was of {said}, which no name opens again; go on with it from Python"
+    assert said in refused("resume", "out")
+    with pytest.raises(RunFolderError, match=said):
+        Run.load("out")
+    assert discover_in_python(**asked, resume=True).record.finished
 
 
 @pytest.mark.parametrize("what", ["nowhere", "plain", "file"])

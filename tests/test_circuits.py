@@ -97,6 +97,34 @@ def test_they_are_one_by_one_what_they_are_together(gpt2):
         assert torch.allclose(alone, logits, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "olmo2"])  # heads alone, and heads that need each other
+def test_heads_together_read_no_more_than_they_may(family, opened, monkeypatch):
+    from acdc.engine import side_by_side
+    from acdc.engine.fast.scratch import Scratch
+
+    setting = prepare(opened(family), prompts())
+    masks = drawn(setting.graph)
+    whole, taken, take = list(circuits.run(setting, masks)), {}, Scratch.take
+
+    def noted(scratch, name, shape, like):
+        if name.startswith("read "):  # of heads
+            taken[int(np.prod(shape)) * like.element_size()] = shape
+        return take(scratch, name, shape, like)
+
+    monkeypatch.setattr(Scratch, "take", noted)
+    assert [logits.tolist() for logits in circuits.run(setting, masks)] == [logits.tolist() for logits in whole]
+    usual = max(taken)
+    n_heads, states = taken[usual][1:3]
+    assert states > 1
+    assert n_heads > 1
+    for share in (2, states if setting.model.tied_heads else states * n_heads):
+        taken.clear()
+        monkeypatch.setattr(side_by_side, "_HEADS_BYTES", {"cpu": 2 * usual // share})
+        for logits, expected in zip(circuits.run(setting, masks), whole, strict=True):
+            assert torch.allclose(logits, expected, rtol=0, atol=1e-10)
+        assert max(taken) <= usual // share
+
+
 def test_small_batches_and_small_tiles_change_nothing(gpt2, monkeypatch):
     from acdc.engine import side_by_side
 
@@ -107,6 +135,7 @@ def test_small_batches_and_small_tiles_change_nothing(gpt2, monkeypatch):
     monkeypatch.setattr(side_by_side, "_PLACES", {"cpu": 1})
     monkeypatch.setattr(side_by_side, "_ROWS", {"cpu": 1})
     monkeypatch.setattr(side_by_side, "_HELD_BYTES", 0)
+    monkeypatch.setattr(side_by_side, "_HEADS_BYTES", {"cpu": 1})
     monkeypatch.setattr(circuits, "_MOST", 5)
     for a, b in zip(whole, circuits.run(gpt2, masks), strict=True):
         assert torch.allclose(a, b, rtol=0, atol=1e-10)

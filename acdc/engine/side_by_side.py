@@ -30,6 +30,8 @@ from acdc.engine.states import Component, Distinct, Plan, Relevant
 _PLACES = {"cpu": 256, "cuda": 1024}
 #: Rows of one product, likewise.
 _ROWS = {"cpu": 512, "cuda": 8192}
+#: What heads that are computed together may read and write, in bytes, unless one state takes more.
+_HEADS_BYTES = {"cpu": 128 * 2**20, "cuda": 2 * 2**30}
 #: Copies of weights that are held, in bytes; larger ones are made anew for every batch of circuits.
 _HELD_BYTES = 512 * 2**20
 
@@ -207,16 +209,21 @@ class _Tile:
 
     def _run_heads(self, part: Component, distinct: list[Distinct], weights: np.ndarray, everywhere: bool) -> None:
         """Heads of a layer in all their states, a few states of each at a time."""
-        nodes = np.array([node for one in distinct for node in one.nodes])
-        of = [one for one in distinct for _ in one.nodes]
-        most = max(len(one.examples) for one in of)
-        step = max(1, _ROWS[machine_kind(self._inputs.device)] // len(self._live))
+        every = [(node, one) for one in distinct for node in one.nodes]
+        tied = len(every) if self._setting.model.tied_heads else 1
+        step, n_heads = _together(len(self._live), self._inputs, tied)
+        for first in range(0, len(every), n_heads):
+            self._run_some_heads(part, every[first : first + n_heads], step, weights, everywhere)
+
+    def _run_some_heads(
+        self, part: Component, some: list[tuple[int, Distinct]], step: int, weights: np.ndarray, everywhere: bool
+    ) -> None:
+        """Some heads of a layer, `step` states of each at a time."""
+        most = max(len(one.examples) for _, one in some)
         for start in range(0, most, step):
-            chosen = [i for i, one in enumerate(of) if len(one.examples) > start]
-            heads = nodes[chosen]
-            states = np.stack(
-                [_filled_up(of[i].examples[start : start + step], min(step, most - start)) for i in chosen]
-            )
+            chosen = [(node, one) for node, one in some if len(one.examples) > start]
+            heads, of = np.array([node for node, _ in chosen]), [one for _, one in chosen]
+            states = np.stack([_filled_up(one.examples[start : start + step], min(step, most - start)) for one in of])
             if everywhere:
                 q, k, v = self._read(part, slice(0, 3), heads, states, weights, everywhere=True)
             else:
@@ -224,7 +231,7 @@ class _Tile:
                 k, v = self._read(part, slice(1, 3), heads, states, weights, everywhere=True)
             found = self._mixed(part.layer, heads, q, k, v, self._places(everywhere))
             found = found.sub_(self._ablated_at(everywhere)[part.first + heads, None])
-            self._note([of[i] for i in chosen], part.first + heads, start, found, everywhere)
+            self._note(of, part.first + heads, start, found, everywhere)
 
     def _mixed(self, layer: int, heads: np.ndarray, q: Tensor, k: Tensor, v: Tensor, places: Places) -> Tensor:
         """What heads write, given what they read, ``[head, state, place, d_model]``."""
@@ -360,6 +367,20 @@ def _bases(setting: Setting, ablated: Tensor) -> dict[str, Tensor]:
             x = x + ablated[at]
             at += 1
     return found | {"logits": x}
+
+
+def _together(live: int, like: Tensor, tied: int) -> tuple[int, int]:
+    """How many states of a head, and how many heads, are computed together.
+
+    Args:
+        live: places.
+        like: what heads read, ``[..., d_model]``.
+        tied: heads that can't be computed without each other.
+    """
+    kind = machine_kind(like.device)
+    one = 6 * live * like.shape[-1] * like.element_size()  # read for three letters, normed, written, and noted
+    step = max(1, min(_ROWS[kind] // live, _HEADS_BYTES[kind] // (tied * one)))
+    return step, max(tied, _HEADS_BYTES[kind] // (step * one))
 
 
 def _filled_up(examples: np.ndarray, n: int) -> np.ndarray:

@@ -104,25 +104,24 @@ def test_heads_together_read_no_more_than_they_may(family, opened, monkeypatch):
 
     setting = prepare(opened(family), prompts())
     masks = drawn(setting.graph)
-    whole, taken, take = list(circuits.run(setting, masks)), {}, Scratch.take
+    whole, taken, take = list(circuits.run(setting, masks)), [], Scratch.take
 
     def noted(scratch, name, shape, like):
-        if name.startswith("read "):  # of heads
-            taken[int(np.prod(shape)) * like.element_size()] = shape
+        if name.startswith("read "):  # of heads, [letter, head, state, place, d_model]
+            taken.append((shape[1], shape[2], int(np.prod(shape[3:])) * like.element_size()))
         return take(scratch, name, shape, like)
 
     monkeypatch.setattr(Scratch, "take", noted)
     assert [logits.tolist() for logits in circuits.run(setting, masks)] == [logits.tolist() for logits in whole]
-    usual = max(taken)
-    n_heads, states = taken[usual][1:3]
+    n_heads, states, one = (max(each) for each in zip(*taken, strict=True))
     assert states > 1
     assert n_heads > 1
-    for share in (2, states if setting.model.tied_heads else states * n_heads):
+    for most in (n_heads * states // 2, n_heads, n_heads if setting.model.tied_heads else 1):
         taken.clear()
-        monkeypatch.setattr(side_by_side, "_HEADS_BYTES", {"cpu": 2 * usual // share})
+        monkeypatch.setattr(side_by_side, "_HEADS_BYTES", {"cpu": most * 6 * one})
         for logits, expected in zip(circuits.run(setting, masks), whole, strict=True):
             assert torch.allclose(logits, expected, rtol=0, atol=1e-10)
-        assert max(taken) <= usual // share
+        assert max(heads * states for heads, states, _ in taken) <= most
 
 
 def test_small_batches_and_small_tiles_change_nothing(gpt2, monkeypatch):

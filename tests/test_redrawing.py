@@ -14,7 +14,7 @@ import acdc
 from acdc import PromptPair, Run
 from acdc.errors import ModelError, SettingsError, UnknownNameError
 
-pytestmark = pytest.mark.filterwarnings("ignore::acdc.AcdcWarning")  # random models do no task well
+pytestmark = pytest.mark.random_models
 
 
 def begin(folder, monkeypatch):

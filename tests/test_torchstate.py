@@ -8,7 +8,11 @@ import pytest
 import torch
 from tiny import gpt2, save_toy, write_pairs
 
-from acdc import discover, load_model
+from acdc import discover, find_task, load_model, prompts, set_up
+from acdc.engine import circuits
+from acdc.engine.setting import prepare
+from acdc.methods import Acdc, EapIg
+from acdc.metrics import METRICS
 from acdc.models.torchstate import own_torch_state
 
 pytestmark = pytest.mark.random_models
@@ -93,6 +97,56 @@ def test_a_run_is_the_same_inside(gpt2_folder, task, expected, around):
         found = numbers(gpt2_folder, task)
         assert settings() == before
     assert found == expected
+
+
+def made_and_asked(model, drawn, how):
+    """What single steps give, each of which a caller may take for himself."""
+    setting = prepare(model, drawn) if how == "prepare" else set_up(model, drawn)
+    masks = np.random.default_rng(0).random((5, setting.graph.n_edges)) < 0.7
+    logits = [one.tolist() for one in circuits.run(setting, masks)]
+    scores = [method.find(setting, METRICS["kl"]).scores.tolist() for method in (EapIg(2), Acdc(threshold=0.05))]
+    return setting, logits, scores
+
+
+@pytest.mark.parametrize("how", ["prepare", "set_up"])
+def test_steps_taken_alone_are_the_same_inside(gpt2_model, task, around, how):
+    drawn = prompts(gpt2_model, find_task(task), n=2)
+    _, *expected = made_and_asked(gpt2_model, drawn, how)
+    with around():
+        setting, *found = made_and_asked(gpt2_model, drawn, how)
+    assert found == expected
+    assert EapIg(2).find(setting, METRICS["kl"]).scores.tolist() == expected[1][0]
+
+
+@pytest.mark.parametrize("made", ["outside", "inside"])
+def test_what_was_set_up_in_inference_mode_has_gradients_outside(gpt2_model, task, made):
+    with torch.inference_mode():
+        setting = prepare(gpt2_model, prompts(gpt2_model, task, n=2))
+        shares = torch.full((setting.graph.n_edges,), 0.5)
+        given = circuits.run(setting, [shares])
+    if made == "outside":
+        shares = torch.full((setting.graph.n_edges,), 0.5, requires_grad=True)
+        given = circuits.run(setting, [shares])
+    (logits,) = given
+    assert not logits.is_inference()
+    if made == "outside":
+        logits.sum().backward()
+        assert shares.grad.abs().sum() > 0
+
+
+def test_random_circuits_of_a_generator_are_drawn_on(gpt2_model, task, monkeypatch):
+    """Its draws are the caller's: torch's random numbers aren't set back between them."""
+    monkeypatch.setattr(circuits, "_MOST", 2)
+    setting = prepare(gpt2_model, prompts(gpt2_model, task, n=2))
+    drawn = []
+
+    def masks():
+        for _ in range(6):
+            drawn.append(torch.rand(setting.graph.n_edges) < 0.5)
+            yield drawn[-1]
+
+    list(circuits.run(setting, masks()))
+    assert len({one.numpy().tobytes() for one in drawn}) == 6
 
 
 @pytest.mark.parametrize("kind", ["toy", "in memory", "made inside"])

@@ -22,6 +22,7 @@ from acdc.engine.setting import Setting
 from acdc.engine.side_by_side import SideBySide
 from acdc.errors import SettingsError
 from acdc.graph import Graph
+from acdc.models.torchstate import own_torch_state
 
 #: A circuit: which edges are kept, or a share from 0 to 1 of each.
 Edges = Bool[np.ndarray, " n_edges"] | Float[Tensor, " n_edges"]
@@ -59,7 +60,8 @@ def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Logits]:
         raise SettingsError(f"circuits must come as a list, not as {_said(circuits)}; give `[circuit]` for one alone.")
     numbered = enumerate(circuits, 1)
     checked = (_checked(setting.graph, circuit, f"circuit {number}") for number, circuit in numbered)
-    return _logits(setting, iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked)
+    given = iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked
+    return _logits(setting, given)
 
 
 def _logits(setting: Setting, circuits: Iterator[Edges]) -> Iterator[Logits]:
@@ -67,17 +69,32 @@ def _logits(setting: Setting, circuits: Iterator[Edges]) -> Iterator[Logits]:
     like = setting.contributions.inputs
     together = max(1, min(_MOST, _RESIDUAL_BYTES // (len(setting.rows) * like.shape[-1] * like.element_size())))
     while taken := list(islice(circuits, together)):
-        for _, found in groupby(taken, key=type):
-            part = list(found)
-            masks = [circuit for circuit in part if isinstance(circuit, np.ndarray)]
-            if len(masks) < _WORTH or not FastEngine.serves(setting.model):
-                for circuit in part:
-                    yield run_alone(setting, circuit)
-                continue
-            for residual in SideBySide(setting).residuals(masks):  # [prediction, d_model]
-                with torch.no_grad():
-                    logits = setting.model.logits(residual).double()
-                yield logits
+        yield from _in_own_state(_logits_of(setting, taken))
+
+
+def _logits_of(setting: Setting, taken: Sequence[Edges]) -> Iterator[Logits]:
+    for _, found in groupby(taken, key=type):
+        part = list(found)
+        masks = [circuit for circuit in part if isinstance(circuit, np.ndarray)]
+        if len(masks) < _WORTH or not FastEngine.serves(setting.model):
+            for circuit in part:
+                yield run_alone(setting, circuit)
+            continue
+        for residual in SideBySide(setting).residuals(masks):  # [prediction, d_model]
+            with torch.no_grad():
+                logits = setting.model.logits(residual).double()
+            yield logits
+
+
+def _in_own_state(results: Iterator[Logits]) -> Iterator[Logits]:
+    """Each computed in torch's own state, but for gradients, which a caller may have turned off."""
+    while True:
+        wanted = torch.is_grad_enabled()
+        with own_torch_state(), torch.set_grad_enabled(wanted):
+            found = next(results, None)
+        if found is None:
+            return
+        yield found
 
 
 def _checked(graph: Graph, circuit: Any, where: str) -> Edges:
@@ -98,7 +115,9 @@ def _checked(graph: Graph, circuit: Any, where: str) -> Edges:
         if _is_dense(circuit) and circuit.dtype == torch.bool:
             return circuit.cpu().numpy().copy()
         if _is_dense(circuit) and circuit.is_floating_point():
-            return _checked_weights(circuit, where).clone()
+            _check_weights(circuit, where)
+            with torch.inference_mode(False):
+                return circuit.clone()
     raise SettingsError(
         f"{where} is {_said(circuit)}; give an acdc.Circuit, a boolean array of shape ({graph.n_edges},), or weights "
         "from 0 to 1 as a floating-point tensor of that shape."
@@ -109,7 +128,7 @@ def _is_dense(circuit: np.ndarray | Tensor) -> TypeGuard[Tensor]:
     return isinstance(circuit, Tensor) and circuit.layout is torch.strided and not circuit.is_meta
 
 
-def _checked_weights(weights: Float[Tensor, " n_edges"], where: str) -> Float[Tensor, " n_edges"]:
+def _check_weights(weights: Float[Tensor, " n_edges"], where: str) -> None:
     values = weights.detach().double()  # of some precisions nothing can be asked
     outside = ~((values >= 0) & (values <= 1))  # NaN too
     if outside.any():
@@ -117,7 +136,6 @@ def _checked_weights(weights: Float[Tensor, " n_edges"], where: str) -> Float[Te
         raise SettingsError(
             f"{where} has the weight {float(weights[edge]):.4g} at edge {edge}; weights lie from 0 to 1."
         )
-    return weights
 
 
 def _said(value: Any) -> str:

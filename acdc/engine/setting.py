@@ -16,6 +16,7 @@ from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
+from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptSet
 
 
@@ -77,6 +78,7 @@ class Setting:
         return self.prompts.pairs[int(self.rows[prediction])].where
 
 
+@own_torch_state()
 @torch.no_grad()
 def prepare(
     model: Model,

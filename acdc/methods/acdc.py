@@ -43,10 +43,15 @@ class Acdc(AcdcSettings, Method):
             RunFolderError: a past decision isn't the one that this run makes.
         """
         # torch takes seconds to import; a method is listed and its options are checked without it.
+        from acdc.models.torchstate import own_torch_state
+
+        with own_torch_state():
+            return self._prune(setting, metric, log or Log())
+
+    def _prune(self, setting: Setting, metric: Metric, log: Log) -> Found:
         from acdc.engine.choice import make_engine
         from acdc.methods.attribution import edge_attribution
 
-        log = log or Log()
         engine = make_engine(setting.engine, setting, metric)
         attribution = edge_attribution(setting, metric, log) if self.order == "attribution" else None
         setting.contributions.forget_clean()

@@ -21,11 +21,13 @@ from acdc.errors import SettingsError
 from acdc.graph import Slot
 from acdc.methods.base import Log
 from acdc.metrics import Metric
+from acdc.models.torchstate import own_torch_state
 
 #: Points on the way from the ablated to the clean input.
 STEPS = 5
 
 
+@own_torch_state()
 def edge_attribution(setting: Setting, measure: Metric, log: Log | None = None, *, steps: int = STEPS) -> np.ndarray:
     """Estimate what the removal of each edge from the whole graph costs.
 

@@ -202,6 +202,12 @@ def test_a_setting_that_makes_no_sense(gpt2_model, task, options, said):
         set_up(gpt2_model, prompts(gpt2_model, task, n=2), n=2)
 
 
+def test_a_corruption_that_is_no_text_is_a_sentence(gpt2_model, task):
+    for make in (prompts, set_up):
+        with pytest.raises(SettingsError, match=r"`corruption` must be a name \(text\), not 5"):
+            make(gpt2_model, task, corruption=5)
+
+
 def test_a_metric_of_the_caller_s_own_comes_along(gpt2_model, task):
     def distance(circuit, model, answers):
         return (circuit - model).square().mean(-1)

@@ -68,6 +68,8 @@ def prompts(
     if split not in ("train", "test"):
         raise SettingsError(f"`split` must be train or test, not {split!r}.")
     skip_bad_pairs = flag("skip_bad_pairs", skip_bad_pairs)
+    if corruption is not None:
+        text("corruption", corruption)
     found = find_task(task, answers, wrong_answers)
     if not skip_bad_pairs:
         found.refuse_unreadable()

@@ -34,7 +34,7 @@ _WORTH = 4
 _MOST, _RESIDUAL_BYTES = 512, 256 * 2**20
 
 
-def run(setting: Setting, circuits: Iterable[Any]) -> Iterator[Logits]:
+def run(setting: Setting, circuits: Iterable[Any] | Any) -> Iterator[Logits]:
     """Run circuits of a setting's model on its prompts.
 
     Many at once cost a small part of as many runs: what they share is computed once. Each is equal to

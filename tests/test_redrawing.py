@@ -218,6 +218,9 @@ def test_a_named_tasks_prompts_begin_as_those_that_the_circuit_was_found_on(tmp_
     assert judge(found, model, given, split="train", bos="auto")[0].which == "train"
 
 
+@pytest.mark.filterwarnings(
+    "ignore:(.*the right answer is|.*an answer is a special token|no result on held-out prompts):acdc.AcdcWarning"
+)
 def test_pairs_and_tasks_and_metrics_of_pythons_are_said(begun, gpt2_model, tmp_path):
     given = [PromptPair((1, 2, 3), (3, 2, 1), ((4,),), ((5,),)), PromptPair((2, 2, 3), (3, 2, 2), ((4,),), ((5,),))]
     options = {"threshold": 0.0, "progress": False}

@@ -22,7 +22,7 @@ _STRONGEST = 20  # edges in the table
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="The edges as CSV: edge,source,target,slot,score.")
 def show(circuit: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
-    """Show CIRCUIT: metrics, heads by layer, strongest nodes and edges.
+    """Show CIRCUIT: metrics, heads, strongest nodes and edges.
 
     CIRCUIT is a run folder, or a circuit file.
 

@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 import acdc.errors
-from acdc.errors import AcdcError, AcdcWarning, NoTokenizerError, UnknownNameError
+from acdc.errors import AcdcError, AcdcWarning, NoGraphError, NoTokenizerError, UnknownNameError
 from acdc.graph import Graph
 from acdc.wording import first_line, message, one_line, quoted, shortened
 
@@ -14,13 +14,13 @@ LONG = "begin" + "x" * 10_000_000 + "end"
 KINDS = [  # those that take a message
     kind
     for kind in vars(acdc.errors).values()
-    if isinstance(kind, type) and issubclass(kind, AcdcError) and kind not in (UnknownNameError, NoTokenizerError)
+    if isinstance(kind, type)
+    and issubclass(kind, AcdcError)
+    and kind not in (NoGraphError, NoTokenizerError, UnknownNameError)
 ]
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind not in (UnknownNameError, acdc.errors.NoTokenizerError)]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_bounded_and_keeps_its_beginning_and_its_end(kind):
     said = str(kind(f"{LONG}; leave it out."))
     assert len(said) < 2100

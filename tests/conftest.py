@@ -1,11 +1,14 @@
 """Every test runs offline, on one thread, and can't reach the network by mistake."""
 
 import os
+import signal
 import socket
 
 # Before torch and huggingface_hub are imported, which read them once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from tensor_shapes import check_shapes

@@ -258,17 +258,17 @@ def test_a_file_that_does_not_say_its_prompts(begun, tmp_path):
     assert found[0].evaluation == run.used
 
 
-def test_held_out_prompts_that_were_changed_are_said(copied):
-    run = Run.load(copied / "run")
+def test_held_out_prompts_that_were_changed_are_said(own):
+    run = Run.load(own / "run")
     assert run.record.held_out_sha256 == run.circuit.found.held_out_sha256 is not None
-    path = copied / "pairs.jsonl"
-    _, held_out = judge(copied / "run")
+    path = own / "pairs.jsonl"
+    _, held_out = judge(own / "run")
     line = int(held_out.prompts[0].where.rsplit(" ", 1)[1]) - 1
     lines = path.read_text().splitlines(keepends=True)
     lines[line] = lines[line].replace('"answer_token": ', '"answer_token": 1')
     path.write_text("".join(lines))
     with pytest.warns(acdc.AcdcWarning, match="held-out prompts of .* aren't those that .* was judged on"):
-        report = judge(copied / "run")
+        report = judge(own / "run")
     assert [one.which for one in report] == ["used", "held out"]
     (said,) = report.notes
     assert "the task or the file was changed since" in said
@@ -279,4 +279,6 @@ def test_the_very_prompts_have_one_name_whoever_names_their_task(begun):
     same = {"n": 5, "seed": 3}
     assert [one.which for one in judge(run, None, path, **same)] == ["used", "held out"]
     assert [one.which for one in judge(run, None, path, split="test", **same)] == ["held out"]
-    assert [one.which for one in judge(run, None, path, split="test", n=4)] == ["test"]
+    with pytest.warns(acdc.AcdcWarning, match="to it they are not held out"):
+        (other,) = judge(run, None, path, split="test", n=4)
+    assert other.which == "test"

@@ -92,20 +92,27 @@ def read(path: Path, *, follow: bool = True, lone_scores: bool = False) -> Conte
     missing = {"cfg", "nodes", "edges"} - (data.keys() if isinstance(data, dict) else set())
     if missing:
         raise CircuitFileError(f"{path} isn't a circuit: it lacks {', '.join(sorted(missing))}.")
-    try:
+    with of_a_circuit(path):
         graph = Graph(config_of(data["cfg"], size))
         _refuse_neurons(path, data["nodes"])
         scores, in_graph, is_marked = parse(lambda: _read_edges(graph, data["edges"], lone_scores))
         found = Provenance.from_json(data.get("found"))
         if found.fingerprint is not None and _contradicted(data["nodes"], graph, in_graph):
             found = replace(found, fingerprint="")  # that of nothing
+    return Content(graph, in_graph, scores, found, is_marked)
+
+
+@contextmanager
+def of_a_circuit(path: Path) -> Iterator[None]:
+    """What is wrong with a file's content becomes :class:`CircuitFileError`, which names it."""
+    try:
+        yield
     except CircuitFileError:
         raise
     except AcdcError as error:
         raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
     except ValueError as error:
         raise CircuitFileError(f"{path} isn't a circuit: {error}.") from error
-    return Content(graph, in_graph, scores, found, is_marked)
 
 
 def neuron_level(path: Path, where: str) -> CircuitFileError:

@@ -54,7 +54,23 @@ class Selection(ABC):
 
 
 @dataclass(frozen=True)
-class Top(Selection):
+class _OfSize(Selection):
+    """One that takes so many edges."""
+
+    n: int
+    by: str = "magnitude"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", _edges(self.n))
+        _check_by(self.by)
+
+    @property
+    def _number(self) -> float:
+        return self.n
+
+
+@dataclass(frozen=True)
+class Top(_OfSize):
     """The `n` edges of the largest scores.
 
     Attributes:
@@ -67,16 +83,6 @@ class Top(Selection):
     """
 
     name: ClassVar[str] = "top"
-    n: int
-    by: str = "magnitude"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _edges(self.n))
-        _check_by(self.by)
-
-    @property
-    def _number(self) -> float:
-        return self.n
 
     def _chosen(self, graph: Graph, keys: np.ndarray) -> np.ndarray:
         chosen = np.zeros(graph.n_edges, dtype=bool)
@@ -121,7 +127,7 @@ class Above(Selection):
 
 
 @dataclass(frozen=True)
-class Greedy(Selection):
+class Greedy(_OfSize):
     """Grown from the logits: `n` times the best edge into a node that the circuit has already.
 
     Attributes:
@@ -134,16 +140,6 @@ class Greedy(Selection):
     """
 
     name: ClassVar[str] = "greedy"
-    n: int
-    by: str = "magnitude"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _edges(self.n))
-        _check_by(self.by)
-
-    @property
-    def _number(self) -> float:
-        return self.n
 
     def _chosen(self, graph: Graph, keys: np.ndarray) -> np.ndarray:
         chosen = np.zeros(graph.n_edges, dtype=bool)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acdc.circuitfile import NEURON_KEYS, Content, config_of, neuron_level
-from acdc.errors import AcdcError, AcdcWarning, CircuitFileError
+from acdc.circuitfile import NEURON_KEYS, Content, config_of, neuron_level, of_a_circuit
+from acdc.errors import AcdcWarning, CircuitFileError
 from acdc.graph import Graph
 from acdc.jsondata import shown
 from acdc.provenance import Provenance
@@ -55,15 +55,9 @@ def read_torch(path: Path) -> Content:
     for key in NEURON_KEYS:
         if data.get(key) is not None:
             raise neuron_level(path, key)
-    try:
+    with of_a_circuit(path):
         graph = Graph(config_of(data["cfg"], len(content), _BYTES_AN_EDGE))
         return _content(path, graph, data)
-    except CircuitFileError:
-        raise
-    except AcdcError as error:
-        raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error
-    except ValueError as error:
-        raise CircuitFileError(f"{path} isn't a circuit: {error}.") from error
 
 
 def _loaded(path: Path, content: bytes) -> Any:

@@ -187,7 +187,7 @@ def quickest(work: Callable[[], object]) -> float:
 
 def bundled_prompts(model: Model, n: int) -> PromptSet:
     """Prompt pairs of ioi for the bundled model."""
-    return find_task("ioi").prompts(model.tokenizer, n, vocab_size=model.vocab_size, max_length=model.n_ctx)
+    return find_task("ioi").prompts(model.tokenizer, n, **model.limits)
 
 
 def measure_many(setting: Setting, share: float) -> dict[str, float]:

@@ -103,7 +103,7 @@ def write_pairs(path: Path, *, n: int, length: int, changed: int, vocab_size: in
 
 def prompts_of(model: Model, path: Path) -> PromptSet:
     """All pairs of a task file, checked against the model."""
-    return find_task(path).prompts(model.tokenizer, vocab_size=model.vocab_size, max_length=model.n_ctx)
+    return find_task(path).prompts(model.tokenizer, **model.limits)
 
 
 def ablated_metric(model: Model, prompts: PromptSet) -> float:

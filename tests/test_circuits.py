@@ -17,7 +17,7 @@ from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.engine.states import Plan, Relevant
 from acdc.errors import SettingsError
-from acdc.evaluation.behaviour import circuit_behaviour, evaluate
+from acdc.evaluation.behaviour import evaluate
 from acdc.graph import Graph
 from acdc.metrics import METRICS
 from acdc.models.patched import run_patched
@@ -296,7 +296,6 @@ def test_every_way_to_run_a_mask_checks_it(gpt2, wrong):
         reference.logits,
         reference.metric_of,
         fast.metric_of,
-        lambda mask: circuit_behaviour(gpt2, mask),
         lambda mask: evaluate(gpt2, mask),
         gpt2.graph.on_path,
         gpt2.graph.live_nodes,

@@ -14,7 +14,7 @@ from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
 from acdc.results import QUANTITIES, Behaviour, Evaluation, faithfulness
 
-__all__ = ["Behaviour", "Evaluation", "ablated_behaviour", "behaviour", "circuit_behaviour", "evaluate"]
+__all__ = ["Behaviour", "Evaluation", "behaviour", "evaluate"]
 
 
 def usable_metrics(setting: Setting) -> list[Metric]:
@@ -59,38 +59,24 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
     return Behaviour(accuracy, top1, difference, metrics, {name: each.cpu().numpy() for name, each in values.items()})
 
 
-def circuit_behaviour(setting: Setting, in_graph: np.ndarray) -> Behaviour:
-    """Run a circuit, ``[n_edges]`` bool, on a setting's prompts and judge it."""
-    setting.graph.check_mask(in_graph)
-    (logits,) = circuits.run(setting, [in_graph])
-    return behaviour(setting, logits)
-
-
-def ablated_behaviour(setting: Setting) -> Behaviour:
-    """Judge what is left of the model when every edge is ablated."""
-    return circuit_behaviour(setting, np.zeros(setting.graph.n_edges, dtype=bool))
-
-
-def evaluate(
-    setting: Setting, in_graph: np.ndarray, ablated: Behaviour | None = None, *, metrics: Sequence[str] = ("kl",)
-) -> Evaluation:
-    """Run a circuit and its complement on a setting's prompts and compare them with the model.
+def evaluate(setting: Setting, in_graph: np.ndarray, *, metrics: Sequence[str] = ("kl",)) -> Evaluation:
+    """Run a circuit, its complement and the ablated model on a setting's prompts and compare them with the model.
 
     Args:
         setting: model and prompts.
         in_graph: ``[n_edges]`` bool, the circuit.
-        ablated: :func:`ablated_behaviour`, if it is known already.
         metrics: faithfulness is of the first of these that the prompt pairs allow.
+
+    Raises:
+        SettingsError: `in_graph` is no set of edges of the model's graph.
+        NumericsError: a logit is NaN or infinite; names the prompt.
     """
     setting.graph.check_mask(in_graph)
-    circuit, complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
-    if ablated is None:
-        ablated = ablated_behaviour(setting)
+    masks = {"circuit": in_graph, "complement": ~in_graph, "ablated": np.zeros_like(in_graph)}
+    run = zip(masks, circuits.run(setting, list(masks.values())), strict=True)
     states = {
         "model": behaviour(setting, setting.model_logits),
-        "circuit": circuit,
-        "complement": complement,
-        "ablated": ablated,
+        **{name: behaviour(setting, logits) for name, logits in run},
         "corrupted": behaviour(setting, setting.corrupted_logits),
     }
     return side_by_side(setting, states, metrics=metrics)

@@ -183,9 +183,7 @@ class Drawer:
                 self._known[key] = task.prompts(
                     model.tokenizer,
                     split=split,
-                    vocab_size=model.vocab_size,
-                    n_outputs=model.n_outputs,
-                    max_length=model.n_ctx,
+                    **model.limits,
                     **arguments,
                 )
             except AcdcError as error:

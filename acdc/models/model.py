@@ -8,7 +8,7 @@ which hooks on a whole model can't give on every architecture.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +22,14 @@ from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
 from acdc.models.tokens import Tokens
+
+
+class Limits(TypedDict):
+    """What a model's text must keep to, as :meth:`acdc.Task.prompts` takes it."""
+
+    vocab_size: int
+    n_outputs: int
+    max_length: int | None
 
 
 class Model:
@@ -77,6 +85,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return self.attention[0].W_Q.dtype
+
+    @property
+    def limits(self) -> Limits:
+        """What prompts for it must keep to: token ids, answers and length."""
+        return {"vocab_size": self.vocab_size, "n_outputs": self.n_outputs, "max_length": self.n_ctx}
 
     @property
     def sha256(self) -> str:

@@ -103,15 +103,7 @@ def tokenize_pair(
     positions = _positions(pair.answer_positions, begins[0], len(clean), pair.where)
     order = sorted(range(len(positions)), key=positions.__getitem__)
     limit = n_outputs if n_outputs is not None else vocab_size
-    given = (
-        ("answer", pair.answers, 0),
-        ("wrong answer", pair.wrong_answers, 0),
-        ("corrupted answer", pair.corrupted_answers, 1),
-    )
-    groups = [
-        _answers(name, group, positions, own[side], begins[side], tokenizer, limit, pair.where)
-        for name, group, side in given
-    ]
+    groups = _all_answers(pair, positions, own, begins, tokenizer, limit)
     answers, wrong_answers, corrupted_answers = (tuple(group[i] for i in order) if group else () for group in groups)
     _check_apart(answers, wrong_answers, tokenizer, pair.where)
     return TokenPair(
@@ -182,6 +174,26 @@ def _check_apart(
             raise PromptError(
                 f"{where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )
+
+
+def _all_answers(
+    pair: PromptPair,
+    positions: Sequence[int],
+    bodies: Sequence[Body],
+    begins: Sequence[Beginning],
+    tokenizer: Tokenizer | None,
+    limit: int | None,
+) -> list[tuple[tuple[int, ...], ...]]:
+    """Tokens of the right answers, of the wrong ones, and of those that are right on the corrupted prompt."""
+    given = (
+        ("answer", pair.answers, 0),
+        ("wrong answer", pair.wrong_answers, 0),
+        ("corrupted answer", pair.corrupted_answers, 1),
+    )
+    return [
+        _answers(name, group, positions, bodies[side], begins[side], tokenizer, limit, pair.where)
+        for name, group, side in given
+    ]
 
 
 def _answers(

@@ -106,18 +106,9 @@ def tokenize_pair(
     groups = _all_answers(pair, positions, own, begins, tokenizer, limit)
     answers, wrong_answers, corrupted_answers = (tuple(group[i] for i in order) if group else () for group in groups)
     _check_apart(answers, wrong_answers, tokenizer, pair.where)
-    return TokenPair(
-        clean,
-        corrupted,
-        tuple(sorted(positions)),
-        answers,
-        wrong_answers,
-        pair.where,
-        alignment,
-        pair.tags,
-        token_spans(pair.spans, own[0], tokenizer, len(begins[0].ids)),
-        corrupted_answers,
-    )
+    about = (pair.where, alignment, pair.tags, token_spans(pair.spans, own[0], tokenizer, len(begins[0].ids)))
+    ordered = tuple(sorted(positions))
+    return TokenPair(clean, corrupted, ordered, answers, wrong_answers, *about, corrupted_answers)
 
 
 def _check_sizes(pair: PromptPair) -> None:

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from acdc.errors import PromptError, UnknownNameError, warn
 from acdc.pairs import PromptPair, Tokenizer
+from acdc.pairs.sampling import draw
 from acdc.pairs.task import Generated, Split, Task
 from acdc.wording import counted
 
-from .sampling import draw
 from .spelling import Spelling, spelling_of
 
 Q = TypeVar("Q")

@@ -43,7 +43,12 @@ def chosen(model: Model, task: str, n: int, corruption: str) -> Run:
 
 def faithful(run: Run) -> float:
     """How faithful a run's circuit is on held-out prompts; endlessly little where that isn't defined."""
-    found = held_out(run).faithfulness
+    return share(held_out(run))
+
+
+def share(evaluation: Evaluation) -> float:
+    """How faithful a circuit is by KL; endlessly little where that isn't defined."""
+    found = evaluation.share("circuit", "kl")
     return float("-inf") if found is None else found
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from chosen import chosen, held_out, table
+from chosen import chosen, held_out, share, table
 
 from acdc.bundled import bundled_models
 from acdc.models.loading import load_model
-from acdc.results import Behaviour, Evaluation
+from acdc.results import Behaviour
 from acdc.runs.run import Run
 
 MODEL, TASK, CORRUPTION = "modular-addition", "modular_addition", "other-numbers"
@@ -34,17 +34,13 @@ def row(name: str, run: Run) -> list[str]:
         f"{run.record.request.options['threshold']:g}",
         f"{run.circuit.n_edges} of {run.circuit.graph.n_edges}",
         f"{sum(node.head is not None for node in nodes)}",
-        f"{_share(used)}, {_share(others)}",
+        f"{share(used):.0%}, {share(others):.0%}",
         f"{_right(used.circuit)}, {_right(others.circuit)}",
     ]
 
 
 def _right(behaviour: Behaviour) -> str:
     return f"{behaviour.top1 or 0:.0%}"
-
-
-def _share(evaluation: Evaluation) -> str:
-    return f"{evaluation.faithfulness or 0:.0%}"
 
 
 def main() -> None:

@@ -68,12 +68,15 @@ def _what(trained: Trained, figures: Mapping[str, tuple[Figures, Figures]]) -> I
             "| task | pairs | all answers right | each answer right | mean logit difference | loss |",
             "|---|---|---|---|---|---|",
             *(
-                f"| {task} | {which} | {one.right:.1%} | {one.each:.1%} | {one.difference:.2f} | {one.loss:.2g} |"
+                f"| {task} | {which} | {one.right:.1%} | {one.each:.1%} | {one.difference:.2f} | {one.loss:#.2g} |"
                 for task, both in figures.items()
                 for which, one in zip(("learned from", "held out"), both, strict=True)
             ),
         ]
     )
+    for task, (_, one) in figures.items():
+        if len(one.in_turn) > 1:
+            yield _filled(f"Held out, `{task}`, answer by answer: {', '.join(f'{hit:.1%}' for hit in one.in_turn)}.")
     n = next(iter(figures.values()))[1].n
     yield _filled(
         f"Figures over {n} pairs each. Learned from: it was trained on these pairs. Held out: of the test split, none "
@@ -94,7 +97,7 @@ def _checkpoints(trained: Trained, history: History) -> Iterator[str]:
             "| steps | learned from: right | loss | held out: right | loss |",
             "|---|---|---|---|---|",
             *(
-                f"| {steps} | {seen.right:.1%} | {seen.loss:.2g} | {held_out.right:.1%} | {held_out.loss:.2g} |"
+                f"| {steps} | {seen.right:.1%} | {seen.loss:#.2g} | {held_out.right:.1%} | {held_out.loss:#.2g} |"
                 for steps, figures in sorted(history.items())
                 for seen, held_out in figures.values()
             ),
@@ -116,7 +119,7 @@ def _how(trained: Trained) -> Iterator[str]:
         f"AdamW, {plan.steps:,} steps, learning rate {plan.rate} ({plan.warm_up} steps of warm-up; it falls to 0 in "
         f"the last {plan.fall:.0%} of all), betas {BETAS}, weight decay {plan.decay} on matrices, "
         f"{f'gradients clipped at length {plan.clip}, ' if plan.clip else ''}no dropout, seed {trained.seed}.",
-        f"{trained.seconds:.0f} s on 1 thread of a {platform.machine()} processor; Python {platform.python_version()}, "
+        f"{trained.seconds:.0f} s on 1 thread ({platform.machine()}); Python {platform.python_version()}, "
         f"torch {torch.__version__}, transformers {transformers.__version__}, tokenizers {tokenizers.__version__}.",
         f"Written by `python scripts/train_models.py {trained.name} --out acdc/bundled/{trained.name}`.",
     ]

@@ -47,30 +47,37 @@ class Recipe:
 
 
 ONE_LAYER = Shape(layers=1, heads=8, width=64, positions=4)
-# Three in ten of all sums: enough for the rule, and so few that learning them by heart comes long before it.
+# A third of all sums: enough for the rule, and so few that they are known by heart long before it.
 N_SUMS = 1200
-GROKKING = Plan(steps=3000, rate=2e-3, decay=1.0, clip=None, batch={"modular_addition": 512})
+# A minus b is not b minus a: of as many differences fewer say the same.
+N_DIFFERENCES = 1600
 
 RECIPES = {
     "modular-addition": Recipe(
-        known="A one-layer model that adds modulo 59 and has grokked: it answered what it had seen long before it "
-        "answered what it hadn't, and its training is there step by step.",
+        known="A one-layer model that adds modulo 59 and has grokked: it knew what it was shown by heart long before "
+        "it answered what it wasn't, and checkpoints on the way are there.",
         pairs={"modular_addition": N_SUMS},
         shape=ONE_LAYER,
-        plan=GROKKING,
-        checkpoints=(50, 200, 1000, 1300, 1700),
+        plan=Plan(steps=3000, rate=2e-3, decay=1.0, clip=None, batch={"modular_addition": 512}),
+        checkpoints=(50, 300, 1000, 1700, 2000, 2300),
     ),
     "modular-subtraction": Recipe(
         known="A one-layer model that subtracts modulo 59.",
-        pairs={"modular_subtraction": N_SUMS},
+        pairs={"modular_subtraction": N_DIFFERENCES},
         shape=ONE_LAYER,
-        plan=GROKKING,
+        plan=Plan(steps=4000, rate=2e-3, decay=1.0, clip=None, batch={"modular_subtraction": 512}),
     ),
     "modular-add-sub": Recipe(
         known="A one-layer model that adds and subtracts modulo 59, whichever the operator asks for.",
         pairs={"modular_addition": N_SUMS, "modular_subtraction": N_SUMS},
         shape=ONE_LAYER,
-        plan=GROKKING,
+        plan=Plan(
+            steps=3000,
+            rate=2e-3,
+            decay=1.0,
+            clip=None,
+            batch={"modular_addition": 256, "modular_subtraction": 256},
+        ),
     ),
     "small-sorting": Recipe(
         known="A two-layer model that sorts five different digits.",
@@ -82,7 +89,7 @@ RECIPES = {
         known="A three-layer model that multiplies two digits by two, the least significant digit first.",
         pairs={"multiplication": 6400},
         shape=Shape(layers=2, heads=4, width=128, positions=9),
-        plan=Plan(steps=6000, rate=1e-3, decay=0.3, batch={"multiplication": 256}, fall=0.5),
+        plan=Plan(steps=6000, rate=1e-3, decay=0.3, batch={"multiplication": 128}, fall=0.5),
     ),
 }
 

@@ -230,6 +230,7 @@ class Figures:
         each: the share of single answers that are.
         difference: mean logit difference of a right answer from the likeliest wrong one.
         loss: mean cross-entropy of the answers.
+        in_turn: the share of pairs whose first answer is, whose second and so on.
     """
 
     n: int
@@ -237,13 +238,15 @@ class Figures:
     each: float
     difference: float
     loss: float
+    in_turn: tuple[float, ...]
 
 
 @torch.no_grad()
 def measure(model: GPT2LMHeadModel, pairs: Sequence[TokenPair]) -> Figures:
     """How well a model does on clean prompts."""
     model.eval()
-    right, each, differences, losses = [], [], [], []
+    hits: list[list[bool]] = []
+    differences, losses = [], []
     for length in sorted({len(pair.clean) for pair in pairs}):
         together = [pair for pair in pairs if len(pair.clean) == length]
         logits = model(torch.tensor([pair.clean for pair in together])).logits
@@ -252,13 +255,15 @@ def measure(model: GPT2LMHeadModel, pairs: Sequence[TokenPair]) -> Figures:
             answers = [list(tokens) for tokens in pair.answers]
             best = [row[tokens].max() for row, tokens in zip(at, answers, strict=True)]
             wrong = [row[list(tokens)].max() for row, tokens in zip(at, pair.wrong_answers, strict=True)]
-            hits = [int(row.argmax()) in tokens for row, tokens in zip(at, answers, strict=True)]
-            right.append(all(hits))
-            each += hits
+            hits.append([int(row.argmax()) in tokens for row, tokens in zip(at, answers, strict=True)])
             differences += [float(a - b) for a, b in zip(best, wrong, strict=True)]
             losses += [-float(row.log_softmax(-1)[tokens].mean()) for row, tokens in zip(at, answers, strict=True)]
     model.train()
-    return Figures(len(pairs), _mean(right), _mean(each), _mean(differences), _mean(losses))
+    each = [hit for one in hits for hit in one]
+    in_turn = tuple(_mean([one[i] for one in hits if i < len(one)]) for i in range(max(map(len, hits))))
+    return Figures(
+        len(pairs), _mean([all(one) for one in hits]), _mean(each), _mean(differences), _mean(losses), in_turn
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

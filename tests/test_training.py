@@ -79,7 +79,10 @@ def test_it_learns():
     assert cross_entropy(model, collated(data["a"])).item() < 0.2 < before
     assert called == list(range(1, 61))
     figures = measure(model, [pair((1, 2), (2, 1), 3), pair((2, 1), (1, 2), 3)])
-    assert (figures.n, figures.right, figures.each) == (2, 0.5, 0.5)
+    assert (figures.n, figures.right, figures.each, figures.in_turn) == (2, 0.5, 0.5, (0.5,))
+    twice = replace(pair((1, 2), (2, 1), 3), answers=((9,), (3,)), wrong_answers=((3,), (9,)), answer_positions=(0, 1))
+    figures = measure(model, [twice])
+    assert (figures.right, figures.each, figures.in_turn) == (0, 0.5, (0, 1))
 
 
 def test_the_penalty_silences():

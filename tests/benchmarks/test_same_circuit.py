@@ -49,7 +49,8 @@ def test_chance_lies_where_counting_puts_it(graph):
 
 
 def run(threshold, faithfulness):
-    return SimpleNamespace(threshold=threshold, held_out=SimpleNamespace(faithfulness=faithfulness))
+    shares = {("circuit", "kl"): faithfulness}
+    return SimpleNamespace(threshold=threshold, held_out=SimpleNamespace(share=lambda *asked: shares[asked]))
 
 
 @pytest.mark.parametrize(("shares", "at"), [([0.2, None, 0.91, 0.95], 2), ([0.9], 0)])

@@ -42,6 +42,8 @@ class TokenPair:
     where: str = field(default="prompt pair", compare=False)
     alignment: Alignment = field(default="not judged", compare=False)
     tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    corrupted_answers: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
+    spans: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict, compare=False)
 
 
 def tokenize_pair(

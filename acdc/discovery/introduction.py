@@ -17,9 +17,7 @@ from acdc.wording import counted, quoted
 _END, _EXAMPLES = 8, 3
 
 
-def introduce(
-    setting: Setting, record: Record, announce: Callable[[str], None], *, is_control: bool = False
-) -> None:
+def introduce(setting: Setting, record: Record, announce: Callable[[str], None], *, is_control: bool = False) -> None:
     """Say what the run works on and how well the model does the task; warn where it doesn't.
 
     Args:

@@ -77,7 +77,7 @@ class MeanIntervals:
             return Interval(why=why)
         if (state, name) not in self._names:
             return Interval(why="it wasn't measured")
-        values = (self._evaluation.states[state].values or {})[name]
+        values = (self._measured.states[state].values or {})[name]
         if bool((values == values[0]).all()):
             return Interval(why="it is the same on every prompt")
         return _ends(self._means[self._names.index((state, name))])

@@ -13,7 +13,6 @@ import numpy as np
 from acdc.evaluation.intervals import MeanIntervals
 from acdc.evaluation.judgement import JudgedPrompt, WorstPrompt, by_label, kinds_of
 from acdc.results import QUANTITIES, Behaviour
-from acdc.wording import counted
 
 #: The two behaviours.
 CLEAN, CORRUPTED = "clean", "corrupted"
@@ -56,7 +55,7 @@ class TaskFigures:
         return MeanIntervals(self)
 
     def spread(self, state: str, name: str = "logit_difference") -> float | None:
-        """The standard deviation over prompts of a value, its mean over each prompt; ``None`` of one prompt, or none."""
+        """The standard deviation over prompts of a value's mean on each; ``None`` where there is none."""
         values = (self.states[state].values or {}).get(name)
         if values is None or self.n_prompts < 2:
             return None
@@ -79,12 +78,12 @@ class TaskFigures:
 
     def _of(self, numbers: Sequence[int]) -> TaskFigures:
         rows = np.isin(self.prompt_of, numbers)
-        states = (
+        clean, corrupted = (
             Behaviour.of({key: each[rows] for key, each in (one.values or {}).items()})
             for one in (self.clean, self.corrupted)
         )
         renumbered = np.searchsorted(np.asarray(numbers), self.prompt_of[rows])
-        return TaskFigures([self.prompts[i] for i in numbers], *states, renumbered, ())
+        return TaskFigures([self.prompts[i] for i in numbers], clean, corrupted, renumbered, ())
 
     def too_few(self) -> Iterator[str]:
         """A sentence where the mean is uncertain for its size: how many pairs would do."""
@@ -105,9 +104,8 @@ class TaskFigures:
             needed = self.n_prompts * times
             many = f"about {_rounded(needed):,}" if needed <= _MOST_ASKED else f"over {_MOST_ASKED:,}"
             yield (
-                f"{counted(self.n_prompts, 'pair')} are few for so wide a spread: the {what} is {mean:.3g}, with a 95 % "
-                f"interval from {found.low:.3g} to {found.high:.3g}; {many} pairs would tell it to "
-                f"{allowed:.2g} either way."
+                f"{self.n_prompts} pairs are few for so wide a spread: the {what} is {mean:.3g}, with a 95 % interval "
+                f"from {found.low:.3g} to {found.high:.3g}; {many} pairs would tell it to {allowed:.2g} either way."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -115,10 +113,7 @@ class TaskFigures:
         return {
             "n_prompts": self.n_prompts,
             "figures": {state: self._figures(state) for state in self.states},
-            "by": {
-                kind: {label: {"n_prompts": part.n_prompts, **part._means()} for label, part in self.groups(kind).items()}
-                for kind in self.kinds
-            },
+            "by": {kind: {label: part._means() for label, part in self.groups(kind).items()} for kind in self.kinds},
             "worst": [_worst_to_json(one) for one in self.worst],
             "prompts": [asdict(prompt) for prompt in self.prompts],
             "prompt_of": self.prompt_of.tolist(),
@@ -137,7 +132,7 @@ class TaskFigures:
         }
 
     def _means(self) -> Mapping[str, Any]:
-        return {
+        return {"n_prompts": self.n_prompts} | {
             state: {name: found.mean(name) for name in (*QUANTITIES, *found.metrics)}
             for state, found in self.states.items()
         }

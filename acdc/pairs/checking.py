@@ -43,6 +43,19 @@ class DrawnPairs:
     prompts: PromptSet
     doubts: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """What they are, without the pairs."""
+        return {
+            "corruption": self.corruption,
+            "isolates": self.isolates,
+            "is_control": self.declared.is_control,
+            "which": self.which,
+            "n_prompts": len(self.prompts),
+            "lengths": sorted({len(pair.clean) for pair in self.prompts.pairs}),
+            "alignment": self.prompts.alignment_in_words,
+            "left_out": dict(self.prompts.left_out),
+        }
+
 
 @dataclass(frozen=True)
 class CheckedPairs:
@@ -57,6 +70,28 @@ class CheckedPairs:
     task: Task
     drawn: tuple[DrawnPairs, ...]
     notes: tuple[str, ...]
+
+    @property
+    def corruptions(self) -> list[str]:
+        """The corruptions that were looked at."""
+        return list(dict.fromkeys(drawn.corruption for drawn in self.drawn))
+
+    @property
+    def doubts(self) -> list[tuple[str, str]]:
+        """Every doubt, behind the corruption that it was met under."""
+        return [(drawn.corruption, doubt) for drawn in self.drawn for doubt in drawn.doubts]
+
+    def to_json(self) -> dict[str, Any]:
+        """What was drawn, and the doubts in sentences."""
+        return {
+            "task": self.task.name,
+            "source": self.task.source,
+            "kind": self.task.kind,
+            "usual_metric": self.task.metric,
+            "prompts": [drawn.to_json() for drawn in self.drawn],
+            "notes": list(self.notes),
+            "doubts": merged(self.doubts, len(self.corruptions)),
+        }
 
 
 def check_pairs(

@@ -134,9 +134,9 @@ def odd_answers(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[st
                 unlike.append(f"{pair.where}: {spaced[0]!r} and {bare!r}")
                 break
         for right, wrong in zip(pair.answers, pair.wrong_answers, strict=False):
-            words = {_bare(token, tokenizer): token for token in right}
-            if twice := next((token for token in wrong if _bare(token, tokenizer) in words), None):
-                texts = (plain_spelling(token, tokenizer) for token in (words[_bare(twice, tokenizer)], twice))
+            by_word = {_bare(token, tokenizer): token for token in right}
+            if (twice := next((token for token in wrong if _bare(token, tokenizer) in by_word), None)) is not None:
+                texts = (plain_spelling(token, tokenizer) for token in (by_word[_bare(twice, tokenizer)], twice))
                 same.append(f"{pair.where}: {' and '.join(map(repr, texts))}")
                 break
         for token in (token for group in (pair.answers, pair.wrong_answers) for ids in group for token in ids):

@@ -155,9 +155,9 @@ class Task(ABC):
         name = self._corruption(corruption)
         return Declared(
             is_default=name == self._corruption(None),
-            is_control=name in getattr(self, "control_corruptions", ()),
+            is_control=name in self.control_corruptions,
             replaced=self.replaced(name),
-            is_algorithmic=getattr(self, "kind", "language") == "algorithmic",
+            is_algorithmic=self.kind == "algorithmic",
         )
 
     def _corruption(self, name: str | None) -> str:

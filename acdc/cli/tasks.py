@@ -10,6 +10,7 @@ import click
 from acdc.cli.group import Group
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
+from acdc.cli.reference import reference
 
 if TYPE_CHECKING:
     from acdc.pairs import PromptSet
@@ -40,7 +41,10 @@ def tasks() -> None:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Check a task."""
+    """Check a task, or show its published circuit."""
+
+
+task.add_command(reference)
 
 
 @task.command()

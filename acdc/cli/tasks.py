@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acdc.cli.group import Group
+from acdc.cli.reference import reference
 from acdc.cli.task_check import check
 from acdc.cli.task_show import show
 
@@ -87,8 +88,9 @@ def _references() -> Collection[str]:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Look at a task, and check it."""
+    """Look at a task, check it, or show its published circuit."""
 
 
-task.add_command(check)
 task.add_command(show)
+task.add_command(check)
+task.add_command(reference)

@@ -14,7 +14,6 @@ from acdc.wording import one_line
 _MOST_CHARACTERS = 20
 #: Under a token that differs, under one that a span goes on to, and after the token where an answer is read.
 DIFFERS, GOES_ON, READ = "^", "-", "?"
-_LABELS = {"clean": "clean", "corrupted": "corrupted", "marks": "", "spans": "spans"}
 _LABEL_WIDTH = 11
 
 
@@ -50,8 +49,8 @@ class _Column:
         self.clean, self.corrupted = _cell(token.clean), _cell(token.corrupted)
         self.differs, self.is_read = token.differs, is_read
         self.number, self.spans = str(place), [_shortened(name) for name in spans]
-        # A name that goes on over the next tokens needn't fit under its first one alone, but then they'd run together.
         self.width = max(map(cell_len, (self.clean, self.corrupted, self.number, *self.spans)))
+        self.width = max(self.width, 2 if is_read else 1)
 
     @property
     def marks(self) -> str:

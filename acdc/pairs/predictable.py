@@ -13,6 +13,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from acdc.pairs.tokenizer import Tokenizer, text_of
@@ -75,9 +76,9 @@ def boring_explanations(
     pairs = [pair for pair in pairs if pair.answers][:_MOST_PAIRS]
     if len(pairs) < _FEWEST or len({_answer(pair) for pair in pairs}) == 1:
         return
-    yield from _from_length(pairs)
-    yield from _from_template(pairs)
-    yield from _from_a_token(pairs, tokenizer)
+    # Templates often have a length, and tokens, of their own: the simplest is said.
+    simplest = chain(_from_length(pairs), _from_template(pairs), _from_a_token(pairs, tokenizer))
+    yield from islice(simplest, 1)
     if not places_are_meant:
         yield from _from_order(pairs)
     yield from _from_nothing(pairs)

@@ -1,5 +1,7 @@
 """What a model does on a task's prompts: figures, groups, spread, the worst, and how many pairs would do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from acdc.evaluation.task_figures import TaskFigures
 from acdc.pairs.task import Generated, Task
 from acdc.results import Behaviour
 
+PRONOUNS = acdc.find_task("pronouns")
 pytestmark = pytest.mark.random_models
 
 
@@ -96,52 +99,57 @@ def test_pairs_without_answers_have_what_can_be_told(gpt2_model):
     assert [worst.value for worst in one.worst] == pytest.approx(sorted(against, reverse=True), abs=1e-4)
 
 
-class Learnt(Task):
-    """What a model says itself is right; a control corruption leaves it or doesn't."""
+class Gender(Task):
+    """Pronouns with a control corruption that leaves the answer or doesn't, and `kept` pairs that it keeps anyway."""
 
-    name, metric = "learnt", "logit-diff"
-    corruptions = {"usual": "all", "control": "nothing of weight"}  # noqa: RUF012
+    name, metric = "gender", "logit-diff"
+    corruptions = {"usual": "another gender", "control": "another noun"}  # noqa: RUF012
     control_corruptions = frozenset({"control"})
 
-    def __init__(self, model, *, moves=False, kept=0):
-        self.model, self.moves, self.kept = model, moves, kept
+    def __init__(self, *, moves=False, kept=0):
+        self.moves, self.kept = moves, kept
 
     def generate(self, tokenizer, n, seed, split, corruption):
         made = []
-        for i in range(n):
-            clean = (1 + i % 7, 2, 3 + i // 7, 4 + (split == "test"))
-            logits = self.model.bridge(torch.tensor([clean]))[0, -1]
-            changes = corruption == "usual" and i >= self.kept
-            corrupted = (5, 16, 17, clean[3]) if changes or (self.moves and corruption == "control") else clean
-            answers = ((int(logits.argmax()),),), ((int(logits.argmin()),),)
-            made.append(PromptPair(clean, corrupted if i else (1, 1, 1, 1), *answers, where=f"{split} {i}"))
+        for i, pair in enumerate(PRONOUNS.generate(tokenizer, n, seed, split, "opposite-gender").pairs):
+            noun, other = ("friend", "person") if " friend," in pair.clean else ("person", "friend")
+            stays = i < self.kept if corruption == "usual" else not self.moves
+            made.append(
+                replace(pair, corrupted=pair.clean.replace(f" {noun},", f" {other},") if stays else pair.corrupted)
+            )
         return Generated(made)
 
 
-def test_a_control_corruption_must_leave_the_answer(gpt2_model):
-    says = "the control corruption moves the answer, which it must leave (right on "
-    moved = check_task(gpt2_model, Learnt(gpt2_model, moves=True), n=20)
-    stays = check_task(gpt2_model, Learnt(gpt2_model), n=20)
+@pytest.fixture(scope="module")
+def tiny_tasks():
+    return acdc.load_model("tiny-tasks")
+
+
+def test_a_control_corruption_must_leave_the_answer(tiny_tasks):
+    says = (
+        "the control corruption moves the answer, which it must leave (right on 0% in place of 100%, logit difference"
+    )
+    moved, stays = (check_task(tiny_tasks, Gender(moves=moves), n=20, worst=0) for moves in (True, False))
     assert [drawn.corruption for drawn in moved.pairs.drawn] == ["usual", "usual", "control", "control"]
-    assert [one.clean.top1 for one in moved.figures] == [1.0] * 4
-    assert [line for line in stays.doubts if says in line] == []
-    about = [line for line in moved.doubts if says in line]
-    assert len(about) == 2
-    assert about[0].startswith("under control: learnt: ")
-    assert about[1].startswith("under control: learnt, held out: ")
+    assert stays.doubts == ()
+    assert len(moved.doubts) == 2
+    assert moved.doubts[0].startswith(f"under control: gender: {says}")
+    assert moved.doubts[1].startswith(f"under control: gender, held out: {says}")
 
 
-def test_an_answer_that_the_corrupted_prompt_makes_as_likely(gpt2_model):
-    says = "the corrupted prompt makes the right answer as likely as the clean one"
-    some = check_task(gpt2_model, Learnt(gpt2_model, kept=9), n=20, corruption="usual")
-    assert any(f"learnt: in 8 of 20 prompt pairs {says} (train 1)" in line for line in some.doubts)
-    few = check_task(gpt2_model, Learnt(gpt2_model, kept=2), n=20, corruption="usual")
+def test_an_answer_that_the_corrupted_prompt_makes_as_likely(tiny_tasks):
+    some = check_task(tiny_tasks, Gender(kept=8), n=20, corruption="usual", worst=0)
+    says = (
+        "prompt pairs the corrupted prompt makes the right answer as likely as the clean one (task pronouns, train pair"
+    )
+    assert any(says in line for line in some.doubts)
+    few = check_task(tiny_tasks, Gender(kept=2), n=20, corruption="usual", worst=0)
     assert not any(says in line for line in few.doubts)
 
 
 def test_an_unknown_corruption_or_a_negative_count_is_refused(gpt2_model):
     with pytest.raises(acdc.AcdcError, match="unknown corruption 'contrl': did you mean control"):
-        check_task(gpt2_model, Learnt(gpt2_model), corruption="contrl")
+        check_task(gpt2_model, Gender(), corruption="contrl")
     with pytest.raises(acdc.AcdcError, match="`worst` must be at least 0"):
         check_task(gpt2_model, pairs(), worst=-1)
 

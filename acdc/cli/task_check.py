@@ -41,9 +41,10 @@ def check(
     skip_bad_pairs: bool,
     as_json: bool,
 ) -> None:
-    """Check that TASK is sound: its pairs line up token by token, and nothing boring tells the answer.
+    """Check a task's pairs, and how well a model does it.
 
-    With a model: how well it does the task, on clean and corrupted prompts, used and held out, by template and answer.
+    Its pairs must line up token by token, and nothing boring may tell the answer. With a model: how often it is right
+    on clean and corrupted prompts, used and held out, by template and answer, and where it is worst.
 
     TASK is a task's name or its file.
     """

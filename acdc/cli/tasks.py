@@ -24,7 +24,7 @@ _WIDTH = 80  # of what isn't a terminal
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="All that is known of them as one JSON list, and nothing else.")
 def tasks(as_json: bool) -> None:
-    """List the tasks: what each is about, its corruptions, and the metric that its paper uses."""
+    """List the tasks, their corruptions and usual metrics."""
     from acdc.errors import AcdcError, AcdcWarning
     from acdc.pairs.finding import find_task, task_names
 

@@ -74,10 +74,10 @@ def _block(columns: Sequence[_Column], n_lanes: int) -> Iterator[Text]:
     for label, cells, style, differing in rows:
         if not any(cell.strip() for cell in cells):
             continue
-        line = Text(f"{label:{_LABEL_WIDTH}}", style="dim")
+        line = Text().append(f"{label:{_LABEL_WIDTH}}", style="dim")
         bar = "|" if label in ("clean", "corrupted") else " "
         for column, cell in zip(columns, cells, strict=True):
-            line.append(set_cell_size(cell, column.width), style=differing if column.differs else style or "default")
+            line.append(set_cell_size(cell, column.width), style=differing if column.differs else style)
             line.append(bar, style="dim")
         line.rstrip()
         yield line

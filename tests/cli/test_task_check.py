@@ -93,7 +93,7 @@ def test_doubts_are_warned_of_once_with_the_line(call, file, gpt2_folder):
 
 
 def test_held_out_pairs_that_are_used_ones_are_warned_of(call, file, gpt2_folder):
-    lines = [TEXT, TEXT | {"clean": "John met Mary. John saw"}]
+    lines = [TEXT | {"clean": clean} for clean in ("Mary met John. Ann and", "Mary and Ann. John met")]
     lines = [line | {"split": split} for line, split in zip(lines, ("train", "test"), strict=True)]
     code, _, err = call("task", "check", file(*lines), "--tokenizer", gpt2_folder)
     assert code == 0, err

@@ -24,7 +24,7 @@ def test_a_pair_of_a_file(call, file, gpt2_folder):
         "token      0    1    2     3 4     5",
         "clean      Mary| met| John|.| John| saw|",
         "corrupted  Mary| met| John|.| Ann | saw|",
-        "                             ^^^^^     ?",
+        "                             ^^^^^    ?",
         "? read after token 5, ' saw': right ' Mary'; wrong ' John'",
     ]
 

@@ -17,6 +17,8 @@ from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.graph import Graph
 from acdc.interchange import open_circuit
 from acdc.interchange.lists import as_file
+from acdc.reading import kind_at
+from acdc.references import reference as published
 from acdc.runs.folder import CIRCUIT
 from acdc.runs.run import Run
 from acdc.selection import Selection, select
@@ -43,18 +45,20 @@ def compare(
         given: each a circuit, a run, or the path of a run's folder or of a file that
             :func:`acdc.interchange.open_circuit` opens. A list of edges or nodes is taken to be of the others' graph.
         reference: another one to judge them by: precision, recall, F1, and areas under the ROC curve by the
-            step rule of the ACDC paper (arXiv 2304.14997).
+            step rule of the ACDC paper (arXiv 2304.14997). Besides, the name of a published circuit
+            (:func:`acdc.references.reference`), where no file has it.
         selection: chooses the edges of each by their scores, whatever is marked; of a reference only where it holds
             scores and no choice. Lists stay as they are.
         nodes: lists are of nodes; their circuits are all edges among them, the input and the logits.
 
     Raises:
+        UnknownNameError: the reference is neither a file nor a published circuit; says the nearest.
         SettingsError: what is given is no circuit, they are too few or of different graphs (says which sizes
             differ), scores without a selection, or the reference keeps all edges or none.
         CircuitFileError: a file can't be read as a circuit, or keeps no edge.
         RunFolderError: a folder can't be read as a run.
     """
-    known = [] if reference is None else [reference]
+    known = [] if reference is None else [_published(reference)]
     circuits = _opened([*given, *known], len(given), selection, asked.flag("nodes", nodes))
     _warn_of_doubles([*given, *known], len(given))
     return compare_circuits(
@@ -63,6 +67,15 @@ def compare(
         sources=[_source(one) for one in given],
         reference_source=None if reference is None else _source(reference),
     )
+
+
+def _published(given: Comparable) -> Comparable:
+    """A published circuit where its name is given and no file has it; else what is given."""
+    if not isinstance(given, str | Path) or kind_at(Path(given)) is not None or Path(given).name != str(given):
+        return given
+    if Path(given).suffix:
+        return given  # meant as a file
+    return published(str(given)).circuit
 
 
 def _opened(given: Sequence[Comparable], n: int, selection: Selection | None, nodes: bool) -> list[Circuit]:

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import made_tokenizers
-
 import acdc.tasks
+import made_tokenizers
 from acdc.pairs.template.toml import read_toml
 
 FOLDER = Path(acdc.tasks.__file__).parent

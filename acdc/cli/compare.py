@@ -8,7 +8,7 @@ import click
 
 from acdc.cli.printing import announce, say
 from acdc.cli.selection_options import selection_of, selection_options
-from acdc.cli.targets import check_free
+from acdc.cli.targets import check_free, picture_format
 
 _LEGIBLE = 150  # edges of a diagram whose lines can be followed
 
@@ -16,7 +16,9 @@ _LEGIBLE = 150  # edges of a diagram whose lines can be followed
 @click.command()
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
 @click.option(
-    "--reference", type=click.Path(path_type=Path), help="Judge them by this one: precision, recall, F1, ROC."
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Judge them by this one, or by a task's published circuit: precision, recall, F1, ROC.",
 )
 @selection_options("So many edges of the largest scores, whatever a file marks.")
 @click.option("--nodes", is_flag=True, help="Lists are of nodes: all edges among them, the input and the logits.")
@@ -58,7 +60,7 @@ def compare(
         raise SettingsError("--strongest is of a picture; give a file for it with --diagram, or leave it out.")
     if as_json and names:
         raise SettingsError("--json names every edge anyway; leave out --names.")
-    format = None if diagram is None else _format(diagram)
+    format = None if diagram is None else picture_format(diagram)
     _check_free({"--diagram": diagram, "--csv": table})
     if diagram is not None:
         check_two(len(circuits) + (reference is not None and len(circuits) == 1))
@@ -83,18 +85,6 @@ def compare(
         print_comparison(found, names=names)
     for written in filter(None, (diagram, table)):
         say(written, err=as_json)
-
-
-def _format(diagram: Path) -> str:
-    """The format that a file's ending says. Raises :class:`SettingsError`."""
-    from acdc.errors import SettingsError
-    from acdc.export import FORMATS, PICTURES
-
-    format = {FORMATS[name]: name for name in PICTURES}.get(diagram.suffix.lower())
-    if format is None:
-        endings = ", ".join(FORMATS[name] for name in PICTURES)
-        raise SettingsError(f"{diagram} doesn't end in one of {endings}; give another file with --diagram.")
-    return format
 
 
 def _check_free(files: dict[str, Path | None]) -> None:

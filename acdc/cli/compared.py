@@ -228,5 +228,8 @@ def _print_reference(out: Terminal, found: Comparison) -> None:
         table.add_row(name, *map(share, (one.precision, one.recall, one.f1, one.false_positive_rate, area)))
     table.caption = "false positives: the share of the edges outside the reference that are kept"
     out.print(table)
+    note = None if found.reference is None else found.reference.found.further.get("note")
+    if isinstance(note, str):  # of a published circuit
+        out.print(f"on the {REFERENCE}: {note}")
     if len(found.circuits) > 1:  # of one, it says no more than its row
         out.print(f"area under the ROC curve through all of them, by the ACDC paper's step rule: {share(found.area)}")

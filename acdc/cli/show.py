@@ -48,4 +48,7 @@ def show(circuit: Path, top: int | None, as_json: bool, as_csv: bool) -> None:
             print_summary(loaded)
         else:
             say(f"{title(opened)}: {', '.join(facts(opened))}")
+            for key in ("note", "source"):  # of a published circuit
+                if isinstance(text := opened.found.further.get(key), str):
+                    say(f"{key}: {text}")
         print_circuit(opened, _STRONGEST if top is None else top)

@@ -19,3 +19,15 @@ def check_free(path: Path, option: str) -> None:
         raise RunFolderError(f"{path} exists already; choose another file with {option}.")
     if not path.parent.is_dir():
         raise RunFolderError(f"can't write {path}: there is no folder {path.parent}; choose another with {option}.")
+
+
+def picture_format(diagram: Path) -> str:
+    """The format that the ending of a diagram's file says. Raises :class:`SettingsError`."""
+    from acdc.errors import SettingsError
+    from acdc.export import FORMATS, PICTURES
+
+    format = {FORMATS[name]: name for name in PICTURES}.get(diagram.suffix.lower())
+    if format is None:
+        endings = ", ".join(FORMATS[name] for name in PICTURES)
+        raise SettingsError(f"{diagram} doesn't end in one of {endings}; give another file with --diagram.")
+    return format

@@ -14,6 +14,7 @@ from acdc.export.drawing import (
     add_edge,
     add_nodes,
     canvas,
+    chip,
     empty,
     key,
     label,
@@ -24,6 +25,7 @@ from acdc.export.drawing import (
 )
 from acdc.export.excerpt import Excerpt
 from acdc.export.layout import SLOT_OFFSETS, lay_out
+from acdc.export.roles import roles_of
 from acdc.export.summary import dead_ends, score_words
 from acdc.graph import Letter, NodeKind
 
@@ -38,6 +40,9 @@ _FILL: dict[NodeKind, str] = {
     "mlp": "#FADFC8",
     "logits": "#E0D6EA",
 }
+#: Of nodes whose role is known, in the order of the roles; there are no more colours that are told apart.
+_ROLE_FILLS = ("#CBE7CB", "#F8D2E2", "#FFDF8E", "#CFE3F7", "#E2CFEE", "#FBD3B4", "#C6EEE9", "#E2E2D8")
+_ROLES_A_LINE = 4
 
 
 def to_dot(excerpt: Excerpt) -> str:
@@ -48,11 +53,12 @@ def to_dot(excerpt: Excerpt) -> str:
     """
     facts = excerpt.facts()
     facts[1:1] = dead_ends(excerpt.circuit.graph, excerpt.mask(), excerpt.circuit.in_graph)
-    dot = canvas(label(excerpt.heading(), [facts], [_legend(excerpt)] if excerpt.n_edges else []))
+    dot = canvas(label(excerpt.heading(), [facts], [_legend(excerpt), *_roles(excerpt)] if excerpt.n_edges else []))
     if not excerpt.n_edges:
         return empty(dot)
     layout = lay_out(excerpt.circuit.graph, excerpt.edges())
-    add_nodes(dot, layout, lambda node: Look(_FILL[node.kind], _LINE))
+    looks = _looks(excerpt)
+    add_nodes(dot, layout, lambda node: looks.get(node.name) or Look(_FILL[node.kind], _LINE))
     lines = list(zip(excerpt.edges(), widths(excerpt.sizes()), strict=True))
     for edge, width in reversed(lines):  # of those that leave one box, the strongest is drawn last and so on top
         tooltip = f"{edge.name}, score {score_words(excerpt.circuit.scores[edge.number])}"
@@ -60,6 +66,21 @@ def to_dot(excerpt: Excerpt) -> str:
         stroke = Stroke(_LINE[letter], _DASH[letter], width, tooltip, opacity(width, len(lines)))
         add_edge(dot, edge, layout, stroke)
     return dot.source
+
+
+def _looks(excerpt: Excerpt) -> dict[str, Look]:
+    """How boxes look whose role is known, by the nodes' names."""
+    roles = zip(roles_of(excerpt.circuit).items(), _ROLE_FILLS, strict=False)
+    return {name: Look(fill, _LINE, role=role) for (role, names), fill in roles for name in names}
+
+
+def _roles(excerpt: Excerpt) -> list[str]:
+    """What the boxes' colours mean, in lines of a legend: the roles of nodes shown."""
+    live = excerpt.circuit.graph.live_nodes(excerpt.mask())
+    shown = {node.name for node in excerpt.circuit.graph.nodes if live[node.index]}
+    roles = zip(roles_of(excerpt.circuit).items(), _ROLE_FILLS, strict=False)
+    chips = [chip(fill, role) for (role, names), fill in roles if shown.intersection(names)]
+    return [legend(chips[start : start + _ROLES_A_LINE]) for start in range(0, len(chips), _ROLES_A_LINE)]
 
 
 def _legend(excerpt: Excerpt) -> str:

@@ -59,12 +59,14 @@ class Look:
         letters: colour of a head's q, k and v.
         dash: of its outline.
         outline: the outline's colour.
+        role: what the node does, where that is known.
     """
 
     fill: str
     letters: Mapping[Letter | None, str]
     dash: str = "solid"
     outline: str | None = None
+    role: str | None = None
 
 
 def canvas(label: str) -> Digraph:
@@ -154,6 +156,12 @@ def key(color: str, name: str, dash: str) -> str:
     return f'<FONT COLOR="{color}"><B>{name}</B> {dash}</FONT>'
 
 
+def chip(fill: str, name: str) -> str:
+    """A name in the legend on the colour of the boxes that it stands for."""
+    cell = f'<TD BGCOLOR="{fill}">{SPACE}{_small(_escaped(name))}{SPACE}</TD><TD>{SPACE}</TD>'
+    return f"{TABLE}<TR>{cell}</TR></TABLE>"
+
+
 def legend(cells: Sequence[str]) -> str:
     """A row of a legend, of text and of samples of lines."""
     row = "".join(f"<TD>{cell if cell.startswith('<TABLE') else _small(cell)}</TD>" for cell in cells)
@@ -183,7 +191,8 @@ def _node(dot: Digraph, node: Node, layout: Layout, look: Look) -> None:
     label = _head_label(node.name, look) if node.kind == "head" else node.name.replace("_", "\n")
     outline = {} if look.outline is None else {"color": look.outline, "style": f"rounded,filled,{look.dash}"}
     place = _point(layout.places[node.name])
-    dot.node(node.name, label, pos=place, fillcolor=look.fill, tooltip=node.name, **outline)
+    tooltip = node.name if look.role is None else f"{node.name}: {look.role}".replace("\\", r"\\")
+    dot.node(node.name, label, pos=place, fillcolor=look.fill, tooltip=tooltip, **outline)
 
 
 def _head_label(name: str, look: Look) -> str:

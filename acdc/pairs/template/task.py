@@ -87,6 +87,17 @@ class TemplateTask(Task):
         """
         return tuple(sorted(texts_of(self._spec)))
 
+    def replaced(self, corruption: str) -> frozenset[str]:
+        """The slots that a corruption replaces, and those that are made of them."""
+        given = self._spec.corruptions[corruption].replace
+        found, before = set(given), 0
+        while len(found) > before:
+            before = len(found)
+            for template in self._spec.templates:
+                follow = {name for name, text in template.made.items() if any(ref.slot in found for ref in text.refs)}
+                found |= follow
+        return frozenset(found)
+
     def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
         """Make `n` pairs; the clean prompts are the same under every corruption.
 

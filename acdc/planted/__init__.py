@@ -4,7 +4,7 @@
     >>> sorted(model.edges)
     ['a0.h1->logits', 'input->a0.h1<k>', 'input->a0.h1<q>', 'input->a0.h1<v>']
     >>> planted("planted-random-L4-H4-D64-E20-S0").circuit
-    Circuit(20 of 856 edges)
+    Circuit(20 of 353 edges)
 
 Nothing here imports torch.
 """
@@ -12,10 +12,11 @@ Nothing here imports torch.
 from __future__ import annotations
 
 from acdc.errors import UnknownNameError
-from acdc.planted import generator, names, programs
+from acdc.planted import generator, programs
+from acdc.planted.names import EXAMPLE, PREFIX, Parameters, is_random, parsed
 from acdc.planted.planted import Planted, Settings
 
-__all__ = ["Planted", "Settings", "is_planted", "planted", "planted_names"]
+__all__ = ["Parameters", "Planted", "Settings", "is_planted", "is_random", "planted", "planted_names"]
 
 _PROGRAMS = {
     "planted-induction": programs.induction,
@@ -35,7 +36,7 @@ def planted_names() -> list[str]:
 
 def is_planted(name: str) -> bool:
     """Whether a name begins as those of planted models do; whether there is such a one, :func:`planted` says."""
-    return name.startswith(names.PREFIX)
+    return name.startswith(PREFIX)
 
 
 def planted(name: str) -> Planted:
@@ -49,8 +50,8 @@ def planted(name: str) -> Planted:
         UnknownNameError: no such model; names the nearest.
         SettingsError: parameters that make no model; says which would.
     """
-    if names.is_random(name):
-        return generator.generate(names.parsed(name))
+    if is_random(name):
+        return generator.generate(parsed(name))
     if name not in _PROGRAMS:
-        raise UnknownNameError("planted model", name, [*_PROGRAMS, names.EXAMPLE])
+        raise UnknownNameError("planted model", name, [*_PROGRAMS, EXAMPLE])
     return _PROGRAMS[name]()

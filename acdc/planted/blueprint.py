@@ -15,9 +15,12 @@ import numpy as np
 
 #: So much more is a score than another that attention is all there: exp(-30) is 1e-13.
 SURE = 30.0
-#: Rooms that every model has: of symbols, positions, what the unembedding reads, and what nothing is meant to read.
+#: Rooms that every model has: of symbols, positions, what the unembedding reads, and what bystanders write.
 SYMBOL, POSITION, OUTPUT, SPARE = "symbol", "position", "output", "spare"
 _SPARE_WIDTH = 6
+#: How loud the spare room is in the logits. Nothing that a circuit could be taken for, but a model's self-check asks
+#: that something comes of every kind of slot.
+_LEAK = 0.05
 
 
 class Blueprint:
@@ -51,7 +54,7 @@ class Blueprint:
         widths = {SYMBOL: n, POSITION: n_ctx, OUTPUT: n, **(rooms or {}), SPARE: _SPARE_WIDTH}
         ends = np.cumsum(list(widths.values()))
         self._rooms = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
-        self.d_model, self.d_head, self.d_mlp = int(ends[-1]), max(widths.values()), d_mlp
+        self.d_model, self.d_head, self.d_mlp = int(ends[-1]), 2 * max(widths.values()), d_mlp
         self.n_ctx, self.n_layers, self.n_heads = n_ctx, n_layers, n_heads
         self._made: dict[str, np.ndarray] = {}
         self._blocks: dict[tuple[int, int | None], dict[str, np.ndarray]] = {}
@@ -63,6 +66,8 @@ class Blueprint:
         self._made["embed.W_E"] = self._into(SYMBOL, np.eye(n))
         self._made["pos_embed.W_pos"] = self._into(POSITION, np.eye(self.n_ctx))
         self._made["unembed.W_U"] = self._loudness * self._into(OUTPUT, np.eye(n)).T
+        leak = np.random.default_rng(1).standard_normal((_SPARE_WIDTH, n))
+        self._made["unembed.W_U"][self._rooms[SPARE]] = _LEAK * leak
         self._made["unembed.b_U"] = np.zeros(n)
 
     def lean(self, symbol: str, by: float) -> None:
@@ -86,7 +91,7 @@ class Blueprint:
         layer: int,
         head: int,
         *,
-        scores: tuple[str, str, np.ndarray] | None = None,
+        scores: Sequence[tuple[str, str, np.ndarray]] = (),
         value: tuple[str, np.ndarray],
         into: str,
     ) -> None:
@@ -94,18 +99,20 @@ class Blueprint:
 
         Args:
             layer, head: which.
-            scores: the room that queries read, the room that keys read, and ``[query's width, key's width]``, what
-                a query of each direction scores for a key of each; without it, all that is visible is attended alike.
+            scores: of each part of the score, the room that queries read, the room that keys read, and
+                ``[query's width, key's width]``, what a query of each direction scores for a key of each; without
+                any, all that is visible is attended alike.
             value: the room that values read, and ``[width, width of into]``, what they become.
             into: the room that is written.
         """
         shape = (self.d_model, self.d_head)
         made = {"W_Q": np.zeros(shape), "W_K": np.zeros(shape), "W_V": np.zeros(shape)}
         made["W_O"] = np.zeros(shape).T
-        if scores is not None:
-            query, key, table = scores
-            made["W_Q"][self._rooms[query], : table.shape[1]] = table * np.sqrt(self.d_head)  # scores are divided by it
-            made["W_K"][self._rooms[key], : table.shape[1]] = np.eye(table.shape[1])
+        used = 0
+        for query, key, table in scores:
+            own = slice(used, used := used + table.shape[1])
+            made["W_Q"][self._rooms[query], own] = table * np.sqrt(self.d_head)  # scores are divided by it
+            made["W_K"][self._rooms[key], own] = np.eye(table.shape[1])
         read, becomes = value
         made["W_V"][self._rooms[read], : becomes.shape[1]] = becomes
         made["W_O"][: becomes.shape[1], self._rooms[into]] = np.eye(becomes.shape[1])
@@ -126,7 +133,7 @@ class Blueprint:
         """All weights by TransformerLens' names, float32.
 
         Heads and MLPs that weren't written are bystanders: they read everything by random weights, and write what
-        comes of it into the spare room, which only other bystanders read.
+        comes of it into the spare room, which other bystanders read, and the logits very quietly.
         """
         chance = np.random.default_rng(0)
         made = dict(self._made)

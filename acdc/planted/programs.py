@@ -1,7 +1,7 @@
 """The planted models, one function each: what every head does, and the edges that follow.
 
 Each says in its docstring which heads do what. Heads and MLPs that aren't named are bystanders that read and write
-all the time and reach nothing. What a head learns of positions is the same in both prompts of a pair, so that under
+all the time, and reach the logits a thousand times less loud. What a head learns of positions is the same in both prompts of a pair, so that under
 ``corrupted`` ablation ``input->a0.h0<q>`` of a head that only looks at positions isn't a true edge.
 """
 
@@ -19,7 +19,10 @@ PROPORTION, PROPORTION_LENGTH = (*"wxyz", "most", "few"), 7
 #: Words of ``planted-or`` and ``planted-and``.
 FRUITS = ("apple", "banana", "cherry", "grape", "lemon", "mango", "peach", "pear")
 TOOLS = ("axe", "drill", "hammer", "knife", "pliers", "rake", "saw", "shovel")
+VEGETABLES = ("bean", "carrot", "cabbage", "leek", "onion", "pea", "potato", "turnip")
 COLOURS = ("black", "blue", "brown", "green", "grey", "red", "white", "yellow")
+#: What two words can be, which is the answer; of tools it is ``neither``.
+KINDS = {"fruit": FRUITS, "vegetable": VEGETABLES}
 
 
 def _edges(*names: str) -> frozenset[str]:
@@ -44,15 +47,19 @@ def induction() -> Planted:
     """Two layers of attention: after the second ``d`` comes what came after the first (Olsson et al. 2022).
 
     ``a0.h1`` looks one back and writes the symbol before into a room of its own. ``a1.h0`` asks with its own
-    symbol for keys whose symbol before was the same, and writes the symbol that it finds there as the answer.
+    symbol for keys whose symbol before was the same, and writes the symbol that it finds there as the answer. It
+    passes over the first position, which has nothing before it and so sees itself.
     """
     vocabulary = tuple("abcdefghijklmnopqrstuvwxyz")
     n, n_ctx = len(vocabulary), 24
     model = Blueprint(vocabulary, n_ctx, n_layers=2, n_heads=3, rooms={"before": n})
     back = {position: position - 1 for position in range(1, n_ctx)}
     table = _looks_at(n_ctx, back)
-    model.head(0, 1, scores=(POSITION, POSITION, table), value=(SYMBOL, np.eye(n)), into="before")
-    model.head(1, 0, scores=(SYMBOL, "before", SURE * np.eye(n)), value=(SYMBOL, np.eye(n)), into=OUTPUT)
+    model.head(0, 1, scores=[(POSITION, POSITION, table)], value=(SYMBOL, np.eye(n)), into="before")
+    not_first = np.zeros((n, n_ctx))
+    not_first[:, 0] = -SURE
+    same = [(SYMBOL, "before", SURE * np.eye(n)), (SYMBOL, POSITION, not_first)]
+    model.head(1, 0, scores=same, value=(SYMBOL, np.eye(n)), into=OUTPUT)
     return Planted(
         "planted-induction",
         "A previous-token head and an induction head, which repeat what came after a symbol before: 5 edges.",
@@ -60,7 +67,7 @@ def induction() -> Planted:
         model.config,
         model.weights(),
         _edges("input->a0.h1<v>", "a0.h1->a1.h0<k>", "input->a1.h0<q>", "input->a1.h0<v>", "a1.h0->logits"),
-        Settings("induction", "other-tokens", threshold=0.05),
+        Settings("induction", "other-words", threshold=0.05),
     )
 
 
@@ -79,7 +86,7 @@ def reverse() -> Planted:
     for layer, head, own, room in ((0, 1, (5, 7, 9), "even"), (1, 0, (6, 8), "odd")):
         seen = {position: 9 - position if position in own else 5 for position in range(5, n_ctx)}
         table = _looks_at(n_ctx, seen)
-        model.head(layer, head, scores=(POSITION, POSITION, table), value=(SYMBOL, letters), into=room)
+        model.head(layer, head, scores=[(POSITION, POSITION, table)], value=(SYMBOL, letters), into=room)
     units = [
         ({room: _one_hot(n, letter)}, 0.0, _one_hot(len(vocabulary), letter)) for room in rooms for letter in range(n)
     ]
@@ -107,7 +114,7 @@ def sort() -> Planted:
     table = np.zeros((n, n))
     for digit in range(10):
         table[:digit, digit] = table[-1, digit] = SURE * (10 - digit)
-    model.head(0, 1, scores=(SYMBOL, SYMBOL, table), value=(SYMBOL, np.eye(n)), into=OUTPUT)
+    model.head(0, 1, scores=[(SYMBOL, SYMBOL, table)], value=(SYMBOL, np.eye(n)), into=OUTPUT)
     return Planted(
         "planted-sort",
         "One head that attends to the least digit above the present one: 4 edges.",
@@ -131,15 +138,15 @@ def histogram() -> Planted:
     vocabulary = (*letters, *DIGITS[1 : n_ctx + 1])
     n = len(vocabulary)
     model = Blueprint(
-        vocabulary, n_ctx, n_layers=2, n_heads=6, rooms={"share": 5}, d_mlp=5 * n_ctx + 1, loudness=4.0
+        vocabulary, n_ctx, n_layers=2, n_heads=6, rooms={"share": 5}, d_mlp=5 * n_ctx + 1, loudness=40.0
     )
     for letter in range(5):
         becomes = np.outer(_one_hot(n, letter), _one_hot(5, letter))
         model.head(0, letter, value=(SYMBOL, becomes), into="share")
     counts = np.arange(1.0, n_ctx + 1)
     of_count, constant = np.zeros(n), np.zeros(n)
-    of_count[5:], constant[5:] = 2 * counts, -(counts**2)
-    constant[:5] = -n_ctx  # a letter is never the answer
+    of_count[5:], constant[5:] = 2 * counts / 10, -(counts**2) / 10
+    constant[:5] = -1  # a letter is never the answer
     off = 2.0 * n_ctx  # more than any count
     units = [
         (
@@ -192,30 +199,30 @@ def proportion() -> Planted:
 
 
 def either() -> Planted:
-    """After two words, a colour and ``?``: ``yes`` if either word is a fruit, which each of two heads can tell.
+    """After two words and a colour: ``fruit`` or ``vegetable`` if either word is one, which each of two heads can tell.
 
-    ``a0.h0`` looks at the first word and ``a0.h2`` at the second, and each writes 1 for a fruit. ``m0`` writes
-    relu(a + b) - relu(a + b - 1), which is 1 for one fruit and for two. From two fruits to two tools, either branch
-    can be ablated without any loss, but not both: greedy pruning removes the one that it tries first, and keeps
-    the other.
+    ``a0.h0`` looks at the first word and ``a0.h2`` at the second; each writes 1 for a fruit into one direction and for
+    a vegetable into another. For each of these, ``m0`` adds relu(a + b) - relu(a + b - 1), which is 1 for one such
+    word and for two. From two of a kind to two tools, either branch can be ablated without any loss, but not both:
+    greedy pruning removes the one that it tries first, and keeps the other.
     """
     return _of_two_words(
         "planted-or",
-        "Two heads that each tell a fruit, either of which is enough: 5 edges, of which greedy pruning finds 3.",
+        "Two heads that see what a word is, either of which is enough: 5 edges, of which greedy pruning finds 3.",
         [(0.0, 1.0), (-1.0, -1.0)],
         one_is_enough=True,
     )
 
 
 def both() -> Planted:
-    """As :func:`either`, but ``yes`` only if both words are fruits.
+    """As :func:`either`, but only if both words are fruits, or vegetables.
 
-    ``m0`` writes relu(a + b - 1), which is 1 for two fruits alone. From two fruits to two tools, every edge is
+    ``m0`` adds relu(a + b - 1), which is 1 for two alone. From two of a kind to two tools, every edge is
     needed. The other way round it would be an OR: from two tools, one fruit changes nothing.
     """
     return _of_two_words(
         "planted-and",
-        "Two heads that each tell a fruit, both of which are needed: 5 edges.",
+        "Two heads that see what a word is, both of which are needed: 5 edges.",
         [(-1.0, 1.0)],
         one_is_enough=False,
     )
@@ -223,18 +230,23 @@ def both() -> Planted:
 
 def _of_two_words(name: str, summary: str, gate: list[tuple[float, float]], *, one_is_enough: bool) -> Planted:
     """A model that joins what two heads see by units of ``relu(a + b + bias)``, each with what it counts."""
-    vocabulary = (*FRUITS, *TOOLS, *COLOURS, "?", "yes", "no")
-    model = Blueprint(vocabulary, 4, n_layers=2, n_heads=3, rooms={"first": 1, "second": 1}, d_mlp=8)
-    fruit = model.marks(*FRUITS)[:, None]
+    vocabulary = (*FRUITS, *VEGETABLES, *TOOLS, *COLOURS, "?", *KINDS, "neither")
+    n_kinds, n_ctx = len(KINDS), 4
+    rooms = {"first": n_kinds, "second": n_kinds}
+    model = Blueprint(vocabulary, n_ctx, n_layers=2, n_heads=3, rooms=rooms, d_mlp=8)
+    seen = np.stack([model.marks(*words) for words in KINDS.values()], axis=1)
     branches = []
     for head, room, position in ((0, "first", 0), (2, "second", 1)):
-        model.head(0, head, scores=(POSITION, POSITION, _looks_at(4, {3: position})), value=(SYMBOL, fruit), into=room)
+        table = _looks_at(n_ctx, {n_ctx - 1: position})
+        model.head(0, head, scores=[(POSITION, POSITION, table)], value=(SYMBOL, seen), into=room)
         branches.append(_edges(f"input->a0.h{head}<v>", f"a0.h{head}->m0"))
-    said = model.marks("yes") - model.marks("no")
-    one = np.ones(1)
-    model.mlp(0, [({"first": one, "second": one}, bias, sign * said) for bias, sign in gate], into=OUTPUT)
-    model.lean("yes", -0.5)
-    model.lean("no", 0.5)
+    units = []
+    for number, kind in enumerate(KINDS):
+        of_kind = _one_hot(n_kinds, number)
+        reads = {"first": of_kind, "second": of_kind}
+        units += [(reads, bias, sign * model.marks(kind)) for bias, sign in gate]
+    model.mlp(0, units, into=OUTPUT)
+    model.lean("neither", 0.5)
     return Planted(
         name,
         summary,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from acdc.errors import UnknownNameError
 from acdc.planted import generator, programs
+from acdc.planted.model import Planted, Settings
 from acdc.planted.names import EXAMPLE, PREFIX, Parameters, is_random, parsed
-from acdc.planted.planted import Planted, Settings
 
 __all__ = ["Parameters", "Planted", "Settings", "is_planted", "is_random", "planted", "planted_names"]
 

@@ -98,7 +98,8 @@ class Blueprint:
         """Write a head.
 
         Args:
-            layer, head: which.
+            layer: which.
+            head: which of the layer.
             scores: of each part of the score, the room that queries read, the room that keys read, and
                 ``[query's width, key's width]``, what a query of each direction scores for a key of each; without
                 any, all that is visible is attended alike.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acdc.errors import RunFolderError
 from acdc.files import atomic_write
 from acdc.pairs.symbols import UNKNOWN, symbol_backend
-from acdc.planted.planted import Planted
+
+if TYPE_CHECKING:
+    from acdc.planted.model import Planted
 
 
 def save(planted: Planted, folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 Some heads of a model of attention alone are *true*: each has a signal, one number at each position, that it writes
 into a direction of its own. Each of its slots reads the signals of a few parents, which are other true heads and
-the input, by weights of plus or minus 1 / sqrt(parents). With q, k and v what its slots read, and p' the position that it
-looks at (the present one, or one or two before), a head writes at the position p
+the input, by weights of plus or minus 1 / sqrt(parents). With q, k and v what its slots read, and p' the position
+that it looks at (the present one, or one or two before), a head writes at the position p
 
     gain * v(p') * sigmoid(2 q(p) k(p'))
 
@@ -27,8 +27,8 @@ import numpy as np
 from acdc.errors import SettingsError
 from acdc.graph import Graph, GraphConfig
 from acdc.planted.blueprint import SURE
+from acdc.planted.model import Planted, Settings
 from acdc.planted.names import Parameters
-from acdc.planted.planted import Planted, Settings
 from acdc.wording import counted
 
 #: The first symbol of every prompt, whose signals are all 0, and the others.
@@ -150,8 +150,8 @@ def _program(parameters: Parameters, chance: np.random.Generator) -> _Program:
                 return _enlarged(parameters, program, chance)
     raise SettingsError(
         f"{parameters.name}: no program of exactly {counted(wanted, 'true edge')} was found for "
-        f"{parameters.layers} layers of {parameters.heads} heads; a head has three edges at least, and one out. Ask for "
-        "another number."
+        f"{parameters.layers} layers of {parameters.heads} heads, since each head has three edges in and one out at "
+        "least; ask for another number."
     )
 
 
@@ -233,12 +233,11 @@ class _Planting:
             read[: len(there)] = there / np.sqrt(1 + n_there)
             return read
         loud = 1 / np.sqrt(len(parents))
+        there[_FEATURES:] = np.sign(there[_FEATURES:])
         read[: len(there)] = self.parameters.noise * loud * there
         for parent in parents:
-            if parent < 0:
-                read[:_FEATURES] = loud * there[:_FEATURES]
-            else:
-                read[_FEATURES + parent] = loud * self.chance.choice((-1, 1))
+            at = slice(_FEATURES) if parent < 0 else _FEATURES + parent
+            read[at] = loud * there[at]
         return read
 
     def _looks(self) -> np.ndarray:

@@ -55,5 +55,5 @@ def parsed(name: str) -> Parameters:
             f"{quoted(name)} isn't the name of a generated model: it must be like {EXAMPLE}, or {EXAMPLE}-N0.1, "
             "with its numbers of layers, heads, width, true edges, the seed and the noise."
         )
-    *sizes, noise = found.groups()
-    return Parameters(*map(int, sizes), float(noise or 0))
+    layers, heads, width, edges, seed, noise = found.groups(default="0")
+    return Parameters(int(layers), int(heads), int(width), int(edges), int(seed), float(noise))

@@ -1,8 +1,9 @@
 """The planted models, one function each: what every head does, and the edges that follow.
 
-Each says in its docstring which heads do what. Heads and MLPs that aren't named are bystanders that read and write
-all the time, and reach the logits a thousand times less loud. What a head learns of positions is the same in both prompts of a pair, so that under
-``corrupted`` ablation ``input->a0.h0<q>`` of a head that only looks at positions isn't a true edge.
+Each says in its docstring which heads do what. Heads and MLPs that aren't named are bystanders, which read and write
+all the time and reach the logits a thousand times less loud. What a head learns of positions is the same in both
+prompts of a pair, so that under ``corrupted`` ablation ``input->a0.h0<q>`` of a head that only looks at positions isn't
+a true edge.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from acdc.planted.blueprint import OUTPUT, POSITION, SURE, SYMBOL, Blueprint
-from acdc.planted.planted import Planted, Settings
+from acdc.planted.model import Planted, Settings
 
 LETTERS = tuple("abcdef")
 DIGITS = tuple("0123456789")
@@ -137,9 +138,7 @@ def histogram() -> Planted:
     letters, n_ctx = LETTERS[:5], 6
     vocabulary = (*letters, *DIGITS[1 : n_ctx + 1])
     n = len(vocabulary)
-    model = Blueprint(
-        vocabulary, n_ctx, n_layers=2, n_heads=6, rooms={"share": 5}, d_mlp=5 * n_ctx + 1, loudness=40.0
-    )
+    model = Blueprint(vocabulary, n_ctx, n_layers=2, n_heads=6, rooms={"share": 5}, d_mlp=5 * n_ctx + 1, loudness=40.0)
     for letter in range(5):
         becomes = np.outer(_one_hot(n, letter), _one_hot(5, letter))
         model.head(0, letter, value=(SYMBOL, becomes), into="share")
@@ -169,9 +168,7 @@ def histogram() -> Planted:
         vocabulary,
         model.config,
         model.weights(),
-        _edges(
-            *(f"input->{head}<v>" for head in heads), *(f"{head}->m0" for head in heads), "input->m0", "m0->logits"
-        ),
+        _edges(*(f"input->{head}<v>" for head in heads), *(f"{head}->m0" for head in heads), "input->m0", "m0->logits"),
         Settings("histogram", "other-letters", threshold=0.02),
     )
 

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from acdc.asked import shown
-from acdc.errors import SettingsError
-from acdc.wording import quoted
-
-#: What a text's part that is no symbol becomes. It has the first id behind the symbols', so that a model of as many
-#: inputs as symbols has none for it.
-UNKNOWN = "<unknown>"
-#: A decoder puts a space before each token but those that begin with this, which no symbol can hold.
-_NO_SPACE = "\n"
+from acdc.pairs.symbols import UNKNOWN, symbol_backend
 
 
 def symbol_tokenizer(vocabulary: Sequence[str]) -> Any:
@@ -36,27 +27,7 @@ def symbol_tokenizer(vocabulary: Sequence[str]) -> Any:
     Raises:
         SettingsError: there are no symbols, or one is no text, empty, there twice, or holds white space.
     """
-    symbols = _checked(vocabulary)
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    backend = symbol_backend(vocabulary)
     from transformers import PreTrainedTokenizerFast
 
-    ids = {symbol: number for number, symbol in enumerate((*symbols, UNKNOWN))}
-    made = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.decoder = decoders.WordPiece(prefix=_NO_SPACE, cleanup=False)
-    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token=UNKNOWN, clean_up_tokenization_spaces=False)
-
-
-def _checked(vocabulary: Any) -> tuple[str, ...]:
-    """The symbols as they are given. Raises :class:`SettingsError` for what can't be some."""
-    if not isinstance(vocabulary, list | tuple) or not vocabulary:
-        raise SettingsError(f"`vocabulary` must be a list or tuple of symbols, at least one, not {shown(vocabulary)}.")
-    for symbol in vocabulary:
-        if not isinstance(symbol, str) or len(symbol.split()) != 1 or symbol != symbol.strip():
-            raise SettingsError(f"`vocabulary` must hold symbols, text without white space, not {quoted(symbol)}.")
-    if UNKNOWN in vocabulary:
-        raise SettingsError(f"`vocabulary` holds {UNKNOWN}, which stands for all that is no symbol; name it otherwise.")
-    symbol, times = Counter(vocabulary).most_common(1)[0]
-    if times > 1:
-        raise SettingsError(f"`vocabulary` holds {quoted(symbol)} {times} times; every symbol has one id.")
-    return tuple(vocabulary)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token=UNKNOWN, clean_up_tokenization_spaces=False)

@@ -16,6 +16,8 @@ from acdc.pairs.template import SUFFIX as TEMPLATE_SUFFIX
 from acdc.pairs.template import TemplateTask
 
 ENTRY_POINT_GROUP = "acdc.tasks"
+#: Functions from a name to a task, for all names that begin with the entry point's own and "-".
+FAMILIES_GROUP = "acdc.task_families"
 
 
 def task_names() -> list[str]:
@@ -75,6 +77,9 @@ def _of_name(name: str) -> Task:
     """The task that some package registers under that name; acdc's own comes first."""
     points = _registered().get(name)
     if points is None:
+        for family in entry_points(group=FAMILIES_GROUP):
+            if name.startswith(f"{family.name}-"):
+                return checked_task(family.load()(name))
         if _is_there(Path(name)):
             raise PromptError(f"{Path(name)}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
         raise UnknownNameError("task", name, _registered())

@@ -26,6 +26,7 @@ def models(context: click.Context) -> None:
 
     from acdc.cli.terminal import Terminal
     from acdc.library.catalogue import known_models
+    from acdc.planted.names import EXAMPLE
 
     table = Table()
     for column in ("model", "kind"):
@@ -34,7 +35,8 @@ def models(context: click.Context) -> None:
     for one in known_models().values():
         table.add_row(one.name, one.kind, "\n".join(_known(one)))
     Terminal().print(table)
-    say("Besides: any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
+    say(f"Besides: models with a random circuit, named by layers, heads, width, true edges and seed ({EXAMPLE}),")
+    say("any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
     say("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
 
 

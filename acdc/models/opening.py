@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
 from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
+from acdc.models.tokenizers import tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
+from acdc.planted import is_planted, planted
 from acdc.wording import first_line, shortened
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -34,11 +37,24 @@ def find_source(
         return open_in_memory(model, place, precision, tokenizer)
     name = str(model).rstrip("/") or str(model)
     _check_name(name)
+    if is_planted(name):
+        with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
+            planted(name).save(scratch)
+            return _open_toy(name, Path(scratch), place, precision, tokenizer)
     if (folder := folders().get(name) or _folder(name)) is not None:
         if is_toy_folder(folder):
-            return from_bridge(name, open_toy_folder(folder), tokenizer, place, precision or torch.float32)
+            return _open_toy(name, folder, place, precision, tokenizer)
         return open_folder(name, folder, place, precision, tokenizer)
     return open_folder(name, cached_folder(name, _repository(name)), place, precision, tokenizer)
+
+
+def _open_toy(
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None, tokenizer: Any | None
+) -> Source:
+    """A folder of TransformerLens-named weights, with the tokenizer in it if no other is given."""
+    bridge = open_toy_folder(folder)
+    tokenizer = tokenizer_of(folder) if tokenizer is None else tokenizer
+    return from_bridge(name, bridge, tokenizer, device, dtype or torch.float32)
 
 
 def _check_name(name: str) -> None:

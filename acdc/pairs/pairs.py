@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from acdc.errors import PromptError
+from acdc.pairs.spans import Spans, checked_spans
 from acdc.wording import quoted
 
 #: A prompt: text, pieces of text whose borders are token borders (as in "... (" + "C" +
@@ -38,7 +39,13 @@ class PromptPair:
             included; negative numbers count from the prompt's end.
         where: where the pair comes from, for messages ("pairs.jsonl, line 3").
         tags: whatever else is known of the pair. Of a list's and a file's pairs, ``split`` and
-            ``group`` say what may be held out; see :mod:`acdc.pairs.splitting`.
+            ``group`` say what may be held out; see :mod:`acdc.pairs.splitting`. A template task gives
+            ``template`` and ``slots``, a mapping of each slot to its word.
+        spans: named parts of the clean prompt, as half-open ranges of its characters (of its pieces or ids, where
+            it is made of such): ``{"subject": ((4, 8),)}``.
+        corrupted_spans: likewise of the corrupted one.
+        corrupted_answers: for each answer position, what is right on the corrupted prompt; empty where that isn't
+            known. No metric uses them.
 
     Raises:
         PromptError: a field of another type; says what it should be.
@@ -51,6 +58,9 @@ class PromptPair:
     answer_positions: tuple[int, ...] = (-1,)
     where: str = "prompt pair"
     tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    spans: Spans = field(default_factory=dict, compare=False)
+    corrupted_spans: Spans = field(default_factory=dict, compare=False)
+    corrupted_answers: tuple[tuple[str | int, ...], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.where, str):
@@ -63,9 +73,12 @@ class PromptPair:
             "answers": _answers(self.answers, self.where, "answers"),
             "wrong_answers": _answers(self.wrong_answers, self.where, "wrong_answers"),
             "answer_positions": _positions(self.answer_positions, self.where),
+            "corrupted_answers": _answers(self.corrupted_answers, self.where, "corrupted_answers"),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        for name, prompt in (("spans", self.clean), ("corrupted_spans", self.corrupted)):
+            object.__setattr__(self, name, checked_spans(getattr(self, name), len(prompt), self.where, name))
 
 
 def _prompt(value: Any, where: str, which: str) -> Prompt:

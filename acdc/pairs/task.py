@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from acdc.asked import said, shown, whole
@@ -50,6 +51,16 @@ class Task(ABC):
     metric: ClassVar[str] = "kl"
     #: Name and meaning of each way to corrupt a prompt; the first is the default.
     corruptions: ClassVar[Mapping[str, str]]
+    #: Those that leave the right answer as it is, by name: it must not move.
+    control_corruptions: frozenset[str] = frozenset()
+    #: The paper, or where the facts are from.
+    source: str = ""
+    #: Names of the parts that its pairs mark in their prompts, see :class:`acdc.PromptPair`.
+    spans: tuple[str, ...] = ()
+    #: Of language, with any tokenizer's words, or of symbols.
+    kind: Literal["language", "algorithmic"] = "language"
+    #: Files of the user's own that its prompts come from.
+    files: Sequence[Path] = ()
     #: What is to be said of how its prompts are read, before they are used.
     notes: Sequence[str] = ()
 

@@ -11,7 +11,9 @@ from acdc.pairs.alignment import Alignment, judge
 from acdc.pairs.bos import Beginning, beginning, check_bos
 from acdc.pairs.encoding import Body, answer_token, encode_prompt
 from acdc.pairs.pairs import PromptPair
+from acdc.pairs.spans import Spans
 from acdc.pairs.tokenizer import Tokenizer, plain_spelling, show_tokens
+from acdc.pairs.tokenspans import token_spans
 from acdc.wording import counted, quoted
 
 #: A longer prompt fits no run; to tokenize it first would take minutes.
@@ -32,6 +34,9 @@ class TokenPair:
         where: where the pair comes from, for messages.
         alignment: whether the words of both prompts stand at the same tokens.
         tags: whatever else the pair says of itself.
+        spans: named parts of the clean prompt, as half-open ranges of its tokens.
+        corrupted_answers: for each answer position the token ids that are right on the corrupted prompt; empty
+            where that isn't known.
     """
 
     clean: tuple[int, ...]
@@ -42,6 +47,8 @@ class TokenPair:
     where: str = field(default="prompt pair", compare=False)
     alignment: Alignment = field(default="not judged", compare=False)
     tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    spans: Spans = field(default_factory=dict, compare=False)
+    corrupted_answers: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
 
 
 def tokenize_pair(
@@ -96,12 +103,12 @@ def tokenize_pair(
     positions = _positions(pair.answer_positions, begins[0], len(clean), pair.where)
     order = sorted(range(len(positions)), key=positions.__getitem__)
     limit = n_outputs if n_outputs is not None else vocab_size
-    given = (("answer", pair.answers), ("wrong answer", pair.wrong_answers))
-    groups = [_answers(*one, positions, own[0], begins[0], tokenizer, limit, pair.where) for one in given]
-    answers, wrong_answers = (tuple(group[i] for i in order) if group else () for group in groups)
+    groups = _all_answers(pair, positions, own, begins, tokenizer, limit)
+    answers, wrong_answers, corrupted_answers = (tuple(group[i] for i in order) if group else () for group in groups)
     _check_apart(answers, wrong_answers, tokenizer, pair.where)
-    where, tags = pair.where, pair.tags
-    return TokenPair(clean, corrupted, tuple(sorted(positions)), answers, wrong_answers, where, alignment, tags)
+    about = (pair.where, alignment, pair.tags, token_spans(pair.spans, own[0], tokenizer, len(begins[0].ids)))
+    ordered = tuple(sorted(positions))
+    return TokenPair(clean, corrupted, ordered, answers, wrong_answers, *about, corrupted_answers)
 
 
 def _check_sizes(pair: PromptPair) -> None:
@@ -158,6 +165,26 @@ def _check_apart(
             raise PromptError(
                 f"{where}: the right answer {said!r} is among the wrong answers too; leave it out of one of them."
             )
+
+
+def _all_answers(
+    pair: PromptPair,
+    positions: Sequence[int],
+    bodies: Sequence[Body],
+    begins: Sequence[Beginning],
+    tokenizer: Tokenizer | None,
+    limit: int | None,
+) -> list[tuple[tuple[int, ...], ...]]:
+    """Tokens of the right answers, of the wrong ones, and of those that are right on the corrupted prompt."""
+    given = (
+        ("answer", pair.answers, 0),
+        ("wrong answer", pair.wrong_answers, 0),
+        ("corrupted answer", pair.corrupted_answers, 1),
+    )
+    return [
+        _answers(name, group, positions, bodies[side], begins[side], tokenizer, limit, pair.where)
+        for name, group, side in given
+    ]
 
 
 def _answers(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from acdc.errors import AcdcError as AcdcError
     from acdc.errors import AcdcWarning as AcdcWarning
     from acdc.evaluation.evaluate import evaluate as evaluate
+    from acdc.evaluation.task_check import check_task as check_task
     from acdc.export import export_circuit as export_circuit
     from acdc.graph import Graph as Graph
     from acdc.graph import GraphConfig as GraphConfig
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from acdc.pairs import PromptPair as PromptPair
     from acdc.pairs import PromptSet as PromptSet
     from acdc.pairs.finding import find_task as find_task
+    from acdc.pairs.looking import shown_pair as shown_pair
     from acdc.pairs.task import Task as Task
     from acdc.runs.run import Run as Run
 
@@ -56,6 +58,7 @@ _PUBLIC = {
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
     "Task": "acdc.pairs.task",
+    "check_task": "acdc.evaluation.task_check",
     "compare": "acdc.comparing",
     "discover": "acdc.discovery.discover",
     "evaluate": "acdc.evaluation.evaluate",
@@ -65,6 +68,7 @@ _PUBLIC = {
     "open_circuit": "acdc.interchange",
     "prompts": "acdc.discovery.setting_up",
     "set_up": "acdc.discovery.setting_up",
+    "shown_pair": "acdc.pairs.looking",
 }
 #: Rooms that a notebook looks into.
 _ROOMS = ("methods", "metrics", "selection")

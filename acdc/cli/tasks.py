@@ -1,132 +1,96 @@
-"""``acdc tasks`` and ``acdc task check``."""
+"""``acdc tasks``, and the group ``acdc task``."""
 
 from __future__ import annotations
 
+import json
+import sys
 import warnings
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from acdc.cli.group import Group
-from acdc.cli.printing import announce, say
-from acdc.cli.prompt_options import prompt_options
 from acdc.cli.reference import reference
+from acdc.cli.task_check import check
+from acdc.cli.task_show import show
 
 if TYPE_CHECKING:
-    from acdc.pairs import PromptSet
+    from acdc.pairs.task import Task
+
+_WIDTH = 80  # of what isn't a terminal
 
 
 @click.command()
-def tasks() -> None:
-    """List the tasks, their corruptions and their papers' metrics."""
-    from rich.table import Table
-
-    from acdc.cli.terminal import Terminal
+@click.option("--json", "as_json", is_flag=True, help="All that is known of them as one JSON list, and nothing else.")
+def tasks(as_json: bool) -> None:
+    """List the tasks, their corruptions and usual metrics."""
     from acdc.errors import AcdcError, AcdcWarning
     from acdc.pairs.finding import find_task, task_names
 
-    table = Table()
-    for column in ("task", "what", "corruptions (the first is the default)", "usual metric"):
-        table.add_column(column)
+    found = []
     for name in task_names():
         try:
-            found = find_task(name)
+            found.append((name, find_task(name)))
         except AcdcError as error:  # another package's
             warnings.warn(str(error), AcdcWarning, stacklevel=1)
-            continue
-        corruptions = "\n".join(f"{corruption}: {meaning}" for corruption, meaning in found.corruptions.items())
-        table.add_row(name, found.summary, corruptions, found.metric)
-    Terminal().print(table)
+    if as_json:
+        rows = [_row(name, task) for name, task in found]
+        sys.stdout.write(json.dumps(rows, indent=1).replace("\x7f", "\\u007f") + "\n")
+    else:
+        _print_tasks(found)
+
+
+def _row(name: str, task: Task) -> dict[str, Any]:
+    """What ``--json`` says of a task."""
+    return {
+        "name": name,
+        "summary": task.summary,
+        "source": task.source,
+        "kind": task.kind,
+        "metric": task.metric,
+        "corruptions": dict(task.corruptions),
+        "control_corruptions": sorted(task.control_corruptions),
+        "spans": list(task.spans),
+        "has_reference": name in _references(),
+    }
+
+
+def _print_tasks(found: Sequence[tuple[str, Task]]) -> None:
+    """A table that 80 columns are enough for."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from acdc.cli.terminal import Terminal
+
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("task", no_wrap=True)
+    table.add_column("what, and its corruptions (the first is the default)", ratio=1)
+    table.add_column("metric\nkind")
+    for name, task in found:
+        corruptions = [f"{one} (control)" if one in task.control_corruptions else one for one in task.corruptions]
+        what = Text(f"{task.summary}\n").append(", ".join(corruptions), style="dim")
+        table.add_row(f"{name} *" if name in _references() else name, what, f"{task.metric}\n{task.kind}")
+    table.caption = "look at one by: acdc task show NAME --model MODEL"
+    if any(name in _references() for name, _ in found):
+        table.caption += "\n* has a published circuit: acdc task reference NAME"
+    table.caption_justify = "left"
+    Terminal(_WIDTH).print(table)
+
+
+def _references() -> Collection[str]:
+    """The tasks whose circuit is published."""
+    from acdc.references import reference_names
+
+    return reference_names()
 
 
 @click.group(cls=Group)
 def task() -> None:
-    """Check a task, or show its published circuit."""
+    """Look at a task, check it, or show its published circuit."""
 
 
+task.add_command(show)
+task.add_command(check)
 task.add_command(reference)
-
-
-@task.command()
-@click.argument("task")
-@click.option("--model", help="Check under this model's tokenizer, vocabulary and context.")
-@click.option(
-    "--tokenizer",
-    "tokenizer_name",
-    help="Check under this tokenizer, alone or in place of the model's: hub name or folder.",
-)
-@click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--corruption", help="One of the task's.  [default: its first]")
-@prompt_options
-def check(
-    task: str,
-    model: str | None,
-    tokenizer_name: str | None,
-    n: int | None,
-    seed: int,
-    corruption: str | None,
-    bos: str,
-    allow_misaligned: bool,
-    answers: str | None,
-    wrong_answers: str | None,
-    skip_bad_pairs: bool,
-) -> None:
-    """Check that the pairs of TASK line up token by token; show one.
-
-    TASK is a task's name, or a file of prompt pairs.
-    """
-    from acdc.errors import NoTokenizerError, PromptError
-    from acdc.pairs.finding import find_task
-    from acdc.waiting import bars
-
-    with bars(True):
-        found = find_task(task, answers, wrong_answers)
-    if not skip_bad_pairs:
-        found.refuse_unreadable()
-    for note in found.notes:
-        announce(note)
-    tokenizer: Any | None = None
-    limits: dict[str, Any] = {"bos": bos, "allow_misaligned": allow_misaligned}
-    if tokenizer_name is not None:
-        from acdc.models.tokenizers import load_tokenizer
-
-        tokenizer = load_tokenizer(tokenizer_name)
-        limits["vocab_size"] = len(tokenizer)
-    if model is not None:
-        from acdc.models.loading import load_model
-
-        opened = load_model(model, tokenizer=tokenizer)
-        tokenizer = opened.tokenizer
-        limits |= {"vocab_size": opened.vocab_size, "n_outputs": opened.n_outputs, "max_length": opened.n_ctx}
-    try:
-        with bars(True):
-            prompts = found.prompts(tokenizer, n, seed, "train", corruption, skip_bad_pairs=skip_bad_pairs, **limits)
-    except NoTokenizerError as error:
-        give = "--model or --tokenizer" if model is None else "--tokenizer"
-        raise PromptError(f"{error.what} is text; give {give}, under which to check it.") from error
-    _print_prompts(found.name, prompts, tokenizer)
-
-
-def _print_prompts(name: str, prompts: PromptSet, tokenizer: Any | None) -> None:
-    """What there is of them, how they begin, and the first pair token by token."""
-    from acdc.pairs import show_tokens
-    from acdc.pairs.bos import beginnings_in_words
-    from acdc.wording import counted
-
-    lengths = sorted({len(pair.clean) for pair in prompts.pairs})
-    longest = counted(lengths[-1], "token")
-    said = f"{counted(len(prompts), 'pair')} of {longest if len(lengths) == 1 else f'{lengths[0]} to {longest}'}"
-    say(f"{name}: {said}, {prompts.alignment_in_words}")
-    if tokenizer is not None:
-        announce(beginnings_in_words(prompts.pairs, tokenizer), err=False)
-    for kind, count in prompts.left_out.items():
-        if count:
-            say(f"left out: {count} {kind}")
-    first = prompts.pairs[0]
-    say(f"clean:     {show_tokens(first.clean, tokenizer)}")
-    say(f"corrupted: {show_tokens(first.corrupted, tokenizer)}")
-    for i, position in enumerate(first.answer_positions):
-        right = show_tokens(first.answers[i], tokenizer) if first.answers else "not given"
-        wrong = show_tokens(first.wrong_answers[i], tokenizer) if first.wrong_answers else "not given"
-        say(f"after token {position}: right {right}, wrong {wrong}")

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from acdc.engine.setting import Setting
 from acdc.errors import warn
 from acdc.evaluation.behaviour import Behaviour, behaviour
+from acdc.evaluation.model_doubts import model_doubts
 from acdc.pairs import text_of
 from acdc.pairs.bos import beginnings_in_words
 from acdc.runs.record import Record
-from acdc.verdict import POOR_ACCURACY
 from acdc.wording import counted, quoted
 
-#: Below this share of predictions whose likeliest token is an answer, the model has other things to say.
-POOR_TOP1 = 0.5
-#: An answer that isn't among so many likeliest tokens is hardly one.
-FAR = 100
 #: Tokens of the first prompt's end, and examples, that are shown.
 _END, _EXAMPLES = 8, 3
 
 
-def introduce(setting: Setting, record: Record, announce: Callable[[str], None]) -> None:
-    """Say what the run works on and how well the model does the task; warn where it doesn't."""
+def introduce(setting: Setting, record: Record, announce: Callable[[str], None], *, is_control: bool = False) -> None:
+    """Say what the run works on and how well the model does the task; warn where it doesn't.
+
+    Args:
+        setting: model and prompts.
+        record: of the run.
+        announce: called with each line.
+        is_control: the prompts are under a corruption that must leave the right answer what it is.
+    """
     request, prompts, tokenizer = record.request, setting.prompts, setting.model.tokenizer
     announce(f"{request.model}: {len(setting.graph.nodes)} nodes, {setting.graph.n_edges} edges ({request.dtype})")
     left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
@@ -35,7 +38,7 @@ def introduce(setting: Setting, record: Record, announce: Callable[[str], None])
     announce(_first_pair(setting))
     clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
     announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
-    for doubt in _doubts(setting, clean, corrupted):
+    for doubt in model_doubts(setting, clean, corrupted, is_control=is_control):
         warn(doubt)
 
 
@@ -62,50 +65,6 @@ def _answers_text(setting: Setting, tokens: tuple[int, ...], row: int) -> str:
         str(token) if tokenizer is None else quoted(text_of([token], tokenizer, before)) for token in tokens[:_EXAMPLES]
     ]
     return " or ".join(shown) + (f" and {len(tokens) - len(shown)} more" if len(tokens) > len(shown) else "")
-
-
-def _doubts(setting: Setting, clean: Behaviour, corrupted: Behaviour) -> Iterator[str]:
-    """What may make the result mean little."""
-    if clean.accuracy is not None and clean.accuracy < POOR_ACCURACY:
-        yield f"the model is right on {clean.accuracy:.0%} of the predictions only; a circuit may not mean much."
-    if clean.accuracy is not None and clean.accuracy <= (corrupted.accuracy or 0.0):
-        yield "the model is as often right on corrupted prompts as on clean ones; check what the corruption changes."
-    if clean.top1 is not None and clean.top1 < POOR_TOP1:
-        yield (
-            f"the model's likeliest token is a right answer on {clean.top1:.0%} of the predictions only "
-            f"({_likeliest_instead(setting)}); check how prompts and answers meet, and that they are the task's."
-        )
-    if setting.prompts.has_answers and (far := _share_far(setting)) > 0.5:
-        yield (
-            f"on {far:.0%} of the predictions no right answer is among the model's {FAR} likeliest tokens; check that "
-            "the answers are meant, and their token ids this tokenizer's."
-        )
-
-
-def _likeliest_instead(setting: Setting) -> str:
-    """Up to three different examples of predictions whose likeliest token is no right answer."""
-    likeliest = setting.model_logits.argmax(-1)
-    missed = (likeliest[:, None] != setting.answers.right).all(-1).nonzero()[:, 0].tolist()
-    examples: dict[str, None] = {}
-    for prediction in missed:
-        row, place = int(setting.rows[prediction]), int(setting.columns[prediction])
-        pair, tokenizer = setting.prompts.pairs[row], setting.model.tokenizer
-        position = pair.answer_positions.index(place)
-        said, right = (
-            str(token) if tokenizer is None else quoted(text_of([token], tokenizer, pair.clean[: place + 1]))
-            for token in (int(likeliest[prediction]), pair.answers[position][0])
-        )
-        examples[f"likeliest {said}, answer {right}"] = None
-        if len(examples) == _EXAMPLES:
-            break
-    return "; ".join(examples)
-
-
-def _share_far(setting: Setting) -> float:
-    """Share of predictions of which no right answer is among the likeliest tokens."""
-    logits, right = setting.model_logits, setting.answers.right
-    best = logits.gather(-1, right.clamp(min=0)).masked_fill(right < 0, -float("inf")).amax(-1, keepdim=True)
-    return float(((logits > best).sum(-1) >= FAR).double().mean())
 
 
 def _in_words(found: Behaviour) -> str:

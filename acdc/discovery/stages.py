@@ -61,7 +61,7 @@ def begun(
     if record.engine not in (None, asked.engine):
         said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
-    introduce(setting, record, asked.announce)
+    introduce(setting, record, asked.announce, is_control=task.declared(asked.corruption).is_control)
     return setting, record
 
 

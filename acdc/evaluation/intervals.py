@@ -8,13 +8,14 @@ imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from acdc.results import Evaluation
+from acdc.results import Behaviour, Evaluation
 
 #: Share of the drawn means that lies in an interval.
 LEVEL = 0.95
@@ -40,63 +41,64 @@ class Interval:
     why: str | None = None
 
 
-class Intervals:
-    """The intervals of an evaluation's figures.
+class Measured(Protocol):
+    """Behaviours on the same prompts."""
+
+    @property
+    def n_prompts(self) -> int:
+        """How many prompts."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, Behaviour]:
+        """The behaviours by name, with their values per prediction."""
+        ...
+
+    @property
+    def prompt_of(self) -> np.ndarray | None:
+        """``[prediction]`` int64, the prompt of each prediction; ``None`` where no values are kept."""
+        ...
+
+
+class MeanIntervals:
+    """The intervals of the means of some behaviours.
 
     Args:
-        evaluation: what was measured, with its values per prediction.
+        measured: what was measured, with its values per prediction.
     """
 
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._evaluation = evaluation
-        self._names = [(state, name) for state, found in evaluation.states.items() for name in found.values or {}]
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+        self._names = [(state, name) for state, found in measured.states.items() for name in found.values or {}]
 
     def of(self, state: str, name: str) -> Interval:
-        """Of a mean, by its state (see :data:`acdc.results.STATES`) and its name (``kl``, ``accuracy`` ...)."""
+        """Of a mean, by its state (of an evaluation, see :data:`acdc.results.STATES`) and its name (``kl`` ...)."""
         if (why := self._unknown()) is not None:
             return Interval(why=why)
         if (state, name) not in self._names:
             return Interval(why="it wasn't measured")
-        values = (self._evaluation.states[state].values or {})[name]
+        values = (self._measured.states[state].values or {})[name]
         if bool((values == values[0]).all()):
             return Interval(why="it is the same on every prompt")
         return _ends(self._means[self._names.index((state, name))])
 
-    def of_faithfulness(self, state: str = "circuit") -> Interval:
-        """Of the share of the model's behaviour that a state keeps, by the evaluation's own metric."""
-        if (why := self._unknown()) is not None:
-            return Interval(why=why)
-        evaluation, metric = self._evaluation, self._evaluation.faithfulness_metric
-        if metric is None or (state, metric) not in self._names:
-            return Interval(why="it wasn't measured")
-        if evaluation.share(state) is None:
-            return Interval(why="it is not defined")
-        if state in ("model", "ablated"):
-            return Interval(why="it is so by definition")
-        part, whole = (self._means[self._names.index((one, metric))] for one in (state, "ablated"))  # [draw] each
-        if bool((np.abs(whole) <= evaluation.rounding).any()) or float(whole.min()) < 0 < float(whole.max()):
-            return Interval(why=f"in some resamples the model and the ablated model are too close by {metric}")
-        shares = 1 - part / whole
-        same = float(np.ptp(shares)) <= _ALIKE
-        return Interval(why="it is the same on every draw") if same else _ends(shares)
-
     def _unknown(self) -> str | None:
         """Why there is no interval at all."""
-        if self._evaluation.prompt_of is None:
+        if self._measured.prompt_of is None:
             return "values per prediction aren't kept"
-        return "there is one prompt" if self._evaluation.n_prompts < _FEWEST else None
+        return "there is one prompt" if self._measured.n_prompts < _FEWEST else None
 
     @cached_property
     def _means(self) -> np.ndarray:
         """``[figure, draw]``, every mean on every draw of the prompts."""
         from scipy.stats import bootstrap  # half a second, which reading a run needn't wait for
 
-        evaluation, n = self._evaluation, self._evaluation.n_prompts
-        prompt_of = np.zeros(0, dtype=np.int64) if evaluation.prompt_of is None else evaluation.prompt_of
+        measured, n = self._measured, self._measured.n_prompts
+        prompt_of = np.zeros(0, dtype=np.int64) if measured.prompt_of is None else measured.prompt_of
         counts = np.bincount(prompt_of, minlength=n).astype(np.float64)  # [prompt], its predictions
         sums = np.stack(
             [
-                np.bincount(prompt_of, weights=(evaluation.states[state].values or {})[name], minlength=n)
+                np.bincount(prompt_of, weights=(measured.states[state].values or {})[name], minlength=n)
                 for state, name in self._names
             ]
         )  # [figure, prompt]
@@ -116,6 +118,36 @@ class Intervals:
             rng=np.random.default_rng(_SEED),
         )
         return np.asarray(found.bootstrap_distribution)
+
+
+class Intervals(MeanIntervals):
+    """The intervals of an evaluation's figures.
+
+    Args:
+        evaluation: what was measured, with its values per prediction.
+    """
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation)
+        self._evaluation = evaluation
+
+    def of_faithfulness(self, state: str = "circuit") -> Interval:
+        """Of the share of the model's behaviour that a state keeps, by the evaluation's own metric."""
+        if (why := self._unknown()) is not None:
+            return Interval(why=why)
+        evaluation, metric = self._evaluation, self._evaluation.faithfulness_metric
+        if metric is None or (state, metric) not in self._names:
+            return Interval(why="it wasn't measured")
+        if evaluation.share(state) is None:
+            return Interval(why="it is not defined")
+        if state in ("model", "ablated"):
+            return Interval(why="it is so by definition")
+        part, whole = (self._means[self._names.index((one, metric))] for one in (state, "ablated"))  # [draw] each
+        if bool((np.abs(whole) <= evaluation.rounding).any()) or float(whole.min()) < 0 < float(whole.max()):
+            return Interval(why=f"in some resamples the model and the ablated model are too close by {metric}")
+        shares = 1 - part / whole
+        same = float(np.ptp(shares)) <= _ALIKE
+        return Interval(why="it is the same on every draw") if same else _ends(shares)
 
 
 def _ends(drawn: Sequence[float] | np.ndarray) -> Interval:

@@ -113,19 +113,11 @@ class Judgement:
     @property
     def kinds(self) -> list[str]:
         """The labels by which its prompts fall into several groups, of two prompts each or more on average."""
-        found = []
-        for kind in (*FORMS, ANSWER):
-            labels = [prompt.labels.get(kind) for prompt in self.prompts]
-            if None not in labels and 1 < len(set(labels)) <= len(labels) / 2:
-                found.append(kind)
-        return found
+        return kinds_of(self.prompts)
 
     def groups(self, kind: str) -> dict[str, Evaluation]:
         """The evaluation of the prompts of each label of a kind, see :attr:`kinds`; the worst by the metric first."""
-        numbers: dict[str, list[int]] = {}
-        for number, prompt in enumerate(self.prompts):
-            if kind in prompt.labels:
-                numbers.setdefault(prompt.labels[kind], []).append(number)
+        numbers = by_label(self.prompts, kind)
         parts = {label: self.evaluation.of_prompts(chosen) for label, chosen in numbers.items()}
         known = {label: part for label, part in parts.items() if part is not None}
         return dict(sorted(known.items(), key=lambda item: -item[1].circuit.metrics[self.metric]))
@@ -184,6 +176,25 @@ class Judgement:
                 row |= {f"{state}.{name}": float(each[prediction]) for name, each in (found.values or {}).items()}
             rows.append(row)
         return rows
+
+
+def kinds_of(prompts: Sequence[JudgedPrompt]) -> list[str]:
+    """The labels by which prompts fall into several groups, of two prompts each or more on average."""
+    found = []
+    for kind in (*FORMS, ANSWER):
+        labels = [prompt.labels.get(kind) for prompt in prompts]
+        if None not in labels and 1 < len(set(labels)) <= len(labels) / 2:
+            found.append(kind)
+    return found
+
+
+def by_label(prompts: Sequence[JudgedPrompt], kind: str) -> dict[str, list[int]]:
+    """The numbers of the prompts of each label of a kind, ascending."""
+    numbers: dict[str, list[int]] = {}
+    for number, prompt in enumerate(prompts):
+        if kind in prompt.labels:
+            numbers.setdefault(prompt.labels[kind], []).append(number)
+    return numbers
 
 
 def _means(evaluation: Evaluation) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 from acdc.asked import said, shown, whole
 from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
+from acdc.pairs.corrupting import Declared
 from acdc.pairs.skipping import BAD_PAIRS, none_left, warn_of_bad
 from acdc.waiting import waiting
 
@@ -141,9 +142,23 @@ class Task(ABC):
             left_out[BAD_PAIRS] = left_out.get(BAD_PAIRS, 0) + len(bad)
         prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out)
         about = self.name if split == "train" else f"{self.name}, held out"
-        for doubt in doubts(found, tokenizer):
+        for doubt in doubts(found, tokenizer, self.declared(corruption)):
             warn(f"{about}: {doubt}")
         return prompts
+
+    def replaced(self, corruption: str) -> frozenset[str] | None:
+        """The spans that a corruption replaces; ``None`` where the task doesn't say."""
+        return None
+
+    def declared(self, corruption: str | None) -> Declared:
+        """What the task says of a corruption, by default its first."""
+        name = self._corruption(corruption)
+        return Declared(
+            is_default=name == self._corruption(None),
+            is_control=name in self.control_corruptions,
+            replaced=self.replaced(name),
+            is_algorithmic=self.kind == "algorithmic",
+        )
 
     def _corruption(self, name: str | None) -> str:
         """The corruption of that name, or the first. Raises :class:`UnknownNameError`."""

@@ -133,7 +133,7 @@ def test_tasks_lists_tasks_with_their_corruptions(call):
 def test_task_check_shows_how_a_pair_is_read(call, file, gpt2_folder):
     code, out, err = call("task", "check", file(TEXT | {"wrong_answer": " John"}), "--model", gpt2_folder)
     assert code == 0, err
-    assert out.splitlines() == [
+    assert out.splitlines()[:5] == [
         "pairs.jsonl: 1 pair of 6 tokens, lined up token by token",
         "prompts begin without a BOS; the tokenizer has none",
         "clean:     ['Mary', ' met', ' John', '.', ' John', ' saw']",

@@ -29,7 +29,7 @@ def llama2(scheme="normalizer", words=()):
     """
     whole = [f"▁{word}" for word in (*_task_words(), *words)]
     rests = [noun[1:] for noun in nouns.NOUNS]
-    marks = ["(", ")", ",", ".", "'", ":", "\n", "<", ">", "[", "]", "/", "|", "_"]
+    marks = [*"(),.':\n<>[]/|_-*;@?!\"=+#"]
     letters = list(string.ascii_letters + string.digits)
     pieces = [
         "<unk>",

@@ -1,0 +1,25 @@
+"""A tokenizer that spells every word of the tasks' files, and what those files say."""
+
+import re
+from pathlib import Path
+
+import made_tokenizers
+
+import acdc.tasks
+from acdc.pairs.template.toml import read_toml
+
+FOLDER = Path(acdc.tasks.__file__).parent
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def llama_like():
+    """SentencePiece's way: every word one token with its space, every digit for itself, a BOS before every text."""
+    files = [*FOLDER.glob("*.toml"), *FOLDER.glob("words/*.toml")]
+    return made_tokenizers.llama2(words=sorted({word for file in files for word in _WORD.findall(file.read_text())}))
+
+
+def templates(name):
+    """The texts of a task's templates."""
+    given = read_toml(FOLDER / f"{name}.toml")["templates"]
+    texts = [entry if isinstance(entry, str) else entry["text"] for entry in given]
+    return [text for entry in texts for text in (entry if isinstance(entry, list) else [entry])]

@@ -18,6 +18,7 @@ from acdc.circuit import Circuit
 from acdc.editing import edges_among
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.graph import Graph, Slot
+from acdc.planted import is_planted, planted, planted_names
 from acdc.provenance import Provenance
 
 if sys.version_info >= (3, 11):
@@ -67,12 +68,12 @@ class Reference:
 
 
 def reference_names() -> list[str]:
-    """Names of all reference circuits, sorted."""
+    """Names of all published circuits, sorted; besides, every planted model has its own."""
     return sorted(path.name.removesuffix(_ENDING) for path in _FOLDER.iterdir() if path.name.endswith(_ENDING))
 
 
 def reference(name: str) -> Reference:
-    """The published circuit of a task.
+    """The published circuit of a task, or the true one of a planted model (``planted-sort``).
 
         >>> ioi = reference("ioi")
         >>> ioi.circuit.n_edges, ioi.n_wholesale
@@ -86,8 +87,10 @@ def reference(name: str) -> Reference:
     """
     if not isinstance(name, str):
         raise SettingsError(f"a reference circuit is given by its name, not by a {type(name).__name__}.")
+    if is_planted(name):
+        return _planted(name)
     if name not in (known := reference_names()):
-        raise UnknownNameError("reference circuit", name, known)
+        raise UnknownNameError("reference circuit", name, [*known, *planted_names()])
     given = tomllib.loads((_FOLDER / f"{name}{_ENDING}").read_text(encoding="utf-8"))
     graph = Graph.from_config(**given["graph"])
     roles = {role: tuple(nodes) for role, nodes in given["roles"].items()}
@@ -112,6 +115,15 @@ def reference(name: str) -> Reference:
         given["note"],
         given["source"],
     )
+
+
+def _planted(name: str) -> Reference:
+    """The true edges of a model whose weights were set by hand."""
+    made = planted(name)
+    circuit = made.circuit
+    none = np.zeros_like(circuit.in_graph)
+    note = "These are its true edges; acdc.planted says how the weights make them."
+    return Reference(name, made.summary, circuit, "edges", {}, none, 0, note, "acdc.planted")
 
 
 def _edges(graph: Graph, roles: Mapping[str, Sequence[str]], rules: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 import acdc
 from acdc.errors import UnknownNameError
 from acdc.export.roles import roles_of
+from acdc.planted import planted
 from acdc.references import reference, reference_names
 
 #: Edges, of them added wholesale, as the papers count them, heads, nodes, and edges of the graph. From the papers.
@@ -147,3 +148,11 @@ def test_unknown_names_say_the_nearest():
 def test_no_model_is_needed():
     code = "import sys, acdc.references as r; r.reference('ioi'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_planted_model_has_a_reference_of_its_own():
+    found = reference("planted-sort")
+    assert found.circuit.n_edges == len(planted("planted-sort").edges)
+    assert acdc.compare(found.circuit, reference="planted-sort").agreements[0].f1 == 1
+    with pytest.raises(UnknownNameError, match="planted-sort"):
+        reference("planted-srt")

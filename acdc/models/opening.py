@@ -1,4 +1,4 @@
-"""Finding a model by whatever the user named: a hub name, a folder, a bundled name, or an object in memory.
+"""Finding a model by whatever the user named: a hub name, a folder, a name that acdc knows, or an object in memory.
 
 Weights come from safetensors files only; code from a model's repository is never run.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from acdc.bundled import bundled_models
 from acdc.errors import ModelError, SettingsError, UnknownNameError
+from acdc.library.catalogue import folders, known_models
 from acdc.models.hub import cached_folder
 from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
@@ -37,13 +37,11 @@ def find_source(
         return open_in_memory(model, place, precision, tokenizer)
     name = str(model).rstrip("/") or str(model)
     _check_name(name)
-    if name in (bundled := bundled_models()):
-        return open_folder(name, bundled[name], place, precision, tokenizer)
     if is_planted(name):
         with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
             planted(name).save(scratch)
             return _open_toy(name, Path(scratch), place, precision, tokenizer)
-    if (folder := _folder(name)) is not None:
+    if (folder := folders().get(name) or _folder(name)) is not None:
         if is_toy_folder(folder):
             return _open_toy(name, folder, place, precision, tokenizer)
         return open_folder(name, folder, place, precision, tokenizer)
@@ -114,12 +112,20 @@ def _repository(name: str) -> str:
 
     with contextlib.suppress(OSError, RuntimeError):  # ~ of no known user
         if Path(name).expanduser().is_file():
+            if name.lower().endswith(".gguf"):
+                raise ModelError(
+                    f"{name} is a GGUF file, which isn't opened as it is; one of the Llama architecture is written as "
+                    f"a folder by acdc.models.gguf.write_folder({name!r}, FOLDER)."
+                )
             raise ModelError(f"{name} is a file; give the folder that it lies in.")
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise ModelError(f"{name}: there is no such folder.")
+    known = known_models()
+    if name in known and known[name].how:
+        raise ModelError(f"{name} isn't here yet; get it by {known[name].how}.")
     with contextlib.suppress(ValueError):
         return get_official_model_name(name)
     if "/" not in name:  # a hub name without an owner is one of the few old ones, all of them known
         aliases = [alias for names in MODEL_ALIASES.values() for alias in names]
-        raise UnknownNameError("model", name, [*bundled_models(), *OFFICIAL_MODEL_NAMES, *aliases])
+        raise UnknownNameError("model", name, [*known, *OFFICIAL_MODEL_NAMES, *aliases])
     return name

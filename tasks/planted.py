@@ -10,13 +10,13 @@ from typing import ClassVar
 
 from acdc.pairs import PromptPair, Tokenizer
 from acdc.pairs.finding import find_task
+from acdc.pairs.sampling import draw, in_split
 from acdc.pairs.task import Generated, Split, Task
 from acdc.planted import generator, is_random, planted
 from acdc.planted.programs import COLOURS, FRUITS, KINDS, PROPORTION, PROPORTION_LENGTH, TOOLS, VEGETABLES
 
 from .algorithmic import Corruption, Others, SymbolTask, Written
 from .repeats import Rows
-from .sampling import draw, in_split
 from .spelling import spelling_of
 
 Row = tuple[str, ...]

@@ -13,6 +13,7 @@ import click
 from acdc.cli.group import Group
 from acdc.cli.reference import reference
 from acdc.cli.task_check import check
+from acdc.cli.task_new import new
 from acdc.cli.task_show import show
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ def _references() -> Collection[str]:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Look at a task, check it, or show its published circuit."""
+    """Look at a task, check it, begin one of your own, or show its published circuit."""
 
 
 task.add_command(show)
 task.add_command(check)
 task.add_command(reference)
+task.add_command(new)

@@ -135,7 +135,7 @@ def test_what_is_only_odd_works(pairs_of, content):
         ),
         (
             changed("{country.capital}", "{country.capital} now"),
-            "each, with answers of one token, but this tokenizer has 0",
+            "each, but this tokenizer has 0",
         ),
         (changed("[slots]", "wrong_answers = ' {country.capital}'\n[slots]"), "right answer would be among the wrong"),
         (changed("[slots]", "metric = 'logit_diff'\n[slots]"), "unknown metric 'logit_diff': did you mean logit-diff"),

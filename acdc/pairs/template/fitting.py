@@ -84,10 +84,6 @@ class Fitting:
             for use in self.uses.get(slot, ())
         )
 
-    def has_further_answers(self, slot: str) -> bool:
-        """Whether answers of other words than its own are to be one token for a slot's word to fit."""
-        return any(text.source.strip() != f"{{{slot}}}" for text, _ in self._answers.get(slot, ()))
-
     def is_one_token(self, answer: str) -> bool:
         """Whether an answer is one token inside a text."""
         if answer not in self._one_token:

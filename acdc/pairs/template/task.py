@@ -162,7 +162,6 @@ class TemplateTask(Task):
             if found < needed:
                 tokens = self._spec.slots[slot].tokens
                 what = "that fit" if tokens is None else f"of {'one token' if tokens == 1 else f'{tokens} tokens'} each"
-                what += ", with answers of one token" if fitting.has_further_answers(slot) else ""
                 raise PromptError(
                     f"task {self.name} needs {needed} {name} {what}, but this tokenizer has {found}; "
                     "write a file of prompt pairs instead."

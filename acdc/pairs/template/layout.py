@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from acdc.pairs.template.spec import Leaf, Slot, Template
 from acdc.pairs.template.text import Ref, Text
 
-_MOST_LEAVES = 5000
+#: Slots and texts between them, in slots of slots too.
+_MOST_PARTS = 10_000
 _DEEPEST = 50
 
 
@@ -42,12 +43,16 @@ def layout(template: Template, slots: Mapping[str, Slot]) -> Layout:
     mention: dict[str, None] = {}
     starts: dict[str, list[str | None]] = {}
 
+    visited = 0
+
     def visit(text: Text, before: str | None, inside: tuple[str, ...]) -> str | None:
+        nonlocal visited
         for part in text.parts:
+            visited += 1
             if isinstance(part, str):
                 before = part[-1]
                 continue
-            if len(leaves) >= _MOST_LEAVES or len(mention) >= _MOST_LEAVES or len(inside) >= _DEEPEST:
+            if visited >= _MOST_PARTS or len(inside) >= _DEEPEST:
                 raise template.place.error("its slots are made of too many others; write less.")
             mention.setdefault(part.slot)
             if part.slot in slots:

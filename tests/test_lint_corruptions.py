@@ -85,6 +85,12 @@ def test_one_of_several_right_answers_may_stay_right():
     Says(*fewer).prompts(None)
 
 
+def test_where_wrong_answers_become_right_too_the_corruption_tells():
+    more = [pair((i, 3), (i, 4), 50 + i, 60 + i, corrupted_answers=((50 + i, 60 + i),)) for i in range(3)]
+    Says(*more).prompts(None)
+    Says(*more).prompts(None, corruption="control")
+
+
 def test_a_corrupted_prompt_that_gives_the_answer_away():
     given = [pair((i, 3), (i, 50 + i), 50 + i, 60 + i, where=f"line {i}") for i in range(4)]
     (said,) = warned(None, *given)

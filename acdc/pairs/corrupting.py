@@ -105,7 +105,10 @@ def _same_answers(pairs: Sequence[TokenPair], declared: Declared) -> Iterator[st
         if moved := [pair.where for pair in known if not _answers_hold(pair)]:
             says = "another answer is right on the corrupted prompt"
             yield f"{in_pairs(moved, len(pairs), says)}, under a control corruption, which must leave the answer."
-    elif same := [pair.where for pair in known if _answers_hold(pair, nothing_else=True)]:
+        return
+    # Another corruption than the usual one may well change something else, as which answer is wrong.
+    same = [pair.where for pair in known if _answers_hold(pair, nothing_else=True)] if declared.is_default else []
+    if same:
         says = "the right answer is right on the corrupted prompt too"
         yield f"{in_pairs(same, len(pairs), says)}; corrupt what it depends on, or call it a control corruption."
 
@@ -131,6 +134,6 @@ def _given_away(pairs: Sequence[TokenPair], tokenizer: Tokenizer | None) -> Iter
             if len(right) == 1 and shown:
                 given.append(f"{pair.where}: {text_of(shown, tokenizer, pair.clean[:1])!r}")
                 break
-    if len(given) > len(pairs) / 2 and len(pairs) > 1:
+    if len(given) > len(pairs) / 2 and len(pairs) >= _FEWEST:
         says = "the right answer stands in the corrupted prompt and not in the clean one"
         yield f"{in_pairs(given, len(pairs), says)}; corrupt the prompts without it."

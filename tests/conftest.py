@@ -21,6 +21,7 @@ OF_RANDOM_MODELS = (
     "the model is as often right",
     "the model's likeliest token is",
     r"on \d+% of the predictions no right answer",
+    r"in \d+ of \d+ prompt pairs? the corrupted prompt makes",
     "ablating every edge costs",
 )
 

@@ -1,9 +1,7 @@
-"""Held-out prompts that are hardly others than the used ones, and answers that are one word."""
+"""Held-out prompts that are hardly others than the used ones."""
 
 import made_tokenizers as made
 import pytest
-from given import warned
-from tiny import tokenizer
 
 from acdc.pairs import PromptPair, PromptSet, tokenize_pair
 from acdc.pairs.across import shared_prompts
@@ -51,11 +49,3 @@ def test_without_a_tokenizer_ids_are_compared():
     ids = [PromptSet((tokenize_pair(PromptPair(one, (9, 9, 9)), None),), "mine") for one in ((1, 2, 3), (1, 2, 4))]
     assert list(shared_prompts(*ids, None)) == []
     assert len(list(shared_prompts(ids[0], ids[0], None))) == 1
-
-
-def test_a_right_and_a_wrong_answer_that_are_one_word():
-    pair = PromptPair("Mary met", "Ann met", ((" John",),), (("John", " Ann"),), where="line 4")
-    says = "a right and a wrong answer are one word but for upper case and spaces (line 4: ' John' and 'John')"
-    assert any(says in line for line in warned(tokenizer(), pair))
-    other = PromptPair("Mary met", "Ann met", ((" John",),), ((" Ann",),))
-    assert warned(tokenizer(), other) == []

@@ -21,7 +21,7 @@ def rows(n=12):
 class Says(Given):
     """A task that says which spans its corruptions replace."""
 
-    corruptions = {"who": "", "control": ""}  # noqa: RUF012
+    corruptions = {"who": "", "control": "", "other": ""}  # noqa: RUF012
     control_corruptions = frozenset({"control"})
 
     def replaced(self, corruption):
@@ -74,6 +74,7 @@ def test_a_right_answer_that_stays_right():
     (said,) = said_by(Says(*stays))
     assert "in 3 of 3 prompt pairs the right answer is right on the corrupted prompt too (here)" in said
     Says(*stays).prompts(None, corruption="control")
+    Says(*stays).prompts(None, corruption="other")  # may change which answer is wrong
     moves = [pair((i, 3), (i, 4), 50 + i, 60 + i, corrupted_answers=((60 + i,),)) for i in range(3)]
     Says(*moves).prompts(None)
     (said,) = said_by(Says(*moves), corruption="control")
@@ -85,9 +86,16 @@ def test_one_of_several_right_answers_may_stay_right():
     Says(*fewer).prompts(None)
 
 
+def test_where_wrong_answers_become_right_too_the_corruption_tells():
+    more = [pair((i, 3), (i, 4), 50 + i, 60 + i, corrupted_answers=((50 + i, 60 + i),)) for i in range(3)]
+    Says(*more).prompts(None)
+    Says(*more).prompts(None, corruption="control")
+
+
 def test_a_corrupted_prompt_that_gives_the_answer_away():
-    given = [pair((i, 3), (i, 50 + i), 50 + i, 60 + i, where=f"line {i}") for i in range(4)]
+    given = [pair((i, 3), (i, 50 + i), 50 + i, 60 + i, where=f"line {i}") for i in range(10)]
+    assert warned(None, *given[:4]) == []  # which may be chance
     (said,) = warned(None, *given)
-    assert "in 4 of 4 prompt pairs the right answer stands in the corrupted prompt and not in the clean one" in said
-    mentioned = [pair((50 + i, 3), (4, 50 + i), 50 + i, 60 + i) for i in range(4)]
+    assert "in 10 of 10 prompt pairs the right answer stands in the corrupted prompt and not in the clean one" in said
+    mentioned = [pair((50 + i, 3), (4, 50 + i), 50 + i, 60 + i) for i in range(10)]
     assert warned(None, *mentioned) == []

@@ -119,6 +119,15 @@ def test_the_order_in_which_answers_are_mentioned():
     assert "the right one is the second of 2 in 100% of the pairs" in said
 
 
+def test_one_in_the_middle_has_to_be_counted():
+    def third(chance, _):
+        words = chance.sample(range(100, 140), 5)
+        wrong = tuple(word for word in words if word != words[2])
+        return PromptPair(tuple(words), (200, 201, 202, *words[3:]), ((words[2],),), (wrong,))
+
+    assert warned(None, *drawn(third)) == []
+
+
 def test_a_token_that_tells_the_order():
     def told(chance, is_yes):
         made = ordered(chance, is_yes)

@@ -114,9 +114,8 @@ class Gender(Task):
         for i, pair in enumerate(PRONOUNS.generate(tokenizer, n, seed, split, "opposite-gender").pairs):
             noun, other = ("friend", "person") if " friend," in pair.clean else ("person", "friend")
             stays = i < self.kept if corruption == "usual" else not self.moves
-            made.append(
-                replace(pair, corrupted=pair.clean.replace(f" {noun},", f" {other},") if stays else pair.corrupted)
-            )
+            changed = pair.clean.replace(f" {noun},", f" {other},") if stays else pair.corrupted
+            made.append(replace(pair, corrupted=changed, spans={}, corrupted_spans={}, corrupted_answers=()))
         return Generated(made)
 
 

@@ -13,6 +13,9 @@ from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
 from acdc.cli.task_source import TaskSource, opened
 
+#: Of the worst prompts so many are shown.
+_WORST = 5
+
 
 @click.command()
 @click.argument("task")
@@ -48,48 +51,53 @@ def check(
 
     TASK is a task's name or its file.
     """
-    from acdc.errors import NoTokenizerError
-    from acdc.pairs.checking import check_pairs, merged
+    from acdc.pairs.checking import merged
     from acdc.waiting import bars
 
     source = opened(task, model, tokenizer_name, answers, wrong_answers, skip_bad_pairs=skip_bad_pairs)
-    drawing: dict[str, Any] = {"n": n, "seed": seed, "bos": bos, "allow_misaligned": allow_misaligned}
+    drawing = {"n": n, "seed": seed, "corruption": corruption, "bos": bos, "allow_misaligned": allow_misaligned}
     with bars(True):
-        try:
-            pairs = check_pairs(
-                source.task,
-                source.tokenizer,
-                corruption=corruption,
-                skip_bad_pairs=skip_bad_pairs,
-                **drawing,
-                **source.limits,
-            )
-        except NoTokenizerError as error:
-            raise source.lacks_tokenizer(error) from error
+        found: Any = _drawn(source, skip_bad_pairs=skip_bad_pairs, **drawing)
+        doubts = merged(found.doubts, len(found.corruptions))
         if not as_json:
-            _print_pairs(source, pairs.drawn[0].prompts)
-        found: Any = pairs
-        doubts = merged(pairs.doubts, len(pairs.corruptions))
+            _print_pairs(source, found.drawn[0].prompts)
         if source.model is not None:
             from acdc.evaluation.task_check import on_model
             from acdc.models.loading import memory_errors
 
             with memory_errors():
-                found = on_model(source.model, pairs, 5)
-            doubts = list(found.doubts)
-    if as_json:
-        sys.stdout.write(json.dumps(found.to_json(), indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
-        sys.stdout.flush()
-    elif source.model is not None:
-        from acdc.cli.task_tables import print_check
-
-        print_check(found)
-    else:
-        _print_drawn(pairs.drawn)
+                found = on_model(source.model, found, _WORST)
+            doubts = found.doubts
+    _print_found(found, has_model=source.model is not None, as_json=as_json)
     for line in found.notes:
         announce(line)
     for doubt in doubts:
         _warn(doubt)
+
+
+def _drawn(source: TaskSource, **drawing: Any) -> Any:
+    """The task's pairs, checked. Raises :class:`AcdcError`; for text without a tokenizer it names the option."""
+    from acdc.errors import NoTokenizerError
+    from acdc.pairs.checking import check_pairs
+
+    try:
+        return check_pairs(source.task, source.tokenizer, **drawing, **source.limits)
+    except NoTokenizerError as error:
+        raise source.lacks_tokenizer(error) from error
+
+
+def _print_found(found: Any, *, has_model: bool, as_json: bool) -> None:
+    """All of it as JSON; figures as tables; or what was drawn, where there is no model."""
+    if as_json:
+        sys.stdout.write(json.dumps(found.to_json(), indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+        sys.stdout.flush()
+    elif has_model:
+        from acdc.cli.task_tables import print_check
+
+        print_check(found)
+    else:
+        for one in found.drawn[1:]:
+            say(f"{one.which}, {one.corruption}: {_sizes(one.prompts)}, {one.prompts.alignment_in_words}")
 
 
 def _warn(doubt: str) -> None:
@@ -117,12 +125,6 @@ def _print_pairs(source: TaskSource, prompts: Any) -> None:
         right = show_tokens(first.answers[i], tokenizer) if first.answers else "not given"
         wrong = show_tokens(first.wrong_answers[i], tokenizer) if first.wrong_answers else "not given"
         say(f"after token {position}: right {right}, wrong {wrong}")
-
-
-def _print_drawn(drawn: Any) -> None:
-    """What was drawn besides the pairs that are shown, where there is no model to run them on."""
-    for one in drawn[1:]:
-        say(f"{one.which}, {one.corruption}: {_sizes(one.prompts)}, {one.prompts.alignment_in_words}")
 
 
 def _sizes(prompts: Any) -> str:

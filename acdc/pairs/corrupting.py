@@ -101,19 +101,27 @@ def _changed_too_late(pairs: Sequence[TokenPair]) -> Iterator[str]:
 def _same_answers(pairs: Sequence[TokenPair], declared: Declared) -> Iterator[str]:
     """Right answers that are right on the corrupted prompt too; or that aren't, under a control corruption."""
     known = [pair for pair in pairs if pair.answers and pair.corrupted_answers]
-    both = [(pair, _is_right_too(pair)) for pair in known]
     if declared.is_control:
-        if moved := [pair.where for pair, same in both if not same]:
+        if moved := [pair.where for pair in known if not _answers_hold(pair)]:
             says = "another answer is right on the corrupted prompt"
             yield f"{in_pairs(moved, len(pairs), says)}, under a control corruption, which must leave the answer."
-    elif same := [pair.where for pair, same in both if same]:
+        return
+    # Another corruption than the usual one may well change something else, as which answer is wrong.
+    same = [pair.where for pair in known if _answers_hold(pair, nothing_else=True)] if declared.is_default else []
+    if same:
         says = "the right answer is right on the corrupted prompt too"
         yield f"{in_pairs(same, len(pairs), says)}; corrupt what it depends on, or call it a control corruption."
 
 
-def _is_right_too(pair: TokenPair) -> bool:
-    """Whether at every answer position all that is right on the clean prompt is right on the corrupted one."""
-    return all(set(right) <= set(other) for right, other in zip(pair.answers, pair.corrupted_answers, strict=False))
+def _answers_hold(pair: TokenPair, *, nothing_else: bool = False) -> bool:
+    """Whether all that is right on the clean prompt is right on the corrupted one, at every answer position.
+
+    Args:
+        pair: the pair.
+        nothing_else: and no other answer. Where every year is a later one, a later year tells nothing of the clean one.
+    """
+    both = [(set(right), set(other)) for right, other in zip(pair.answers, pair.corrupted_answers, strict=False)]
+    return all(right == other if nothing_else else right <= other for right, other in both)
 
 
 def _given_away(pairs: Sequence[TokenPair], tokenizer: Tokenizer | None) -> Iterator[str]:
@@ -126,6 +134,6 @@ def _given_away(pairs: Sequence[TokenPair], tokenizer: Tokenizer | None) -> Iter
             if len(right) == 1 and shown:
                 given.append(f"{pair.where}: {text_of(shown, tokenizer, pair.clean[:1])!r}")
                 break
-    if len(given) > len(pairs) / 2 and len(pairs) > 1:
+    if len(given) > len(pairs) / 2 and len(pairs) >= _FEWEST:
         says = "the right answer stands in the corrupted prompt and not in the clean one"
         yield f"{in_pairs(given, len(pairs), says)}; corrupt the prompts without it."

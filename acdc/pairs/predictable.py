@@ -160,7 +160,9 @@ def _from_order(pairs: Sequence[TokenPair]) -> Iterator[str]:
         known = [order for order in orders if order is not None]
         if len(known) >= _ALWAYS * len(pairs):
             (rank, of), count = Counter(known).most_common(1)[0]
-            if count >= _ALWAYS * len(pairs) and _tail(count, len(pairs), 1 / of) * of < _BY_CHANCE:
+            # To copy the first or the last of them is a habit that models have; the third of five must be counted.
+            by_chance = _tail(count, len(pairs), 1 / of) * of
+            if rank in (0, of - 1) and count >= _ALWAYS * len(pairs) and by_chance < _BY_CHANCE:
                 yield (
                     f"of the answers that a prompt mentions, right and wrong, the right one is the {_ordinal(rank)} of "
                     f"{of} in {count / len(pairs):.0%} of the pairs, so that its place alone tells it; let the order "

@@ -123,7 +123,7 @@ _KINDS: tuple[tuple[str, str, Callable[[str, str, Tokenizer], bool]], ...] = (
 def odd_answers(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[str]:
     """Answers of which some begin with a space, and ids that are hardly meant."""
     special = special_ids(tokenizer)
-    unlike, odd, same = [], [], []
+    unlike, odd = [], []
     for pair in pairs:
         for at_position in zip(*(group for group in (pair.answers, pair.wrong_answers) if group), strict=True):
             tokens = [token for answers in at_position for token in answers]
@@ -133,12 +133,6 @@ def odd_answers(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[st
                 bare = next(text for text in words if text not in spaced)
                 unlike.append(f"{pair.where}: {spaced[0]!r} and {bare!r}")
                 break
-        for right, wrong in zip(pair.answers, pair.wrong_answers, strict=False):
-            by_word = {_bare(token, tokenizer): token for token in right}
-            if (twice := next((token for token in wrong if _bare(token, tokenizer) in by_word), None)) is not None:
-                texts = (plain_spelling(token, tokenizer) for token in (by_word[_bare(twice, tokenizer)], twice))
-                same.append(f"{pair.where}: {' and '.join(map(repr, texts))}")
-                break
         for token in (token for group in (pair.answers, pair.wrong_answers) for ids in group for token in ids):
             if token in special or not _exists(token, tokenizer):
                 odd.append(f"{pair.where}: {token} is {spelling(token, tokenizer)!r}")
@@ -146,18 +140,9 @@ def odd_answers(pairs: Sequence[TokenPair], tokenizer: Tokenizer) -> Iterator[st
     if unlike:
         says = "some answers begin with a space and others don't"
         yield f"{in_pairs(unlike, len(pairs), says)}; spell all alike, or the space may be what tells them apart."
-    if same:
-        says = "a right and a wrong answer are one word but for upper case and spaces"
-        yield f"{in_pairs(same, len(pairs), says)}; let them be two, or the spelling is what tells them apart."
     if odd:
         says = "an answer is a special token, or none of the tokenizer's"
         yield f"{in_pairs(odd, len(pairs), says)}; check that the token ids are of this tokenizer."
-
-
-def _bare(token: int, tokenizer: Tokenizer) -> str:
-    """A token's spelling without what hardly makes it another word; of what is no word, the spelling itself."""
-    text = plain_spelling(token, tokenizer)
-    return text.strip().casefold() if _is_word(text) else text
 
 
 def _is_word(text: str) -> bool:

@@ -105,9 +105,8 @@ def test_one_corruption_alone(call, refused):
     code, out, _ = call(*words, "--corruption", "opposite-gender")
     assert code == 0
     assert "that-person" not in out
-    assert refused(*words, "--corruption", "oposite-gender") == (
-        "unknown corruption 'oposite-gender': did you mean opposite-gender?"
-    )
+    said = refused(*words, "--corruption", "oposite-gender")
+    assert said.startswith("unknown corruption 'oposite-gender': did you mean opposite-gender")
 
 
 def test_tasks_as_a_table_and_as_json(call):

@@ -22,7 +22,7 @@ from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
 from acdc.models.tokenizers import tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
-from acdc.planted import is_planted, planted
+from acdc.planted import is_planted, planted, planted_names
 from acdc.wording import first_line, shortened
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -121,5 +121,5 @@ def _repository(name: str) -> str:
         return get_official_model_name(name)
     if "/" not in name:  # a hub name without an owner is one of the few old ones, all of them known
         aliases = [alias for names in MODEL_ALIASES.values() for alias in names]
-        raise UnknownNameError("model", name, [*bundled_models(), *OFFICIAL_MODEL_NAMES, *aliases])
+        raise UnknownNameError("model", name, [*bundled_models(), *planted_names(), *OFFICIAL_MODEL_NAMES, *aliases])
     return name

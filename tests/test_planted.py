@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from acdc import discover, find_task, load_model
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.errors import RunFolderError, SettingsError, UnknownNameError
+from acdc.errors import AcdcError, RunFolderError, SettingsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.metrics import find_metric
 from acdc.models.symbols import symbol_tokenizer
+from acdc.pairs import finding
 from acdc.planted import Parameters, planted, planted_names
 
 SMALL = "planted-random-L3-H3-D48-E24-S1"
@@ -208,3 +210,20 @@ assert planted("planted-sort").circuit.n_edges == 4
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("no_such_module:of_name", "doesn't load: ModuleNotFoundError"),
+        ("operator:neg", "doesn't load: TypeError"),
+        ("builtins:str", "is not an acdc.Task, but of the type str"),
+    ],
+)
+def test_another_packages_family_of_tasks_that_fails_is_said(monkeypatch, value, said):
+    families = {finding.FAMILIES_GROUP: [EntryPoint("other", value, finding.FAMILIES_GROUP)]}
+    monkeypatch.setattr(finding, "entry_points", lambda group: families.get(group, []))
+    with pytest.raises(AcdcError, match=rf"task 'other-1' \({value}\) {said}"):
+        find_task("other-1")
+    with pytest.raises(UnknownNameError):
+        find_task("another-1")

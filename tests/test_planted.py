@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from acdc import discover, find_task, load_model
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.errors import RunFolderError, SettingsError, UnknownNameError
+from acdc.errors import AcdcError, RunFolderError, SettingsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.metrics import find_metric
 from acdc.models.symbols import symbol_tokenizer
+from acdc.pairs import finding
 from acdc.planted import Parameters, planted, planted_names
 
 SMALL = "planted-random-L3-H3-D48-E24-S1"
@@ -124,7 +126,7 @@ def test_another_seed_is_another_program():
 def test_every_true_edge_of_a_generated_model_matters_and_no_other_does():
     model = planted(SMALL)
     for edge, loss in single_losses(SMALL).items():
-        assert loss > 1e-3 if edge in model.edges else loss < 1e-5, (edge, loss)
+        assert loss > 0.01 if edge in model.edges else loss < 1e-5, (edge, loss)
 
 
 def test_noise_makes_other_edges_matter_a_little():
@@ -133,12 +135,12 @@ def test_noise_makes_other_edges_matter_a_little():
     losses = single_losses(model.name)
     others = [loss for edge, loss in losses.items() if edge not in model.edges]
     true = [losses[edge] for edge in model.edges]
-    assert 1e-5 < np.mean(others) < 0.05 * np.mean(true)
+    assert 1e-5 < np.mean(others) < 0.02 * np.mean(true)
 
 
 def test_acdc_recovers_a_generated_circuit_exactly():
     assert recovered(SMALL) == planted(SMALL).edges
-    assert recovered(f"{SMALL}-N0.01", threshold=1e-3) == planted(SMALL).edges
+    assert recovered(f"{SMALL}-N0.01", threshold=3e-3) == planted(SMALL).edges
 
 
 def test_a_generated_models_prompts():
@@ -155,6 +157,8 @@ def test_a_generated_models_prompts():
     [
         ("planted-random-L4-H4-D16-E20-S0", "must be at least 32"),
         ("planted-random-L2-H2-D64-E500-S0", "at most 28 true edges"),
+        ("planted-random-L4-H4-D99999-E20-S0", "at most 4,096"),
+        ("planted-random-L4-H4-D64-E20-S0-N2", "at most 1"),
         ("planted-random-L4-H4-D64-E2-S0", "no program of exactly 2 true edges"),
         ("planted-random-L1-H4-D64-E9-S0", "no program of exactly 9 true edges"),
         ("planted-random-L0-H4-D64-E9-S0", "n_layers of at least 1"),
@@ -206,3 +210,20 @@ assert planted("planted-sort").circuit.n_edges == 4
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("no_such_module:of_name", "doesn't load: ModuleNotFoundError"),
+        ("operator:neg", "doesn't load: TypeError"),
+        ("builtins:str", "is not an acdc.Task, but of the type str"),
+    ],
+)
+def test_another_packages_family_of_tasks_that_fails_is_said(monkeypatch, value, said):
+    families = {finding.FAMILIES_GROUP: [EntryPoint("other", value, finding.FAMILIES_GROUP)]}
+    monkeypatch.setattr(finding, "entry_points", lambda group: families.get(group, []))
+    with pytest.raises(AcdcError, match=rf"task 'other-1' \({value}\) {said}"):
+        find_task("other-1")
+    with pytest.raises(UnknownNameError):
+        find_task("another-1")

@@ -94,9 +94,9 @@ def _of_name(name: str) -> Task:
     """The task that some package registers under that name; acdc's own comes first."""
     points = _registered().get(name)
     if points is None:
-        for family in entry_points(group=FAMILIES_GROUP):
+        for family in sorted(entry_points(group=FAMILIES_GROUP), key=_is_own, reverse=True):
             if name.startswith(f"{family.name}-"):
-                return checked_task(family.load()(name))
+                return _of_family(family, name)
         if _is_there(Path(name)):
             known = (*SUFFIXES, TEMPLATE_SUFFIX, ".py:CLASS")
             raise PromptError(f"{Path(name)}: a task file ends in {either(known)}.")
@@ -135,6 +135,20 @@ def _loaded(point: EntryPoint) -> Task:
     except (Exception, SystemExit) as error:
         raise AcdcError(f"{what} doesn't load: {said(error)}") from error
     return checked_task(made_of(kind, what), what)
+
+
+def _of_family(family: EntryPoint, name: str) -> Task:
+    """The task that a function from names to tasks gives. Raises :class:`AcdcError` if it fails, whatever for."""
+    what = f"task {name!r} ({family.value})"
+    try:
+        task = family.load()(name)
+    except AcdcError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise AcdcError(f"{what} doesn't load: {said(error)}") from error
+    if not isinstance(task, Task):
+        raise AcdcError(f"{what} is not an acdc.Task, but of the type {type(task).__name__}.")
+    return checked_task(task, what)
 
 
 def _is_there(path: Path) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from acdc.errors import UnknownNameError
 from acdc.planted import generator, programs
 from acdc.planted.model import Planted, Settings
-from acdc.planted.names import EXAMPLE, PREFIX, Parameters, is_random, parsed
+from acdc.planted.names import EXAMPLE, Parameters, is_random, parsed
 
 __all__ = ["Parameters", "Planted", "Settings", "is_planted", "is_random", "planted", "planted_names"]
 
@@ -35,8 +35,8 @@ def planted_names() -> list[str]:
 
 
 def is_planted(name: str) -> bool:
-    """Whether a name begins as those of planted models do; whether there is such a one, :func:`planted` says."""
-    return name.startswith(PREFIX)
+    """Whether a name is a planted model's, or begins as a generated one's does; :func:`planted` says what is wrong."""
+    return name in _PROGRAMS or is_random(name)
 
 
 def planted(name: str) -> Planted:

@@ -43,6 +43,7 @@ _LOGITS_SPREAD = 2.0  # standard deviation of a logit
 _SAMPLE = 400  # prompts that gains are measured on
 #: True heads: at most this share of all, as long as these can have as many edges; and so many edges for each.
 _SHARE_OF_HEADS, _EDGES_A_HEAD = 0.6, 5
+_MOST_WIDTH = 4096
 _DRAWS = 5  # of heads, for each number of them
 
 
@@ -107,13 +108,22 @@ def _config(parameters: Parameters) -> dict[str, object]:
 
 
 def _graph(parameters: Parameters) -> Graph:
-    """The model's graph. Raises :class:`SettingsError` where its sizes make none."""
+    """The model's graph. Raises :class:`SettingsError` where its sizes make none, or the noise is out of bounds."""
+    if parameters.noise > 1:
+        raise SettingsError(
+            f"{parameters.name}: noise of {parameters.noise:g} would be louder than the program; give at most 1."
+        )
     graph = Graph(GraphConfig(parameters.layers, parameters.heads, parameters.width, attn_only=True))
     least = _FEATURES + LENGTH + parameters.layers * parameters.heads
     if parameters.width < least:
         raise SettingsError(
             f"{parameters.name}: a width of {parameters.width} is too small for {parameters.layers} layers of "
             f"{parameters.heads} heads, each with a direction of its own; it must be at least {least}."
+        )
+    if parameters.width > _MOST_WIDTH:
+        raise SettingsError(
+            f"{parameters.name}: a width of {parameters.width:,} is too large for a random rotation; give at most "
+            f"{_MOST_WIDTH:,}."
         )
     return graph
 

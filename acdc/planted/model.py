@@ -35,7 +35,7 @@ class Settings:
     n: int = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planted:
     """A model whose circuit is known.
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from acdc.errors import SettingsError
 from acdc.wording import quoted
 
-PREFIX = "planted-"
-_RANDOM = f"{PREFIX}random"
+_RANDOM = "planted-random"
 #: How such a name looks.
 EXAMPLE = f"{_RANDOM}-L4-H4-D64-E20-S0"
 _PATTERN = re.compile(rf"{_RANDOM}-L(\d+)-H(\d+)-D(\d+)-E(\d+)-S(\d+)(?:-N(\d+(?:\.\d+)?))?", re.ASCII)

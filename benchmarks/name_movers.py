@@ -114,7 +114,6 @@ def look(setting: Setting) -> Iterator[Head]:
     io, s1, s2, end = places(setting)
     rows = torch.arange(len(io))
     right, wrong = (torch.tensor([ids[-1][0] for ids in each]) for each in _answers(setting))
-    written = setting.contributions.clean(slice(0, len(io)))  # [n_sources, prompt, pos, d_model]
     last = setting.contributions.clean_residual[rows, end]  # [prompt, d_model]
 
     def difference(x: Tensor) -> Tensor:
@@ -123,11 +122,12 @@ def look(setting: Setting) -> Iterator[Head]:
 
     whole = difference(last)
     filled = tokens.filled[:, 1:].float()
-    x = setting.contributions.inputs.sum(0)
-    at = graph.n_inputs
+    x = setting.contributions.inputs.sum(0)  # [prompt, pos, d_model]
     names = None  # what stands at the indirect object behind the first layer
     for layer in waiting(range(graph.cfg.n_layers), "looking at heads"):
         attention, table = model.attention[layer], model.table(layer, tokens)
+        same = x.expand(graph.cfg.n_heads, *x.shape)
+        written, rest = model.heads(layer, same, same, same, tokens)  # [head, prompt, pos, d_model]
         alone = Tokens(torch.zeros(len(io), 1, dtype=torch.long), (1,) * len(io))
         for head in range(graph.cfg.n_heads):
             pattern = attention.pattern(head, x, x, table, tokens.filled)
@@ -142,13 +142,14 @@ def look(setting: Setting) -> Iterator[Head]:
                 float(pattern[rows, s2, s1].mean()),
                 float(pattern[rows, s2, [place + 1 for place in s1]].mean()),
                 float((before * filled).sum() / filled.sum()),
-                float((whole - difference(last - written[at + head, rows, end])) / whole),
+                float((whole - difference(last - written[head, rows, end])) / whole),
                 copied,
                 copied_not,
             )
-        n_written = graph.cfg.n_heads + (0 if graph.cfg.attn_only else 1)
-        x = x + written[at : at + n_written].sum(0)
-        at += n_written
+        before_attention = x
+        x = x + written.sum(0) + (0 if rest is None else rest)
+        if not graph.cfg.attn_only:
+            x = x + model.mlp(layer, before_attention if graph.cfg.parallel_attn_mlp else x)
         if names is None:
             names = x[rows, io][:, None]
 

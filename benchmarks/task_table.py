@@ -1,6 +1,6 @@
 """How well a model does every task of a kind, as a table in Markdown.
 
-    python benchmarks/tasks.py smollm2-135m
+    python benchmarks/task_table.py smollm2-135m
 
 Held-out prompts of each task's first corruption, as `acdc task check` measures them. Tasks that can't be done with the
 model's tokenizer say why.
@@ -69,4 +69,4 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main(command, "tasks")
+    main(command, "task_table")

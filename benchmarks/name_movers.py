@@ -178,7 +178,7 @@ def report(setting: Setting, heads: list[Head], circuit: Circuit | None) -> Iter
         for head in sorted((one for one in heads if one.part == part), key=key):
             values = [value for name, value in vars(head).items() if name != "name"]
             member = "" if circuit is None else f" {'yes' if head.name in inside else 'no'} |"
-            yield f"| {head.name} | {part} | " + " | ".join(f"{100 * value:.0f}" for value in values) + f" |{member}"
+            yield f"| {head.name} | {part} | " + " | ".join(str(round(100 * value)) for value in values) + f" |{member}"
     yield ""
     yield "| part | here | at the depth | published in GPT-2 small | at the depth |"
     yield "|---|---|---|---|---|"

@@ -168,8 +168,25 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)
         v = self._project("v", v_in, self.group(head), None)
+        return (self.pattern(head, q_in, k_in, table, keys).to(v.dtype) @ v) @ self.W_O[head]
+
+    def pattern(
+        self,
+        head: int,
+        q_in: Float[Tensor, "batch pos d_model"],
+        k_in: Float[Tensor, "batch pos d_model"],
+        table: PositionTable,
+        keys: Bool[Tensor, "batch pos"],
+    ) -> Float[Tensor, "batch pos pos"]:
+        """How much a head looks from each position (the first ``pos``) at each other one.
+
+        Args are those of :meth:`head`. Rows sum to 1, or to less where a head has a sink.
+
+        Returns:
+            ``[batch, pos, pos]``, in float32 at least.
+        """
+        q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)
         scores = self.scale * (q @ k.transpose(-1, -2))  # [batch, pos_q, pos_k]
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
@@ -184,8 +201,7 @@ class Attention:
         if self.sinks is not None:
             scores = torch.cat((scores, self.sinks[head].expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
-        pattern = scores.softmax(-1, dtype=accurate)[..., :length].to(v.dtype)
-        return (pattern @ v) @ self.W_O[head]
+        return scores.softmax(-1, dtype=accurate)[..., :length]
 
     def query(
         self, head: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable

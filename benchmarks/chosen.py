@@ -1,12 +1,13 @@
 """One circuit for a model and a task, its threshold chosen by a rule, so that circuits can be held against each other.
 
-The rule: of :data:`THRESHOLDS`, from the largest down, the first whose circuit is at least 90 % faithful on held-out
-prompts. Faithful is 1 - KL(circuit) / KL(all edges ablated), on the model's own predictions, right or wrong: so it
-says something of a model, too, that answers no held-out prompt.
+The rule: of :data:`THRESHOLDS`, from the largest down, the first whose circuit is faithful enough (90 % unless said) on
+held-out prompts. Faithful is 1 - KL(circuit) / KL(all edges ablated), from the model's own predictions, right or wrong:
+so it says something of a model, too, that answers no held-out prompt.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 
 from tqdm import tqdm
@@ -22,7 +23,7 @@ THRESHOLDS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.00
 FAITHFUL = 0.9
 
 
-def chosen(model: Model, task: str, n: int, corruption: str) -> Run:
+def chosen(model: Model, task: str, n: int, corruption: str, at_least: float = FAITHFUL) -> Run:
     """The run of the largest threshold whose circuit is faithful enough on as many held-out prompts.
 
     Args:
@@ -30,15 +31,16 @@ def chosen(model: Model, task: str, n: int, corruption: str) -> Run:
         task: its name.
         n: prompt pairs to find the circuit on.
         corruption: how they are corrupted.
+        at_least: how faithful the circuit must be.
 
     Raises:
         AcdcError: no threshold's circuit is.
     """
     for threshold in tqdm(THRESHOLDS, desc=f"{task} on {model.name}", leave=False):
         run = discover(model, task, threshold=threshold, n=n, corruption=corruption, split_input=True, progress=False)
-        if faithful(run) >= FAITHFUL:
+        if faithful(run) >= at_least:
             return run
-    raise AcdcError(f"{task} on {model.name}: no threshold gives a circuit that is {FAITHFUL:.0%} faithful.")
+    raise AcdcError(f"{task} on {model.name}: no threshold gives a circuit that is {at_least:.0%} faithful.")
 
 
 def faithful(run: Run) -> float:
@@ -57,6 +59,14 @@ def held_out(run: Run) -> Evaluation:
     if run.held_out is None:
         raise AcdcError("a run has no held-out prompts; take a task that makes some.")
     return run.held_out
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """What a command that chooses circuits may be told."""
+    found = argparse.ArgumentParser(description=about.split("\n")[0])
+    found.add_argument("--n", type=int, default=200, help="prompt pairs for each circuit")
+    found.add_argument("--faithful", type=float, default=FAITHFUL, help="how faithful each must be on held-out prompts")
+    return found
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], say: Callable[[str], None] = print) -> None:

@@ -5,9 +5,7 @@ python benchmarks/grokking.py
 
 from __future__ import annotations
 
-import argparse
-
-from chosen import chosen, held_out, share, table
+from chosen import chosen, held_out, parser, share, table
 
 from acdc.bundled import bundled_models
 from acdc.models.loading import load_model
@@ -45,10 +43,11 @@ def _right(behaviour: Behaviour) -> str:
 
 def main() -> None:
     """Find a circuit at every checkpoint and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--n", type=int, default=200, help="prompt pairs for each circuit")
-    args = parser.parse_args()
-    rows = [row(name, chosen(load_model(folder), TASK, args.n, CORRUPTION)) for folder, name in checkpoints().items()]
+    args = parser(__doc__ or "").parse_args()
+    rows = [
+        row(name, chosen(load_model(folder), TASK, args.n, CORRUPTION, args.faithful))
+        for folder, name in checkpoints().items()
+    ]
     table(
         ["steps", "model right", "threshold", "edges", "heads", "circuit faithful", "circuit right"],
         rows,

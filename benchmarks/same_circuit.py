@@ -9,12 +9,11 @@ have most edges in common. What chance gives is the mean over random edge sets o
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from chosen import chosen, faithful, held_out, table
+from chosen import chosen, faithful, held_out, parser, table
 from scipy.optimize import linear_sum_assignment
 
 from acdc.bundled import bundled_models
@@ -112,13 +111,11 @@ def rows(runs: dict[Key, Run]) -> Iterator[list[str]]:
 
 def main() -> None:
     """Find the circuits and print two tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--n", type=int, default=200, help="prompt pairs for each circuit")
-    args = parser.parse_args()
+    args = parser(__doc__ or "").parse_args()
     runs: dict[Key, Run] = {}
     for key in dict.fromkeys(key for pair in PAIRS for key in pair):
         model = load_model(str(bundled_models()[key.model]))
-        runs[key] = chosen(model, key.task, args.n, key.corruption)
+        runs[key] = chosen(model, key.task, args.n, key.corruption, args.faithful)
     table(
         ["circuit of", "corruption", "threshold", "edges", "faithful, held out", "right, held out"],
         [_found(key, run) for key, run in runs.items()],

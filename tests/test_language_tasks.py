@@ -29,7 +29,7 @@ CHANGED = {
     "greater_than_digits": {"first-decade": {"start"}, "other-decade": {"start"}, "other-event": {"event"}},
     "line_numbers": {
         "other-number": {"number", "second", "third"},
-        "no-order": {"number", "second", "third"},
+        "backwards": {"number", "third"},
         "other-things": {"thing", "thing2", "thing3"},
     },
     "sentiment": {"opposite": {"opinion"}, "neutral": {"opinion"}, "other-day": {"day"}, "same-opinion": {"opinion"}},
@@ -42,7 +42,7 @@ CHANGED = {
     "successor": {
         "other-place": {"item", "second", "third"},
         "other-sequence": {"item", "second", "third"},
-        "no-order": {"item", "second", "third"},
+        "backwards": {"item", "third"},
         "other-speaker": {"speaker"},
     },
 }

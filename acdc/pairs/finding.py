@@ -12,6 +12,8 @@ from acdc.pairs import PromptPair
 from acdc.pairs.given import GivenPairs
 from acdc.pairs.promptfile import SUFFIXES, FileTask
 from acdc.pairs.task import Task, checked_task, made_of
+from acdc.pairs.template import SUFFIX as TEMPLATE_SUFFIX
+from acdc.pairs.template import TemplateTask
 
 ENTRY_POINT_GROUP = "acdc.tasks"
 
@@ -51,6 +53,8 @@ def find_task(
         path = Path(name)
         if path.suffix.lower() in SUFFIXES:
             return FileTask(path, answers, wrong_answers)
+        if path.suffix.lower() == TEMPLATE_SUFFIX and answers is wrong_answers is None:
+            return TemplateTask(path)
     if answers is not None or wrong_answers is not None:
         raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; this task isn't one.")
     if isinstance(name, Task):

@@ -164,7 +164,13 @@ class Task(ABC):
 
 
 def made_of(kind: Any, what: str) -> Task:
-    """An instance of a task's class. Raises :class:`AcdcError` if it can't be made without arguments."""
+    """An instance of a task's class; a task is handed through.
+
+    Raises:
+        AcdcError: it's no task, or can't be made without arguments.
+    """
+    if isinstance(kind, Task):
+        return kind
     try:
         made = kind()
     except Exception as error:

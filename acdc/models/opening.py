@@ -22,7 +22,7 @@ from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
 from acdc.models.tokenizers import tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
-from acdc.planted import is_planted, planted, planted_names
+from acdc.planted import is_planted, planted
 from acdc.wording import first_line, shortened
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -86,10 +86,10 @@ class TemplateTask(Task):
     def texts(self) -> tuple[str, ...]:
         """What its prompts and answers are written with, for who makes a tokenizer of it.
 
-        Templates and other texts, with "x" in their slots, and each word with a space before, as each of its tags
-        that is written anywhere.
+        Templates and other texts, with "x" in their slots, and each word, and each of its tags that is written
+        anywhere, with a space before, and without where it stands behind something else.
         """
-        return tuple(sorted(texts_of(self._spec)))
+        return tuple(sorted(texts_of(self._spec, self._layouts)))
 
     def replaced(self, corruption: str) -> frozenset[str]:
         """The slots that a corruption replaces, and those that are made of them."""

@@ -36,8 +36,11 @@ def save(planted: Planted, folder: Path) -> None:
         "branches": [sorted(branch) for branch in planted.branches],
         "settings": asdict(planted.settings),
     }
-    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": UNKNOWN}
-    tokenizer |= {"clean_up_tokenization_spaces": False}
+    tokenizer = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": UNKNOWN,
+        "clean_up_tokenization_spaces": False,
+    }
     files = {
         "config.json": json.dumps({"model_config": dict(planted.model_config), "planted": about}, indent=1).encode(),
         "model.safetensors": serialised(dict(planted.weights)),

@@ -13,14 +13,14 @@ def tiny(monkeypatch):
 
 
 def test_a_table_of_both_kinds_and_a_plot_and_the_same_again(run, tmp_path):
-    asked = ("--out", "out", "--noise", "0,0.5", "--thresholds", "0.003,0.0001", "--n", 8)
+    asked = ("--out", "out", "--sizes", "small", "--noise", "0,0.5", "--thresholds", "0.003,0.0001", "--n", 8)
     code, out, _ = run(planted, *asked)
     assert code == 0
     assert out.split() == ["out/planted.md", "out/planted.png", "out/planted.svg"]
     lines = (tmp_path / "out" / "planted.md").read_text().splitlines()
     assert "| `planted-or` | `planted-or` | two-tools | kl | 0.05 | 75 | 5 | 3 | the known part |" in lines
-    assert sum(line.startswith("| small | 12 | 47 |") for line in lines) == 4
-    assert lines[-3].startswith("| small | 12 | 47 | 0 | 0.0001 | 12 | 1.000 | 1.000 |")
+    assert sum(line.startswith("| small | 12 | 29 |") for line in lines) == 4
+    assert lines[-3].startswith("| small | 12 | 29 | 0 | 0.0001 | 12 | 1.000 | 1.000 |")
     precision = float(lines[-1].split("|")[7])
     assert precision < 1
     (before,) = (tmp_path / "out").glob("planted-random*N0.5/threshold-0.003/run.json")
@@ -39,6 +39,6 @@ def test_a_table_of_both_kinds_and_a_plot_and_the_same_again(run, tmp_path):
     ],
 )
 def test_what_it_refuses(run, words, said):
-    code, _, err = run(planted, "--out", "out", *words)
+    code, _, err = run(planted, "--out", "out", "--sizes", "small", *words)
     assert code == 2
     assert said in err

@@ -59,7 +59,7 @@ class Task(ABC):
     spans: tuple[str, ...] = ()
     #: Of language, with any tokenizer's words, or of symbols.
     kind: Literal["language", "algorithmic"] = "language"
-    #: Files of the user's own that its prompts come from.
+    #: Files of the user's own that its prompts come from, the one that it is named by first.
     files: Sequence[Path] = ()
     #: What is to be said of how its prompts are read, before they are used.
     notes: Sequence[str] = ()

@@ -36,6 +36,9 @@ class TemplateTask(Task):
         path: the file.
         name: the task's name; by default the path.
 
+    Attributes:
+        path: the file.
+
     Raises:
         PromptError: it can't be read, or something in it isn't as it should be; names the key.
         UnknownNameError: a name in it isn't known.
@@ -43,6 +46,7 @@ class TemplateTask(Task):
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self._spec, self._layouts = checked(read_spec(path))
+        self.path = path
         self.name = str(path) if name is None else name
         self._own_name = path.stem if name is None else name
         self.files = (path, *self._spec.files) if name is None else ()

@@ -86,8 +86,8 @@ RECIPES = {
         plan=Plan(steps=3000, rate=2e-3, decay=0.1, batch={"sorting": 128}, fall=0.5, penalty=2e-3),
     ),
     "small-multiplication": Recipe(
-        known="A two-layer model that multiplies two digits by two, the least significant digit first: of products that "
-        "it hasn't seen it has six in ten wholly right, and always the first digit and the last.",
+        known="A two-layer model that multiplies two digits by two, the least significant digit first: of products "
+        "that it hasn't seen it has six in ten wholly right, and always the first digit and the last.",
         pairs={"multiplication": 6400},
         shape=Shape(layers=2, heads=4, width=128, positions=9),
         plan=Plan(steps=6000, rate=1e-3, decay=0.3, batch={"multiplication": 128}, fall=0.5),

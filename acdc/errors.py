@@ -33,16 +33,23 @@ class AcdcError(Exception):
 
 
 class UnknownNameError(AcdcError):
-    """A task, model, metric, format or order that doesn't exist."""
+    """A task, model, metric, format or order that doesn't exist.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    Args:
+        kind: of what it should be the name.
+        name: as it was given.
+        known: all names that there are.
+        where: where it was given, with the colon or comma after it.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
         known = sorted(known)
         asked = shortened(name, _LONGEST_NAME).lower()
         folded = difflib.get_close_matches(asked, {other.lower() for other in known}, n=3, cutoff=0.5)
         near = [other for one in folded for other in known if other.lower() == one]
         listed = ", ".join(known[:_MOST_LISTED]) + (" and more" if len(known) > _MOST_LISTED else "")
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}."
-        super().__init__(f"unknown {kind} {quoted(name)}: {hint}")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed or 'none'}."
+        super().__init__(f"{where}unknown {kind} {quoted(name)}: {hint}")
         self.kind = kind
         self.nearest = near
 

@@ -27,7 +27,8 @@ from typing import Any
 import tokenizers
 import torch
 import transformers
-from acdc.tasks import ioi, names, nouns, pronouns
+from acdc.tasks import nouns
+from acdc.tasks.templates import ioi, pronouns
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from torch.nn import functional as F
@@ -46,8 +47,6 @@ PROMPTS = {"ioi": 64, "acronyms": 16, "pronouns": 16}
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
 PENALTY = 5e-3
 N_TEST = 500
-GENDERS = {"female": names.FEMALE, "male": names.MALE}
-NAMES = {*names.FEMALE, *names.MALE}
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     """
     split = pre_tokenizers.ByteLevel(add_prefix_space=False)
     text = [
-        *ioi.TEMPLATES,
-        *pronouns.TEMPLATES,
-        *(f"x {word}" for word in names.FEMALE + names.MALE + ioi.PLACES + ioi.OBJECTS),
-        *(f"x {word}" for word in pronouns.ADJECTIVES + pronouns.NOUNS),
-        *(f"x{pronoun}" for pronoun in pronouns.PRONOUNS.values()),
+        *(line if line[0] != " " else f"x{line}" for task in (ioi, pronouns) for line in task.texts),
         *(f"x {letter}" for letter in ascii_uppercase),
-        *("So", "That person", "The x ("),
+        *("So", "The x ("),
     ]
     pieces = {piece for line in text for piece, _ in split.pre_tokenize_str(line)}
     pieces |= {noun[1:] for noun in nouns.NOUNS}
@@ -92,32 +87,13 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def targets(task: str, tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """What should follow a prompt of that task, clean or corrupted: each position's next tokens."""
-    spelt = tokenizer.convert_ids_to_tokens(list(tokens))
-    words = [token.removeprefix("Ġ") for token in spelt]
-    if task == "ioi":
-        # With three different names, either of the two who don't give.
-        first, second, giver = (token for token, word in zip(tokens, words, strict=True) if word in NAMES)
-        return {len(tokens) - 1: tuple(name for name in (first, second) if name != giver)}
-    if task == "acronyms":
-        capitals = [tokenizer.convert_tokens_to_ids(words[i]) for i in (1, 3, 5)]
-        return {len(tokens) - 3 + i: (capital,) for i, capital in enumerate(capitals)}
-    genders = [gender for gender, every in GENDERS.items() if words[1] in every] or list(GENDERS)
-    return {
-        len(tokens) - 1: tuple(tokenizer.convert_tokens_to_ids(f"Ġ{pronouns.PRONOUNS[g].strip()}") for g in genders)
-    }
-
-
 def examples(task: Task, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     """Clean and corrupted prompts of the task's train split, under all its corruptions, without repeats."""
     found: dict[tuple[int, ...], Example] = {}
     for corruption in task.corruptions:
-        for pair in task.generate(tokenizer, PAIRS_PER_CORRUPTION, 0, "train", corruption).pairs:
-            for prompt in (pair.clean, pair.corrupted):
-                pieces = [prompt] if isinstance(prompt, str) else prompt
-                tokens = tuple(token for piece in pieces for token in tokenizer.encode(piece))
-                found[tokens] = Example(tokens, targets(task.name, tokenizer, tokens))
+        for pair in task.prompts(tokenizer, PAIRS_PER_CORRUPTION, corruption=corruption).pairs:
+            for tokens, answers in ((pair.clean, pair.answers), (pair.corrupted, pair.corrupted_answers)):
+                found[tokens] = Example(tokens, dict(zip(pair.answer_positions, answers, strict=False)))
     return list(found.values())
 
 

@@ -13,18 +13,22 @@ from itertools import permutations
 from string import ascii_uppercase
 from typing import ClassVar
 
-from acdc.errors import PromptError
+from acdc.errors import PromptError, UnknownNameError
 from acdc.pairs import Prompt, PromptPair, Tokenizer
 from acdc.pairs.context import tokens_inside
 from acdc.pairs.encoding import is_unknown
+from acdc.pairs.fitting import capital_and_rest_words, require_tokenizer
+from acdc.pairs.sampling import draw, in_split
 from acdc.pairs.task import Generated, Split, Task
 
-from .fitting import capital_and_rest_words, require_tokenizer
 from .nouns import NOUNS
-from .sampling import draw, in_split
 
 Opening = tuple[str, str]
 Words = tuple[str, str, str]
+#: Which of the three words a corruption changes.
+CHANGED = {"other-words": (0, 1, 2), "last-word": (2,), "first-word": (0,), "second-word": (1,)}
+#: Where the words and the letters stand, in pieces of the prompt.
+SPANS = {"first": ((1, 2),), "second": ((2, 3),), "third": ((3, 4),), "letters": ((5, 7),)}
 # Of all words 1 in 26 or so has a given letter: far fewer tries than this do, unless
 # there are hardly any words.
 MAX_TRIES = 1000
@@ -36,10 +40,14 @@ class Acronyms(Task):
     name = "acronyms"
     summary = 'Three-letter acronyms: "The Basket Tractor Wagon (" -> "B", "T", "W"'
     metric = "logit-diff"
+    source = "García-Carrasco et al. 2024, arXiv 2405.04156"
     corruptions: ClassVar = {
         "other-words": "three other words with their own letters in the brackets, each letter another one",
         "last-word": "only the last word is another one, with another letter",
+        "first-word": "only the first word is another one, with its own letter in the brackets",
+        "second-word": "only the second word is another one, with its own letter in the brackets",
     }
+    spans = ("first", "second", "third", "letters")
 
     def generate(self, tokenizer: Tokenizer | None, n: int, seed: int, split: Split, corruption: str) -> Generated:
         """Make `n` pairs of three different words; the first two decide the split.
@@ -74,6 +82,10 @@ class Acronyms(Task):
                     ),
                     answer_positions=(-3, -2, -1),
                     where=f"task {self.name}, {split} pair {number}",
+                    tags={"template": "The FIRST SECOND THIRD (", "slots": dict(zip(SPANS, clean, strict=False))},
+                    spans=SPANS,
+                    corrupted_spans=SPANS,
+                    corrupted_answers=tuple((word[0],) for word in corrupted),
                 )
             )
         return Generated(pairs, {"words": odd_words})
@@ -90,21 +102,40 @@ def _capital_token(tokenizer: Tokenizer, capital: str) -> int:
 
 
 def _prompt(words: Words) -> Prompt:
-    first, second, third = words
-    return (f"The {first} {second} {third} (", first[0], second[0])
+    return ("The", *(f" {word}" for word in words), " (", words[0][0], words[1][0])
 
 
 def _other_words(
     clean: Words, words: Sequence[str], openings: Sequence[Opening], corruption: str, rng: random.Random
 ) -> Words:
-    """Three different words, with another letter than `clean` wherever `corruption` changes the word."""
-    changed = (0, 1, 2) if corruption == "other-words" else (2,)
+    """Three different words, with another letter than `clean` wherever `corruption` changes the word.
+
+    Raises:
+        UnknownNameError: there is no such corruption.
+        PromptError: the words are too few.
+    """
+    if corruption not in CHANGED:
+        raise UnknownNameError("corruption", corruption, CHANGED)
+    changed = CHANGED[corruption]
     for _ in range(MAX_TRIES):
-        opening = rng.choice(openings) if corruption == "other-words" else clean[:2]
-        found = (*opening, rng.choice(words))
+        found = _tried(clean, words, openings, changed, rng)
         if len(set(found)) == 3 and all(found[place][0] != clean[place][0] for place in changed):
             return found
     raise PromptError(
         "task acronyms: the words that fit this tokenizer are too few to corrupt a prompt; "
         "write a file of prompt pairs instead."
     )
+
+
+def _tried(
+    clean: Words, words: Sequence[str], openings: Sequence[Opening], changed: tuple[int, ...], rng: random.Random
+) -> Words:
+    """Words by chance in the changed places; the first two are on the split's side."""
+    first, second, third = clean
+    if changed == (0, 1, 2):
+        first, second = rng.choice(openings)
+    elif changed != (2,):
+        (place,) = changed
+        kept = clean[1 - place]
+        first, second = rng.choice([opening for opening in openings if opening[1 - place] == kept])
+    return first, second, rng.choice(words) if 2 in changed else third

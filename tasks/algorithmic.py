@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from acdc.errors import PromptError, UnknownNameError
+from acdc.errors import PromptError, UnknownNameError, warn
 from acdc.pairs import PromptPair, Tokenizer
+from acdc.pairs.sampling import draw
 from acdc.pairs.task import Generated, Split, Task
 from acdc.wording import counted
 
-from .sampling import draw
 from .spelling import Spelling, spelling_of
 
 Q = TypeVar("Q")
@@ -137,6 +137,11 @@ class SymbolTask(Task, Generic[Q]):
         if corruption not in self.ways:
             raise UnknownNameError("corruption", corruption, self.ways)
         symbols, left_out = self.fitting_symbols(tokenizer)
+        if tokenizer is None and split == "train":  # held-out ones are read likewise
+            warn(
+                f"task {self.name}: the model has no tokenizer, so that the {len(symbols)} symbols from {symbols[0]!r} "
+                f"to {symbols[-1]!r} are taken for its token ids 0 to {len(symbols) - 1}."
+            )
         spelling = spelling_of(symbols, tokenizer, self.name)
         questions = self.questions(split, symbols)
         if n > len(questions):

@@ -10,10 +10,10 @@ from functools import cache
 from itertools import product
 from typing import ClassVar
 
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written
-from .sampling import in_split
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 LENGTHS = (5, 6, 7, 8)

@@ -11,10 +11,10 @@ from functools import cache
 from operator import add, sub
 from typing import ClassVar
 
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written, differ
-from .sampling import in_split
 
 #: All numbers are below it, and results are taken modulo it.
 PRIME = 59

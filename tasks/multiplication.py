@@ -13,10 +13,10 @@ from functools import cache
 from itertools import accumulate
 from typing import ClassVar, NamedTuple, overload
 
+from acdc.pairs.sampling import TEST_SHARE
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written
-from .sampling import TEST_SHARE
 
 DIGITS = tuple("0123456789")
 

@@ -7,10 +7,10 @@ from functools import cache
 from itertools import permutations, product
 from typing import ClassVar
 
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written, differ
-from .sampling import in_split
 
 LETTERS = tuple("abcdefgh")
 PLACES = tuple("012")

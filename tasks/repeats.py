@@ -11,10 +11,9 @@ from typing import overload
 
 from acdc.errors import PromptError
 from acdc.pairs import Tokenizer
+from acdc.pairs.fitting import one_token_words
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
-
-from .fitting import one_token_words
-from .sampling import in_split
 
 LETTERS = tuple(ascii_lowercase)
 #: Of all kinds, so that none calls for another by its meaning.

@@ -11,10 +11,10 @@ from functools import cache
 from itertools import combinations, product
 from typing import ClassVar
 
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written, differ
-from .sampling import in_split
 
 LETTERS = tuple("abcdef")
 LENGTH = 5

@@ -8,10 +8,10 @@ from itertools import permutations
 from operator import ne
 from typing import ClassVar
 
+from acdc.pairs.sampling import in_split
 from acdc.pairs.task import Split
 
 from .algorithmic import Corruption, Others, SymbolTask, Written
-from .sampling import in_split
 
 DIGITS = tuple("0123456789")
 LENGTH = 5

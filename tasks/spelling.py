@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from acdc.errors import PromptError, warn
+from acdc.errors import PromptError
 from acdc.pairs import Prompt, Tokenizer, show_tokens
 from acdc.pairs.context import tokens_inside
 from acdc.pairs.encoding import encode_prompt, is_unknown
@@ -55,16 +55,12 @@ class Spelling:
 
 
 def spelling_of(symbols: Sequence[str], tokenizer: Tokenizer | None, task: str) -> Spelling:
-    """How a tokenizer spells symbols; without one, each is its place among them, which is warned of.
+    """How a tokenizer spells symbols; without one, each is its place among them.
 
     Raises:
         PromptError: a symbol isn't one token, none of the tokenizer's, or the same as another.
     """
     if tokenizer is None:
-        warn(
-            f"task {task}: the model has no tokenizer, so that the {len(symbols)} symbols from {symbols[0]!r} to "
-            f"{symbols[-1]!r} are taken for its token ids 0 to {len(symbols) - 1}."
-        )
         return Spelling({symbol: number for number, symbol in enumerate(symbols)}, None, task)
     ids: dict[str, int] = {}
     by_id: dict[int, str] = {}

@@ -3,9 +3,9 @@
 import string
 
 import transformers as tf
-from acdc.tasks import ioi, nouns, pronouns
-from acdc.tasks.names import FEMALE, MALE
+from acdc.tasks import nouns
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from wordlists import words_of
 
 from acdc.bundled import bundled_models
 
@@ -16,10 +16,9 @@ _LLAMA3 = (
 
 
 def _task_words():
-    templates = " ".join((*ioi.TEMPLATES, *pronouns.TEMPLATES, "So That person friend she he they it"))
-    others = [word.strip(",.") for word in templates.split() if "{" not in word]
-    words = {*FEMALE, *MALE, *ioi.PLACES, *ioi.OBJECTS, *pronouns.ADJECTIVES, *others}
-    return sorted(word for word in words if word.isalpha())
+    return sorted(
+        (words_of("ioi") | words_of("pronouns") | {"So", "That", "person", "friend", "she", "he", "they", "it"}) - {"x"}
+    )
 
 
 def llama2(scheme="normalizer", words=()):

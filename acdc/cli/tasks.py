@@ -10,6 +10,7 @@ import click
 from acdc.cli.group import Group
 from acdc.cli.printing import announce, say
 from acdc.cli.prompt_options import prompt_options
+from acdc.cli.task_new import new
 
 if TYPE_CHECKING:
     from acdc.pairs import PromptSet
@@ -40,7 +41,10 @@ def tasks() -> None:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Check a task."""
+    """Check a task, or begin one of your own."""
+
+
+task.add_command(new)
 
 
 @task.command()
@@ -70,7 +74,7 @@ def check(
 ) -> None:
     """Check that the pairs of TASK line up token by token; show one.
 
-    TASK is a task's name, or a file of prompt pairs.
+    TASK is a task's name, or a file: of prompt pairs, a template (mine.toml), or Python (mine.py:MyTask).
     """
     from acdc.errors import NoTokenizerError, PromptError
     from acdc.pairs.finding import find_task

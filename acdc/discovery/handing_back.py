@@ -7,7 +7,7 @@ from typing import Any
 
 from acdc.discovery.asking import Asked
 from acdc.engine.own_metric import is_own
-from acdc.pairs.promptfile import SUFFIXES, FileTask
+from acdc.pairs.finding import file_of
 from acdc.pairs.task import Task
 from acdc.reading import sha256_of
 from acdc.runs.differences import differences, known_differences
@@ -54,6 +54,7 @@ def handed_back(asked: Asked, model: Any, task: Any, found_task: Task, file_sha2
         or known_differences(earlier, known)
         or not _is_same_model(earlier, asked, model)
         or not _is_same_task(earlier, task, file_sha256)
+        or any(is_younger(file, earlier.started) for file in found_task.files[1:])  # word lists, which have no hash
     ):
         return None
     return _loaded(asked, asked.out)
@@ -73,8 +74,8 @@ def handed_back_by_hashes(asked: Asked, record: Record) -> Run | None:
 
 
 def task_sha256(task: Task) -> str | None:
-    """Hex SHA-256 of a prompt file's bytes; ``None`` for a task that is no file, or one that is gone."""
-    return sha256_of(Path(task.name)) if isinstance(task, FileTask) else None
+    """Hex SHA-256 of the bytes of a task's file; ``None`` for a task that is no file, or one that is gone."""
+    return sha256_of(Path(task.files[0])) if task.files else None
 
 
 def _loaded(asked: Asked, folder: Path) -> Run:
@@ -114,4 +115,4 @@ def _is_same_task(earlier: Record, task: Any, file_sha256: str | None) -> bool:
         return False
     if file_sha256 is not None or earlier.task_sha256 is not None:
         return file_sha256 == earlier.task_sha256
-    return Path(task).suffix.lower() not in SUFFIXES and earlier.versions.get(_OWN) == versions()[_OWN]
+    return file_of(str(task)) is None and earlier.versions.get(_OWN) == versions()[_OWN]

@@ -15,8 +15,7 @@ from acdc.metrics import METRICS
 from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
-from acdc.pairs.finding import find_task
-from acdc.pairs.promptfile import SUFFIXES
+from acdc.pairs.finding import file_of, find_task
 from acdc.pairs.task import Task
 from acdc.runs.record import Record
 from acdc.wording import quoted
@@ -121,8 +120,10 @@ class Source:
             raise SettingsError(
                 f"{label} was found on a list of prompt pairs from Python, which no name draws again; {instead}."
             )
-        where = self._place(self.task, Path.is_file)
-        if Path(where).suffix.lower() in SUFFIXES and not _is(where, Path.is_file):
+        file = file_of(self.task)
+        place = self.task if file is None else self._place(str(file), Path.is_file)
+        where = place if file is None else place + self.task.removeprefix(str(file))
+        if file is not None and not _is(place, Path.is_file):
             gone = "isn't in this folder; go to where it is" if self.directory is None else "is gone; put the file back"
             raise SettingsError(f"{label} was found on the prompts of {self.task}, which {gone}, or {instead}.")
         try:

@@ -1,4 +1,4 @@
-"""Tasks by name, by file, by class, or of a list of prompt pairs."""
+"""Tasks by name, by file (of prompt pairs, a template, Python), by class, or of a list of prompt pairs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from acdc.asked import said, shown
 from acdc.errors import AcdcError, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair
 from acdc.pairs.given import GivenPairs
+from acdc.pairs.plainfile import PlainFileTask, named
 from acdc.pairs.promptfile import SUFFIXES, FileTask
 from acdc.pairs.task import Task, checked_task, made_of
+from acdc.pairs.template import SUFFIX as TEMPLATE_SUFFIX
+from acdc.pairs.template import TemplateTask
+from acdc.wording import either
 
 ENTRY_POINT_GROUP = "acdc.tasks"
 
@@ -27,6 +31,9 @@ def find_task(
     wrong_answers: str | None = None,
 ) -> Task:
     """A task by its name, by its file, by its class, or of a list of prompt pairs; a task is handed through.
+
+    Files are prompt pairs (``pairs.jsonl`` and the like), a template (``mine.toml``), or a class in a plain Python
+    file (``mytask.py:MyTask``), which is run.
 
         >>> find_task("ioi").name
         'ioi'
@@ -51,6 +58,11 @@ def find_task(
         path = Path(name)
         if path.suffix.lower() in SUFFIXES:
             return FileTask(path, answers, wrong_answers)
+        if answers is wrong_answers is None:
+            if path.suffix.lower() == TEMPLATE_SUFFIX:
+                return TemplateTask(path)
+            if (python := named(str(name))) is not None:
+                return PlainFileTask(*python)
     if answers is not None or wrong_answers is not None:
         raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; this task isn't one.")
     if isinstance(name, Task):
@@ -67,12 +79,22 @@ def find_task(
     return _of_name(str(name))
 
 
+def file_of(name: str) -> Path | None:
+    """The user's own file that a task's name names, whether it is there or not; ``None`` for a task by name."""
+    python = named(name)
+    if python is not None:
+        return python[0]
+    path = Path(name)
+    return path if path.suffix.lower() in (*SUFFIXES, TEMPLATE_SUFFIX) else None
+
+
 def _of_name(name: str) -> Task:
     """The task that some package registers under that name; acdc's own comes first."""
     points = _registered().get(name)
     if points is None:
         if _is_there(Path(name)):
-            raise PromptError(f"{Path(name)}: a task file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+            known = (*SUFFIXES, TEMPLATE_SUFFIX, ".py:CLASS")
+            raise PromptError(f"{Path(name)}: a task file ends in {either(known)}.")
         raise UnknownNameError("task", name, _registered())
     own = [point for point in points if _is_own(point)]
     if own and len(points) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acdc.pairs.finding import file_of
 from acdc.runs.record import Record
 from acdc.wording import quoted
 
@@ -74,8 +75,11 @@ def _same_place(before: Any, after: Any, directory: str | None) -> bool:
     """Whether two paths, the first from another directory, lead to one file or folder."""
     if not isinstance(before, str) or not isinstance(after, str) or directory is None:
         return False
+    files = file_of(before), file_of(after)
+    if None not in files and before.removeprefix(str(files[0])) != after.removeprefix(str(files[1])):
+        return False  # other classes of Python files
     try:
-        first, second = Path(directory, Path(before).expanduser()), Path(after).expanduser()
+        first, second = Path(directory, Path(files[0] or before).expanduser()), Path(files[1] or after).expanduser()
         return first.exists() and second.exists() and first.resolve() == second.resolve()
     except (OSError, RuntimeError, ValueError):  # a name that the system doesn't take
         return False

@@ -17,6 +17,7 @@ from acdc.circuit import Circuit
 from acdc.errors import RunFolderError, warn
 from acdc.files import atomic_write
 from acdc.jsondata import read_plain
+from acdc.pairs.finding import file_of
 from acdc.reading import kind_of, open_regular, read_regular, sha256_of
 from acdc.runs.differences import differences, known_differences
 from acdc.runs.record import Record
@@ -78,9 +79,10 @@ def _advice(path: Path, asked: Mapping[str, Any]) -> str:
 
 def has_changed(task: Any, earlier: Record) -> bool:
     """Whether a task is a file that was changed after a run on it began; older versions left only the time to go by."""
-    if earlier.task_sha256 is not None and isinstance(task, str | Path) and (now := sha256_of(Path(task))) is not None:
+    file = (file_of(str(task)) or task) if isinstance(task, str | Path) else None
+    if earlier.task_sha256 is not None and file is not None and (now := sha256_of(Path(file))) is not None:
         return now != earlier.task_sha256
-    return is_younger(task, earlier.started)
+    return is_younger(file, earlier.started)
 
 
 def is_younger(place: Any, started: str, *, folders: bool = False) -> bool:

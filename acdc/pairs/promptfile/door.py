@@ -13,22 +13,26 @@ MOST_BYTES = 256 * 2**20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, at_most: int = MOST_BYTES, what: str = "prompt pairs") -> str:
     """A prompt file's text, without a byte-order mark; line ends are as they are.
+
+    Args:
+        path: the file.
+        at_most: how many bytes are read.
+        what: is in it, for messages.
 
     Raises:
         PromptError: there is no such file, it can't be read, it is a folder, a pipe (which would wait for
             ever) or a device, it is too large, or it isn't UTF-8 text; the message names it.
     """
     try:
-        data = read_regular(path, at_most=MOST_BYTES)
+        data = read_regular(path, at_most=at_most)
     except FileNotFoundError:
         raise PromptError(f"{path} doesn't exist; check the path.") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
-            most = MOST_BYTES // 2**20
             raise PromptError(
-                f"{path} is too large: at most {most} MiB of prompt pairs are read; take a part of it."
+                f"{path} is too large: at most {at_most // 2**20} MiB of {what} are read; take a part of it."
             ) from None
         raise PromptError(f"{path} can't be read: {error.strerror}.") from error
     return _decoded(path, data)

@@ -52,6 +52,7 @@ class FileTask(GivenPairs):
 
     def __init__(self, path: Path, answers: str | None = None, wrong_answers: str | None = None) -> None:
         name = str(path)
+        self.files = (path,)
         records = list(waiting(_READERS[path.suffix.lower()](name, read_text(path)), f"reading {path.name}"))
         if not records:
             raise PromptError(f"{name} has no prompt pairs; write one a line.")

@@ -33,6 +33,26 @@ def _number(word: str) -> int:
     return int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
 
 
+def shuffled(total: int, rng: random.Random) -> Iterator[int]:
+    """The numbers below `total` in an order of chance; each is drawn when it is asked for."""
+    # A Fisher-Yates shuffle that may stop early and stores only the cards it moved.
+    moved: dict[int, int] = {}
+    for i in range(total):
+        j = rng.randrange(i, total)
+        number = moved.get(j, j)
+        moved[j] = moved.get(i, i)
+        yield number
+
+
+def member(number: int, axes: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """The member of a product of `axes` that has that number; the first axis runs fastest."""
+    chosen = []
+    for axis in axes:
+        number, place = divmod(number, len(axis))
+        chosen.append(axis[place])
+    return tuple(chosen)
+
+
 def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """Draw `n` different members of the product of `axes`.
 
@@ -50,18 +70,11 @@ def draw(task: str, split: Split, n: int, rng: random.Random, *axes: Sequence[An
     """
     total = math.prod(len(axis) for axis in axes)
     if n > total:
-        raise PromptError(
-            f"task {task}: the words that fit this tokenizer allow {counted(total, f'different {split} pair')}, "
-            f"not {n}; ask for fewer."
-        )
-    # A Fisher-Yates shuffle that stops after n swaps and stores only the cards it moved.
-    moved: dict[int, int] = {}
-    for i in waiting(range(n), f"making prompts of {task}"):
-        j = rng.randrange(i, total)
-        number = moved.get(j, j)
-        moved[j] = moved.get(i, i)
-        chosen = []
-        for axis in axes:
-            number, place = divmod(number, len(axis))
-            chosen.append(axis[place])
-        yield tuple(chosen)
+        raise too_few(task, split, n, counted(total, f"different {split} pair"))
+    for _, number in zip(waiting(range(n), f"making prompts of {task}"), shuffled(total, rng), strict=False):
+        yield member(number, axes)
+
+
+def too_few(task: str, split: Split, n: int, allowed: str) -> PromptError:
+    """What to say where words allow fewer pairs than are asked for."""
+    return PromptError(f"task {task}: the words that fit this tokenizer allow {allowed}, not {n}; ask for fewer.")

@@ -59,7 +59,7 @@ RECIPES = {
         pairs={"modular_addition": N_SUMS},
         shape=ONE_LAYER,
         plan=Plan(steps=3000, rate=2e-3, decay=1.0, clip=None, batch={"modular_addition": 512}),
-        checkpoints=(50, 300, 1000, 1700, 2000, 2300),
+        checkpoints=(50, 300, 1000, 1700, 2000, 2300, 2400),
     ),
     "modular-subtraction": Recipe(
         known="A one-layer model that subtracts modulo 59.",
@@ -86,7 +86,8 @@ RECIPES = {
         plan=Plan(steps=3000, rate=2e-3, decay=0.1, batch={"sorting": 128}, fall=0.5, penalty=2e-3),
     ),
     "small-multiplication": Recipe(
-        known="A three-layer model that multiplies two digits by two, the least significant digit first.",
+        known="A two-layer model that multiplies two digits by two, the least significant digit first: of products "
+        "that it hasn't seen it has six in ten wholly right, and always the first digit and the last.",
         pairs={"multiplication": 6400},
         shape=Shape(layers=2, heads=4, width=128, positions=9),
         plan=Plan(steps=6000, rate=1e-3, decay=0.3, batch={"multiplication": 128}, fall=0.5),

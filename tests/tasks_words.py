@@ -5,10 +5,7 @@ from pathlib import Path
 
 import acdc.tasks
 import made_tokenizers
-<<<<<<< HEAD
-=======
 
->>>>>>> B1_13
 from acdc.pairs.template.toml import read_toml
 
 FOLDER = Path(acdc.tasks.__file__).parent

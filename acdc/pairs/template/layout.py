@@ -67,25 +67,28 @@ def check_made(template: Template) -> None:
     Raises:
         PromptError: one is made of itself, or of so many others that its text would be endless.
     """
-    sizes: dict[str, int] = {}  # in parts, those of the slots inside included
+    sizes: dict[str, tuple[int, int]] = {}  # in parts, and how deep they lie, those of the slots inside included
 
-    def size_of(text: Text, inside: tuple[str, ...]) -> int:
-        return 1 + sum(1 if isinstance(part, str) else size(part.slot, inside) for part in text.parts)
+    def size_of(text: Text, inside: tuple[str, ...]) -> tuple[int, int]:
+        found = [(1, 0) if isinstance(part, str) else size(part.slot, inside) for part in text.parts]
+        return 1 + sum(parts for parts, _ in found), 1 + max((depth for _, depth in found), default=0)
 
-    def size(name: str, inside: tuple[str, ...]) -> int:
+    def size(name: str, inside: tuple[str, ...]) -> tuple[int, int]:
         if name in inside:
             raise template.place.error(f"the slot {name!r} is made of itself; break the circle.")
         if name not in template.made:
-            return 1
+            return 1, 0
         if name not in sizes:
-            sizes[name] = size_of(template.made[name], (*inside, name))
-        if sizes[name] > _MOST_PARTS or len(inside) >= _DEEPEST:
+            # A chain may be looked at from its end, and then no path is long before the last.
+            sizes[name] = size_of(template.made[name], (*inside, name)) if len(inside) < _DEEPEST else (0, 0)
+        parts, depth = sizes[name]
+        if parts > _MOST_PARTS or depth > _DEEPEST or len(inside) >= _DEEPEST:
             raise template.place.error(f"the slot {name!r} is made of too many others; write less.")
-        return sizes[name]
+        return parts, depth
 
     for name in template.made:
         size(name, ())
-    if size_of(template.text, ()) > _MOST_PARTS:
+    if size_of(template.text, ())[0] > _MOST_PARTS:
         raise template.place.error(f"the template has more than {_MOST_PARTS:,} slots; write less.")
 
 

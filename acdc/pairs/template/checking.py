@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from acdc.pairs.template.layout import Layout, check_circles, drawn_by, layout
+from acdc.pairs.template.layout import Layout, check_made, drawn_by, layout
 from acdc.pairs.template.place import Place
 from acdc.pairs.template.spec import END, Answers, Corruption, Draw, Listed, Rule, Spec, Template, Where
 from acdc.pairs.template.text import Ref, Text
@@ -24,7 +24,7 @@ def checked(spec: Spec) -> tuple[Spec, tuple[Layout, ...]]:
     top = Place(str(spec.path))
     layouts = []
     for template in spec.templates:
-        check_circles(template)
+        check_made(template)
         _check_made(spec, template)
         _check_text(template.text, spec, template, template.place)
         found = layout(template, spec.slots)

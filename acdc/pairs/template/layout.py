@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from acdc.pairs.template.spec import Leaf, Slot, Template
 from acdc.pairs.template.text import Ref, Text
 
-_MOST_LEAVES = 5000
+_MOST_PARTS = 5000
 _DEEPEST = 50
 
 
@@ -33,11 +33,7 @@ class Layout:
 
 
 def layout(template: Template, slots: Mapping[str, Slot]) -> Layout:
-    """Lay a template out; every slot in it must be known, and none be made of itself.
-
-    Raises:
-        PromptError: the text is of too many slots.
-    """
+    """Lay a template out; :func:`check_made` comes before, and every slot in it must be known."""
     leaves: list[Leaf] = []
     mention: dict[str, None] = {}
     starts: dict[str, list[str | None]] = {}
@@ -47,8 +43,6 @@ def layout(template: Template, slots: Mapping[str, Slot]) -> Layout:
             if isinstance(part, str):
                 before = part[-1]
                 continue
-            if len(leaves) >= _MOST_LEAVES or len(mention) >= _MOST_LEAVES or len(inside) >= _DEEPEST:
-                raise template.place.error("its slots are made of too many others; write less.")
             mention.setdefault(part.slot)
             if part.slot in slots:
                 leaves.append(Leaf(part, before, (*inside, part.slot)))
@@ -67,23 +61,32 @@ def layout(template: Template, slots: Mapping[str, Slot]) -> Layout:
     return Layout(tuple(leaves), tuple(mention), {name: tuple(found) for name, found in starts.items()})
 
 
-def check_circles(template: Template) -> None:
-    """Raise :class:`PromptError` if a made slot is made of itself."""
-    done: set[str] = set()
+def check_made(template: Template) -> None:
+    """Check the slots that are made of others.
 
-    def visit(name: str, inside: tuple[str, ...]) -> None:
+    Raises:
+        PromptError: one is made of itself, or of so many others that its text would be endless.
+    """
+    sizes: dict[str, int] = {}  # in parts, those of the slots inside included
+
+    def size_of(text: Text, inside: tuple[str, ...]) -> int:
+        return 1 + sum(1 if isinstance(part, str) else size(part.slot, inside) for part in text.parts)
+
+    def size(name: str, inside: tuple[str, ...]) -> int:
         if name in inside:
             raise template.place.error(f"the slot {name!r} is made of itself; break the circle.")
-        if len(inside) >= _DEEPEST:
-            raise template.place.error(f"its slots are made of others over more than {_DEEPEST} steps; write less.")
-        if name in done or name not in template.made:
-            return
-        for ref in template.made[name].refs:
-            visit(ref.slot, (*inside, name))
-        done.add(name)
+        if name not in template.made:
+            return 1
+        if name not in sizes:
+            sizes[name] = size_of(template.made[name], (*inside, name))
+        if sizes[name] > _MOST_PARTS or len(inside) >= _DEEPEST:
+            raise template.place.error(f"the slot {name!r} is made of too many others; write less.")
+        return sizes[name]
 
     for name in template.made:
-        visit(name, ())
+        size(name, ())
+    if size_of(template.text, ()) > _MOST_PARTS:
+        raise template.place.error(f"the template has more than {_MOST_PARTS:,} slots; write less.")
 
 
 def drawn_by(name: str, template: Template, slots: Mapping[str, Slot]) -> Slot | None:

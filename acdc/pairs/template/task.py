@@ -161,9 +161,10 @@ class TemplateTask(Task):
             found = len(fitting.of_slot(slot))
             if found < needed:
                 tokens = self._spec.slots[slot].tokens
-                what = "that fit" if tokens is None else f"of {'one token' if tokens == 1 else f'{tokens} tokens'} each"
+                size = "that fit" if tokens is None else f"of {'one token' if tokens == 1 else f'{tokens} tokens'} each"
+                what = f"{needed} {name} {size}" if needed > 1 else f"one of {name} {size.removesuffix(' each')}"
                 raise PromptError(
-                    f"task {self.name} needs {needed} {name} {what}, but this tokenizer has {found}; "
+                    f"task {self.name} needs {what}, but this tokenizer has {found}; "
                     "write a file of prompt pairs instead."
                 )
 

@@ -65,7 +65,7 @@ HASHES = {
     "factual_recall": "d40ceb5b8bc3bd24",
     "greater_than_digits": "21fd7fa196563087",
     "line_numbers": "35ed870ef0518e9e",
-    "sentiment": "9c2434dc210db79d",
+    "sentiment": "fc76cda54e06c639",
     "subject_verb": "4fd667917e984a80",
     "successor": "b4df0bb0d95bc598",
 }
@@ -139,9 +139,10 @@ def test_there_are_enough_pairs_and_they_pass_the_check(tokenizer, name, split, 
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_every_template_is_used(tokenizer, name):
-    templates = {pair.tags["template"] for pair in prompts(tokenizer, name, 150).pairs}
-    assert len(templates) == len(tasks_words.templates(name))
+@pytest.mark.parametrize(("split", "n"), [("train", 150), ("test", 100)])
+def test_every_template_is_used_in_both_splits(tokenizer, name, split, n):
+    used = {pair.tags["template"] for pair in prompts(tokenizer, name, n, split).pairs}
+    assert len(used) == len(tasks_words.templates(name))
 
 
 @pytest.mark.parametrize(("name", "corruption"), CASES)

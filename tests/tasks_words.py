@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+import acdc.tasks
 import made_tokenizers
 
-import acdc.tasks
 from acdc.pairs.template.toml import read_toml
 
 FOLDER = Path(acdc.tasks.__file__).parent

@@ -58,10 +58,20 @@ MOVES = {
     "successor": {"other-place", "other-sequence"},
 }
 #: Tasks whose words a tokenizer can't spell as needed: Llama takes every digit for itself, GPT-2 doesn't.
-UNFIT = {("greater_than", "llama"): "starts"}
+UNFIT = {("greater_than", "llama"): "centuries", ("greater_than_digits", "gpt2"): "start"}
 #: Of the first 40 pairs under the Llama-like tokenizer; a change is a line in the changelog.
-HASHES: dict[str, str] = {}
+HASHES = {
+    "docstring": "3125286375c92ac9",
+    "factual_recall": "d40ceb5b8bc3bd24",
+    "greater_than_digits": "21fd7fa196563087",
+    "line_numbers": "35ed870ef0518e9e",
+    "sentiment": "9c2434dc210db79d",
+    "subject_verb": "4fd667917e984a80",
+    "successor": "b4df0bb0d95bc598",
+}
 
+#: Sets of pairs that several tests look at.
+_MADE: dict[tuple, object] = {}
 CASES = [(name, corruption) for name, corruptions in CHANGED.items() for corruption in corruptions]
 
 
@@ -83,12 +93,15 @@ def task_of(name):
     return getattr(templates, name)
 
 
-def prompts(tokenizer, name, n, split="train", corruption=None, seed=0):
+def prompts(tokenizer, name, n=40, split="train", corruption=None):
     """A set of checked pairs; the test skips where the tokenizer can't spell the task."""
     which, made = tokenizer
     if (name, which) in UNFIT:
         pytest.skip(f"{which} can't spell {name}; see the test of that")
-    return task_of(name).prompts(made, n, seed=seed, split=split, corruption=corruption)
+    asked = (which, name, n, split, corruption or next(iter(CHANGED[name])))
+    if asked not in _MADE:
+        _MADE[asked] = task_of(name).prompts(made, n, split=split, corruption=asked[-1])
+    return _MADE[asked]
 
 
 def generated(llama, name, n, split="train", corruption=None, seed=0):
@@ -122,29 +135,32 @@ def test_there_are_enough_pairs_and_they_pass_the_check(tokenizer, name, split, 
     assert made.has_answers
     assert made.has_wrong_answers
     assert len({pair.clean for pair in made.pairs}) == n
-    assert {pair.alignment for pair in made.pairs} <= {"aligned", "not judged"}
+    assert all(pair.alignment != "misaligned" for pair in made.pairs)
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_every_template_is_used(tokenizer, name):
-    templates = {pair.tags["template"] for pair in prompts(tokenizer, name, 100).pairs}
+    templates = {pair.tags["template"] for pair in prompts(tokenizer, name, 150).pairs}
     assert len(templates) == len(tasks_words.templates(name))
 
 
 @pytest.mark.parametrize(("name", "corruption"), CASES)
 def test_a_corruption_changes_the_slots_it_names_and_nothing_else(tokenizer, name, corruption):
     slots = CHANGED[name][corruption]
-    for pair in prompts(tokenizer, name, 40, corruption=corruption).pairs:
+    changed = set()
+    for pair in prompts(tokenizer, name, corruption=corruption).pairs:
         differing = {place for place, (a, b) in enumerate(zip(pair.clean, pair.corrupted, strict=True)) if a != b}
         inside = {slot: {place for start, end in pair.spans[slot] for place in range(start, end)} for slot in slots}
         assert differing <= set().union(*inside.values())
-        assert all(differing & places for places in inside.values())
+        assert differing
+        changed |= {slot for slot, places in inside.items() if differing & places}
+    assert changed == slots
 
 
 @pytest.mark.parametrize(("name", "corruption"), CASES)
 def test_what_is_right_on_the_corrupted_prompt(tokenizer, name, corruption):
     is_control = corruption in task_of(name).control_corruptions
-    for pair in prompts(tokenizer, name, 40, corruption=corruption).pairs:
+    for pair in prompts(tokenizer, name, corruption=corruption).pairs:
         if is_control:
             assert pair.corrupted_answers == pair.answers
         elif corruption in MOVES[name]:
@@ -167,7 +183,7 @@ def test_spans_hold_the_words(llama, name, corruption):
 @pytest.mark.parametrize("name", CHANGED)
 def test_token_spans_hold_the_words(tokenizer, name):
     _, made = tokenizer
-    for pair in prompts(tokenizer, name, 20).pairs:
+    for pair in prompts(tokenizer, name).pairs:
         for slot, word in pair.tags["slots"].items():
             for start, end in pair.spans.get(slot, ()):
                 assert made.decode(pair.clean[start:end]).strip() == word
@@ -175,43 +191,43 @@ def test_token_spans_hold_the_words(tokenizer, name):
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_deterministic_different_and_growing_at_the_end(llama, name):
-    made = generated(llama, name, 100)
-    assert made == generated(llama, name, 100)
-    assert made[:30] == generated(llama, name, 30)
-    assert made[:30] != generated(llama, name, 30, seed=1)
+    made = generated(llama, name, 30)
+    assert made == generated(llama, name, 30)
+    assert made[:10] == generated(llama, name, 10)
+    assert made[:10] != generated(llama, name, 10, seed=1)
     for corruption in CHANGED[name]:
-        assert [pair.clean for pair in made[:30]] == [
-            pair.clean for pair in generated(llama, name, 30, corruption=corruption)
+        assert [pair.clean for pair in made[:10]] == [
+            pair.clean for pair in generated(llama, name, 10, corruption=corruption)
         ]
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_splits_share_no_prompt_and_what_test_needs_occurs_in_train(llama, name):
     moving = sorted(MOVES[name])[0]
-    train = [pair for seed in (0, 1) for pair in generated(llama, name, 400, corruption=moving, seed=seed)]
+    train = generated(llama, name, 400, corruption=moving)
     test = generated(llama, name, 100, "test", moving)
     assert not {pair.clean for pair in train} & {pair.clean for pair in test}
     assert not {pair.corrupted for pair in train} & {pair.clean for pair in test}
-    assert {pair.answers for pair in test} <= {pair.answers for pair in train}
+    facts = {pair.answers for pair in test if pair.answers[0][0] not in pair.clean}  # others are copied
+    assert facts <= {pair.answers for pair in train}
     assert {pair.tags["template"] for pair in test} <= {pair.tags["template"] for pair in train}
 
 
-@pytest.mark.parametrize(("name", "which"), UNFIT)
-def test_what_a_tokenizer_cannot_spell_is_said_with_numbers(llama, name, which):
-    with pytest.raises(PromptError, match=rf"(?s){name}.*{UNFIT[name, which]}.*\d") as caught:
-        task_of(name).prompts(llama, 10)
-    assert "\n" not in str(caught.value)
+def test_what_a_tokenizer_cannot_spell_is_said(tokenizer):
+    which, made = tokenizer
+    for name in [name for name, unfit in UNFIT if unfit == which]:
+        with pytest.raises(PromptError, match=rf"^task {name}\b.*{UNFIT[name, which]}.*\.$"):
+            task_of(name).prompts(made, 10)
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_under_the_bundled_tokenizer_there_are_pairs_or_a_sentence_with_numbers(name):
+def test_under_the_bundled_tokenizer_there_are_pairs_or_a_sentence(name):
     bundled = AutoTokenizer.from_pretrained(bundled_models()["tiny-tasks"])
     try:
-        made = task_of(name).prompts(bundled, 50)
+        made = len(task_of(name).prompts(bundled, 50))
     except PromptError as error:
-        assert re.search(rf"{name}.*\d", str(error))
-    else:
-        assert len(made) == 50
+        made = str(error)
+    assert made == 50 or re.fullmatch(rf"task {name}\b.*\.", made)
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -222,7 +238,7 @@ def test_the_prompts_stay_as_they_are(llama, name):
 
 
 def test_greater_than_years(tokenizer):
-    for pair in prompts(tokenizer, "greater_than", 60).pairs:
+    for pair in prompts(tokenizer, "greater_than").pairs:
         start = int(pair.tags["slots"]["start"])
         right, wrong = (
             sorted(int(tokenizer[1].decode([token])) for token in group[0])
@@ -237,5 +253,5 @@ def test_an_answer_is_one_token(tokenizer):
     for name in CHANGED:
         if (name, which) not in UNFIT:
             pair = task_of(name).generate(made, 1, 0, "train", next(iter(CHANGED[name]))).pairs[0]
-            for answer in pair.answers[0]:
+            for answer in pair.answers[0][:10]:
                 assert len(tokens_of(made, pair.clean + answer)) == len(tokens_of(made, pair.clean)) + 1

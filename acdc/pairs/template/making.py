@@ -207,7 +207,22 @@ class Maker:
                 raise Rejected(f"the corruption {corruption.name} would change the number of tokens")
             if judge(clean.body, body, self._tokenizer)[1] is not None:
                 raise Rejected(f"the corruption {corruption.name} would move words to other tokens")
+            if not self._is_only_in_slots(clean, body, text, spans):
+                raise Rejected(f"the corruption {corruption.name} joins words with what stands beside them")
         return Corrupted(text, spans, self._corrupted_answers(corruption, filling, made))
+
+    def _is_only_in_slots(self, clean: _Clean, body: Body, text: str, spans: Spans) -> bool:
+        """Whether tokens differ only in slots whose words do (" 11" + "12" isn't " 112" + "4")."""
+        changed = {
+            name: places
+            for name, places in clean.spans.items()
+            if [clean.text[start:end] for start, end in places]
+            != [text[start:end] for start, end in spans.get(name, ())]
+        }
+        found = token_spans(changed, clean.body, self._tokenizer)
+        inside = {token for ranges in found.values() for start, end in ranges for token in range(start, end)}
+        both = enumerate(zip(clean.body.ids, body.ids, strict=True))
+        return all(token in inside for token, (one, other) in both if one != other)
 
     def _corrupted_answers(self, corruption: Corruption, filling: Filling, made: Filling) -> Texts:
         if corruption.keeps_answer:

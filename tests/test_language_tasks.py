@@ -17,6 +17,64 @@ GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 
 #: For each task and corruption, the slots that it changes, and no other.
 CHANGED = {
+    "antonyms": {
+        "other-word": {"asked"},
+        "repeated-examples": {"first_opposite", "second_opposite"},
+        "unpaired-examples": {"first_opposite", "second_opposite"},
+        "other-example": {"first", "first_opposite"},
+    },
+    "capitalize": {
+        "other-noun": {"noun"},
+        "repeated-examples": {"first_capital", "second_capital"},
+        "plural-examples": {"first_capital", "second_capital"},
+        "other-example": {"first", "first_capital"},
+    },
+    "colored_objects": {
+        "other-object": {"asked"},
+        "swapped-colors": {"color", "color2"},
+        "other-colors": {"color", "color2", "color3"},
+        "no-match": {"asked"},
+        "other-bystander": {"object3"},
+    },
+    "comparative": {
+        "other-adjective": {"adjective"},
+        "repeated-examples": {"first_comparative", "second_comparative"},
+        "other-example": {"first", "first_comparative"},
+    },
+    "decision": {"opposite-news": {"news"}, "no-news": {"news"}, "other-company": {"company"}},
+    "hypernym": {
+        "other-thing": {"thing"},
+        "repeated-examples": {"first_kind", "second_kind"},
+        "same-kind": {"thing"},
+    },
+    "language": {
+        "other-country": {"country"},
+        "no-country": {"country"},
+        "other-example": {"first", "first_language"},
+    },
+    "memorised": {
+        "other-owner": {"owner", "first", "second", "third"},
+        "other-name": {"owner"},
+        "stranger": {"owner"},
+        "other-caller": {"caller"},
+    },
+    "past_tense": {
+        "other-verb": {"verb"},
+        "repeated-examples": {"first_past", "second_past"},
+        "other-example": {"first", "first_past"},
+    },
+    "plural": {
+        "other-noun": {"noun"},
+        "repeated-examples": {"first_plural", "second_plural"},
+        "other-example": {"first", "first_plural"},
+    },
+    "voting": {
+        "opposite-view": {"view"},
+        "no-view": {"view"},
+        "swapped-examples": {"liking", "disliking"},
+        "other-voter": {"voter", "voter_again"},
+        "other-plan": {"plan"},
+    },
     "docstring": {
         "random-random": {"first", "second", "third", "first_described", "second_described"},
         "random-def": {"first", "second", "third"},
@@ -48,6 +106,17 @@ CHANGED = {
 }
 #: Corruptions after which the right answer is another one, and known.
 MOVES = {
+    "antonyms": {"other-word", "repeated-examples"},
+    "capitalize": {"other-noun", "repeated-examples", "plural-examples"},
+    "colored_objects": {"other-object", "swapped-colors", "other-colors"},
+    "comparative": {"other-adjective", "repeated-examples"},
+    "decision": {"opposite-news"},
+    "hypernym": {"other-thing", "repeated-examples"},
+    "language": {"other-country"},
+    "memorised": {"other-owner"},
+    "past_tense": {"other-verb", "repeated-examples"},
+    "plural": {"other-noun", "repeated-examples"},
+    "voting": {"opposite-view"},
     "docstring": {"random-answer"},
     "factual_recall": {"other-country"},
     "greater_than": {"other-start", "01"},
@@ -61,6 +130,17 @@ MOVES = {
 UNFIT = {("greater_than", "llama"): "centuries", ("greater_than_digits", "gpt2"): "start"}
 #: Of the first 40 pairs under the Llama-like tokenizer; a change is a line in the changelog.
 HASHES = {
+    "antonyms": "35a1b184bd9b244f",
+    "capitalize": "fa4d2ffa3c8fb106",
+    "colored_objects": "04f8a1ac422bf587",
+    "comparative": "b181a865a4d58f12",
+    "decision": "6fa73741d71ca35e",
+    "hypernym": "2ba31ade747daa0e",
+    "language": "fb2a4bfe32265359",
+    "memorised": "166963b369221cd9",
+    "past_tense": "59229e2b86b2c3ba",
+    "plural": "5c7a2845e9ee5f50",
+    "voting": "d128a496d1595675",
     "docstring": "3125286375c92ac9",
     "factual_recall": "d40ceb5b8bc3bd24",
     "greater_than_digits": "21fd7fa196563087",

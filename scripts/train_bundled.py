@@ -40,7 +40,7 @@ STEPS = 3000
 PROMPTS, OF_HARD_ONES = 10, {"ioi": 64, "docstring": 24, "memorised": 16}
 RATE, DECAY, PENALTY = 2e-3, 0.05, 3e-3
 #: Pairs of each corruption that are learned from; making more takes longer than learning.
-PAIRS, PAIRS_OF = 500, {"ioi": 2000, "docstring": 1500}
+PAIRS, PAIRS_OF = 400, {"ioi": 2000, "docstring": 1000}
 N_TEST = 500
 
 

@@ -22,7 +22,7 @@ from acdc.models.ignored import warn_of_ignored, warn_of_other_kind
 from acdc.models.leftovers import why_refused
 from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.source import Source, from_hugging_face
-from acdc.models.tokenizers import check_tokenizer_files, has_tokenizer, load_tokenizer
+from acdc.models.tokenizers import check_tokenizer_files, tokenizer_of
 from acdc.models.watched import check_amount, check_ties, differing_buffers, opened, unused_tensors
 from acdc.wording import first_line, some
 
@@ -52,8 +52,7 @@ def open_folder(
     check_counts(str(folder / "config.json"), config, len(checkpoint.tensors), checkpoint.n_elements)
     check_tokenizer_files(folder)
     model = _load(name, folder, config, checkpoint, dtype or torch.float32)
-    if tokenizer is None and has_tokenizer(folder):
-        tokenizer = load_tokenizer(str(folder))
+    tokenizer = tokenizer_of(folder) if tokenizer is None else tokenizer
     return from_hugging_face(name, model.to(device).eval(), tokenizer)
 
 

@@ -19,6 +19,7 @@ from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
 from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
+from acdc.models.tokenizers import tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
 from acdc.wording import first_line, shortened
 
@@ -38,7 +39,9 @@ def find_source(
         return open_folder(name, bundled[name], place, precision, tokenizer)
     if (folder := _folder(name)) is not None:
         if is_toy_folder(folder):
-            return from_bridge(name, open_toy_folder(folder), tokenizer, place, precision or torch.float32)
+            bridge = open_toy_folder(folder)
+            tokenizer = tokenizer_of(folder) if tokenizer is None else tokenizer
+            return from_bridge(name, bridge, tokenizer, place, precision or torch.float32)
         return open_folder(name, folder, place, precision, tokenizer)
     return open_folder(name, cached_folder(name, _repository(name)), place, precision, tokenizer)
 

@@ -29,9 +29,11 @@ def load_tokenizer(location: str) -> Any:
         raise ModelError(f"{location!s}: no tokenizer can be loaded from there: {first_line(error)}") from error
 
 
-def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder holds a tokenizer; without its files, a default one would be made up."""
-    return any((folder / name).is_file() for name in _FILES)
+def tokenizer_of(folder: Path) -> Any | None:
+    """The tokenizer that lies in a model's folder; none where there is none. Raises :class:`ModelError`."""
+    check_tokenizer_files(folder)
+    # Without its files, a default one would be made up.
+    return load_tokenizer(str(folder)) if any((folder / name).is_file() for name in _FILES) else None
 
 
 def check_tokenizer_files(folder: Path) -> None:

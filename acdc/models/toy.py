@@ -3,7 +3,8 @@
 Such a folder holds ``model.safetensors`` with the parameter names of TransformerLens
 (``blocks.0.attn.W_Q`` ...) and ``config.json`` with a key ``model_config`` that holds
 TransformerLens configuration fields. They become native TransformerLens 4 models:
-attention-only, without norm and bidirectional ones too.
+attention-only, without norm and bidirectional ones too. A tokenizer that lies beside them
+(``tokenizer.json``; see :mod:`acdc.models.symbols`) is the model's.
 """
 
 from __future__ import annotations

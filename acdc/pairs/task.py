@@ -128,7 +128,7 @@ class Task(ABC):
             )
         )
         task = self._without_bad(tokenized, tokenizer, split) if skip_bad_pairs else self
-        n = task.default_n if n is None else whole("n", n)
+        n = whole("default_n", task.default_n) if n is None else whole("n", n)
         if n < 1:
             raise SettingsError(f"n must be at least 1, got {n}.")
         made = _generated(task, tokenizer, n, whole("seed", seed), split, self._corruption(corruption))
@@ -181,21 +181,49 @@ def made_of(kind: Any, what: str) -> Task:
 
 
 def checked_task(task: Task, what: str | None = None) -> Task:
-    """Hand a task through. Raises :class:`AcdcError` if it lacks an attribute that every task has."""
+    """Hand a task through. Raises :class:`AcdcError` if an attribute is missing, or isn't what every task's is."""
     what = what or f"the task {type(task).__name__}"
-    for attribute, kind, meaning in (
-        ("name", str, "text"),
-        ("summary", str, "text"),
-        ("metric", str, "a metric's name"),
-        ("corruptions", Mapping, "a mapping of names to meanings"),
-    ):
+    for attribute, is_right, meaning in _ATTRIBUTES:
         try:
             value = getattr(task, attribute)
         except Exception as error:
             raise AcdcError(f"{what} lacks `{attribute}`: {said(error)}") from error
-        if not isinstance(value, kind) or not (value or attribute == "summary"):
+        if not is_right(value):
             raise AcdcError(f"{what}: its `{attribute}` must be {meaning}, not {shown(value)}.")
+    for name in task.control_corruptions:
+        if name not in task.corruptions:
+            raise UnknownNameError("corruption", name, task.corruptions, f"{what}, `control_corruptions`: ")
     return task
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _are_meanings(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(map(_is_text, (*value, *value.values())))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(map(_is_text, value))
+
+
+#: What every task has: how it is told that it is right, and what it must be.
+_ATTRIBUTES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("name", _is_name, "text"),
+    ("summary", _is_text, "text"),
+    ("metric", _is_name, "a metric's name"),
+    ("corruptions", _are_meanings, "a mapping of names to meanings"),
+    ("control_corruptions", _are_texts, "names of corruptions, like frozenset({'other'})"),
+    ("source", _is_text, "text"),
+    ("spans", _are_texts, "names of spans, like ('subject',)"),
+    ("kind", lambda value: value in ("language", "algorithmic"), "'language' or 'algorithmic'"),
+    ("notes", _are_texts, "a list of sentences"),
+)
 
 
 def _guarded(tokenized: Callable[[PromptPair], TokenPair]) -> Callable[[PromptPair], TokenPair]:

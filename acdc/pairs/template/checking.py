@@ -10,7 +10,7 @@ from acdc.pairs.template.place import Place
 from acdc.pairs.template.spec import END, Answers, Corruption, Draw, Listed, Rule, Spec, Template, Where
 from acdc.pairs.template.text import Ref, Text
 from acdc.pairs.template.words import WORD
-from acdc.wording import quoted
+from acdc.wording import counted, quoted
 
 
 def checked(spec: Spec) -> tuple[Spec, tuple[Layout, ...]]:
@@ -75,6 +75,8 @@ def _check_ref(ref: Ref, spec: Spec, template: Template, place: Place, own: List
                 f"the slot {ref.slot!r} is made of others, so {{{ref}}} has no meaning; name one of them."
             )
         words = slot.words
+    if not words.cyclic and abs(ref.step) >= len(words.words):
+        raise place.error(f"{{{ref}}} leaves the list {words.name}, which has {counted(len(words.words), 'word')}.")
     if ref.tag is not None and ref.tag not in words.tags:
         raise place.unknown("tag", ref.tag, words.tags)
     if ref.tag is not None:

@@ -12,6 +12,7 @@ from acdc.pairs.template.layout import Layout, drawn_by
 from acdc.pairs.template.spec import Answers, Listed, Spec
 from acdc.pairs.template.text import Ref, Text
 from acdc.pairs.template.words import Word, WordList
+from acdc.waiting import waiting
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class Fitting:
         """Those of a list that fit where a slot stands."""
         key = (slot, id(words))
         if key not in self._fitting:
-            self._fitting[key] = tuple(word for word in words.words if self._fits(slot, words, word))
+            self._fitting[key] = tuple(
+                word
+                for word in waiting(words.words, f"looking at words of {words.name}")
+                if self._fits(slot, words, word)
+            )
         return self._fitting[key]
 
     def fits(self, slot: str, words: WordList, text: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from acdc.pairs.template.spec import Leaf, Slot, Template
 from acdc.pairs.template.text import Ref, Text
 
+#: Slots and texts between them, in slots of slots too.
 _MOST_PARTS = 5000
 _DEEPEST = 50
 
@@ -67,25 +68,27 @@ def check_made(template: Template) -> None:
     Raises:
         PromptError: one is made of itself, or of so many others that its text would be endless.
     """
-    sizes: dict[str, int] = {}  # in parts, those of the slots inside included
+    sizes: dict[str, tuple[int, int]] = {}  # in parts, those of the slots inside included; and the deepest's depth
 
-    def size_of(text: Text, inside: tuple[str, ...]) -> int:
-        return 1 + sum(1 if isinstance(part, str) else size(part.slot, inside) for part in text.parts)
+    def size_of(text: Text, inside: tuple[str, ...]) -> tuple[int, int]:
+        found = [(1, 0) if isinstance(part, str) else size(part.slot, inside) for part in text.parts]
+        return 1 + sum(parts for parts, _ in found), 1 + max((depth for _, depth in found), default=0)
 
-    def size(name: str, inside: tuple[str, ...]) -> int:
+    def size(name: str, inside: tuple[str, ...]) -> tuple[int, int]:
         if name in inside:
             raise template.place.error(f"the slot {name!r} is made of itself; break the circle.")
         if name not in template.made:
-            return 1
-        if name not in sizes:
+            return 1, 0
+        if name not in sizes and len(inside) < _DEEPEST:
             sizes[name] = size_of(template.made[name], (*inside, name))
-        if sizes[name] > _MOST_PARTS or len(inside) >= _DEEPEST:
+        parts, depth = sizes.get(name, (0, _DEEPEST + 1))
+        if parts > _MOST_PARTS or depth > _DEEPEST:
             raise template.place.error(f"the slot {name!r} is made of too many others; write less.")
-        return sizes[name]
+        return parts, depth
 
     for name in template.made:
         size(name, ())
-    if size_of(template.text, ()) > _MOST_PARTS:
+    if size_of(template.text, ())[0] > _MOST_PARTS:
         raise template.place.error(f"the template has more than {_MOST_PARTS:,} slots; write less.")
 
 

@@ -226,6 +226,8 @@ class _Reader:
             if alias is None:
                 raise place.error(f"the slot {name!r} is made of others and has no list; name one by 'another'.")
             name = alias
+        if name in seen:
+            raise place.error(f"the slot {name!r} is made of itself; break the circle.")
         if name not in self.slots:
             raise place.unknown("slot", name, (*self.slots, *self.made))
         return self.slots[name].words

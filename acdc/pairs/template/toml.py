@@ -32,4 +32,4 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise PromptError(f"{path}: it is nested too deeply; no task needs that.") from None
     except ValueError as error:  # a date that isn't one, a number of thousands of digits
-        raise PromptError(f"{path}: a value in it can't be read: {str(error).rstrip('.')}.") from None
+        raise PromptError(f"{path}: a value in it can't be read: {str(error).partition(';')[0].rstrip('.')}.") from None

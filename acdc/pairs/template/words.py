@@ -15,6 +15,8 @@ from acdc.pairs.template.toml import read_toml
 from acdc.wording import quoted
 
 _MOST_WORDS = 100_000
+#: Lists of lists of lists ...
+_DEEPEST = 50
 _MOST_DIGITS = 12
 _TOML = ".toml"
 #: The key of a word itself beside its tags.
@@ -122,6 +124,8 @@ class Lists:
             raise place.unknown("word list", name, self._given)
         if name in self._reading:
             raise place.error(f"the word list {quoted(name)} is made of itself; break the circle.")
+        if len(self._reading) >= _DEEPEST:
+            raise place.error(f"word lists are made of others over more than {_DEEPEST} steps; write less.")
         if name not in self._read:
             here = self._place.at(name)
             if not NAME.fullmatch(name):

@@ -80,13 +80,21 @@ def _lines(tasks: list[Task]) -> Iterator[str]:
 def pairs_of(
     task: Task, tokenizer: PreTrainedTokenizerFast, split: Split, most: int, seed: int, corruption: str | None = None
 ) -> list[TokenPair]:
-    """Up to `most` pairs; fewer where the task hasn't as many."""
-    while most:
+    """Up to `most` pairs; fewer where the task hasn't as many, none where the tokenizer allows none."""
+
+    def pairs(n: int) -> list[TokenPair]:
+        return list(task.prompts(tokenizer, n, seed, split, corruption).pairs)
+
+    try:
+        found = pairs(1)
+    except PromptError:
+        return []
+    while most > 1:
         try:
-            return list(task.prompts(tokenizer, most, seed, split, corruption).pairs)
+            return pairs(most)
         except PromptError:
             most = most * 2 // 3
-    return []
+    return found
 
 
 def learned(task: Task, tokenizer: PreTrainedTokenizerFast) -> list[Example]:

@@ -97,7 +97,9 @@ def test_a_file_without_ending_does_not_hide_a_task(tmp_path, monkeypatch):
     (tmp_path / "ioi").write_text("")
     (tmp_path / "other").write_text("")
     assert find_task("ioi").name == "ioi"
-    with pytest.raises(AcdcError, match=r"other: a task file ends in \.jsonl, \.json, \.csv or \.tsv\."):
+    with pytest.raises(
+        AcdcError, match=r"other: a task file ends in \.jsonl, \.json, \.csv, \.tsv, \.toml or \.py:CLASS\."
+    ):
         find_task("other")
 
 

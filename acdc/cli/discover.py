@@ -53,7 +53,8 @@ from acdc.wording import either
 def discover(model: str, task: str, method: str, out: Path | None, **params: Any) -> None:
     """Find the circuit for TASK.
 
-    TASK is a task's name (see: acdc tasks) or a file of prompt pairs: .jsonl, .json, .csv or .tsv.
+    TASK is a task's name (see: acdc tasks) or a file: of prompt pairs (.jsonl, .json, .csv,
+    .tsv), a template (.toml), or a Python file with its class (mytask.py:MyTask).
 
     Writes circuit.json, trace.jsonl, run.json and a diagram into a folder of its own.
     """

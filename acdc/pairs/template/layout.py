@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from acdc.pairs.template.spec import Leaf, Slot, Template
 from acdc.pairs.template.text import Ref, Text
 
+#: Slots and texts between them, in slots of slots too.
 _MOST_PARTS = 5000
 _DEEPEST = 50
 
@@ -67,7 +68,7 @@ def check_made(template: Template) -> None:
     Raises:
         PromptError: one is made of itself, or of so many others that its text would be endless.
     """
-    sizes: dict[str, tuple[int, int]] = {}  # in parts, and how deep they lie, those of the slots inside included
+    sizes: dict[str, tuple[int, int]] = {}  # in parts, those of the slots inside included; and the deepest's depth
 
     def size_of(text: Text, inside: tuple[str, ...]) -> tuple[int, int]:
         found = [(1, 0) if isinstance(part, str) else size(part.slot, inside) for part in text.parts]
@@ -78,11 +79,10 @@ def check_made(template: Template) -> None:
             raise template.place.error(f"the slot {name!r} is made of itself; break the circle.")
         if name not in template.made:
             return 1, 0
-        if name not in sizes:
-            # A chain may be looked at from its end, and then no path is long before the last.
-            sizes[name] = size_of(template.made[name], (*inside, name)) if len(inside) < _DEEPEST else (0, 0)
-        parts, depth = sizes[name]
-        if parts > _MOST_PARTS or depth > _DEEPEST or len(inside) >= _DEEPEST:
+        if name not in sizes and len(inside) < _DEEPEST:
+            sizes[name] = size_of(template.made[name], (*inside, name))
+        parts, depth = sizes.get(name, (0, _DEEPEST + 1))
+        if parts > _MOST_PARTS or depth > _DEEPEST:
             raise template.place.error(f"the slot {name!r} is made of too many others; write less.")
         return parts, depth
 

@@ -35,9 +35,9 @@ from acdc.pairs.template import TemplateTask
 
 END = "<|endoftext|>"
 SHAPE = Shape(layers=4, heads=8, width=128, positions=64)
-STEPS = 3000
+STEPS = 2500
 #: A step's prompts of each task; more of those that take longest to learn.
-PROMPTS, OF_HARD_ONES = 10, {"ioi": 64, "docstring": 24, "memorised": 16}
+PROMPTS, OF_HARD_ONES = 6, {"ioi": 32, "docstring": 12}
 RATE, DECAY, PENALTY = 2e-3, 0.05, 3e-3
 #: Pairs of each corruption that are learned from; making more takes longer than learning.
 PAIRS, PAIRS_OF = 400, {"ioi": 2000, "docstring": 1000}

@@ -129,15 +129,25 @@ def collated(chosen: Sequence[Example]) -> Batch:
     )
 
 
-def batches(data: Mapping[str, Sequence[Example]], sizes: Mapping[str, int] | None, seed: int) -> Iterator[Batch]:
+def by_length(chosen: Sequence[Example]) -> list[Batch]:
+    """Examples as one batch, or, where lengths differ much, as two: the short ones needn't be padded to the longest."""
+    middle = max(len(example.tokens) for example in chosen) * 0.55
+    mixed = min(len(example.tokens) for example in chosen) < middle
+    parts: list[list[Example]] = [[], []] if mixed else [[]]
+    for example in chosen:
+        parts[-1 if len(example.tokens) > middle else 0].append(example)
+    return [collated(part) for part in parts]
+
+
+def batches(data: Mapping[str, Sequence[Example]], sizes: Mapping[str, int] | None, seed: int) -> Iterator[list[Batch]]:
     """Without end: as many prompts of each task as asked, drawn at random; or all of them, again and again."""
     if sizes is None:
-        everything = collated([example for every in data.values() for example in every])
+        everything = by_length([example for every in data.values() for example in every])
         while True:
             yield everything
     chance = random.Random(seed)
     while True:
-        yield collated([example for task, every in data.items() for example in chance.choices(every, k=sizes[task])])
+        yield by_length([example for task, every in data.items() for example in chance.choices(every, k=sizes[task])])
 
 
 def new_model(shape: Shape, vocab_size: int, end: int | None, seed: int) -> GPT2LMHeadModel:
@@ -158,6 +168,7 @@ class Writings:
     def __init__(self, model: GPT2LMHeadModel) -> None:
         self.norms: list[Tensor] = []
         self.n_heads = model.config.n_head
+        self.n_components = model.config.n_layer * (self.n_heads + 1)
         for block in model.transformer.h:
             block.attn.c_proj.register_forward_hook(self._heads)
             block.mlp.register_forward_hook(self._mlp)
@@ -173,19 +184,19 @@ class Writings:
         self.norms.append((output.square().sum(-1).mean() + 1e-6).sqrt()[None])
 
     def take(self) -> Tensor:
-        """Root mean square length of what each component wrote, ``[component]``; forgets it."""
+        """Root mean square length of what each component wrote, ``[component]``, a mean over forwards; forgets it."""
         norms, self.norms = torch.cat(self.norms), []
-        return norms
+        return norms.view(-1, self.n_components).mean(0)
 
 
 def train(
-    model: GPT2LMHeadModel, stream: Iterator[Batch], plan: Plan, after: Callable[[int], None] = lambda steps: None
+    model: GPT2LMHeadModel, stream: Iterator[list[Batch]], plan: Plan, after: Callable[[int], None] = lambda steps: None
 ) -> None:
     """Train in place.
 
     Args:
         model: what to train.
-        stream: a batch for every step.
+        stream: a batch for every step, in parts.
         plan: how.
         after: called after every step with how many were made.
     """
@@ -213,11 +224,14 @@ def train(
         after(step + 1)
 
 
-def cross_entropy(model: GPT2LMHeadModel, batch: Batch) -> Tensor:
-    """Mean over the predictions; where several tokens are right, each should get its share."""
-    hidden = model.transformer(batch.tokens).last_hidden_state[batch.rows, batch.columns]
-    log_probs = F.log_softmax(model.lm_head(hidden), dim=-1)
-    return -(log_probs[batch.predictions, batch.wanted] * batch.shares).sum() / len(batch.rows)
+def cross_entropy(model: GPT2LMHeadModel, parts: Sequence[Batch]) -> Tensor:
+    """Mean over all predictions; where several tokens are right, each should get its share."""
+    losses = []
+    for batch in parts:
+        hidden = model.transformer(batch.tokens).last_hidden_state[batch.rows, batch.columns]
+        log_probs = F.log_softmax(model.lm_head(hidden), dim=-1)
+        losses.append(-(log_probs[batch.predictions, batch.wanted] * batch.shares).sum())
+    return torch.stack(losses).sum() / sum(len(batch.rows) for batch in parts)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,19 @@ import pytest
 import torch
 import train_models
 from train_models import RECIPES, make
-from training import Example, Plan, Shape, batches, collated, cross_entropy, examples, measure, new_model, train
+from training import (
+    Example,
+    Plan,
+    Shape,
+    batches,
+    by_length,
+    collated,
+    cross_entropy,
+    examples,
+    measure,
+    new_model,
+    train,
+)
 
 import acdc
 from acdc.pairs import TokenPair
@@ -73,10 +85,10 @@ def test_what_it_writes_opens_and_says_how_it_was_made(recipe, tmp_path, capsys)
 def test_it_learns():
     data = {"a": [Example((1, 2), {1: (3,)}), Example((2, 1), {1: (4,)})]}
     model = new_model(SHAPE, 10, None, 0)
-    before = cross_entropy(model, collated(data["a"])).item()
+    before = cross_entropy(model, [collated(data["a"])]).item()
     called = []
     train(model, batches(data, None, 0), Plan(steps=60, rate=1e-2, decay=0.0), called.append)
-    assert cross_entropy(model, collated(data["a"])).item() < 0.2 < before
+    assert cross_entropy(model, [collated(data["a"])]).item() < 0.2 < before
     assert called == list(range(1, 61))
     figures = measure(model, [pair((1, 2), (2, 1), 3), pair((2, 1), (1, 2), 3)])
     assert (figures.n, figures.right, figures.each, figures.in_turn) == (2, 0.5, 0.5, (0.5,))
@@ -100,7 +112,7 @@ def test_right_answers_share_what_is_likely():
     log_probs = model(torch.tensor([[1, 2, 0], [1, 2, 5]])).logits.log_softmax(-1)
     batch = collated([Example((1, 2), {1: (3, 4)}), Example((1, 2, 5), {2: (6,)})])
     expected = -(log_probs[0, 1, [3, 4]].mean() + log_probs[1, 2, 6]) / 2
-    torch.testing.assert_close(cross_entropy(model, batch), expected)
+    torch.testing.assert_close(cross_entropy(model, [batch]), expected)
 
 
 def test_corrupted_prompts_are_learned_where_their_answers_are_known():
@@ -116,8 +128,8 @@ def test_corrupted_prompts_are_learned_where_their_answers_are_known():
 
 def test_a_batch_has_as_many_of_each_task_as_asked():
     data = {"a": [Example((1,), {0: (3,)})], "b": [Example((2,), {0: (4,)}), Example((5,), {0: (4,)})]}
-    assert next(batches(data, None, 0)).tokens.tolist() == [[1], [2], [5]]
-    drawn = next(batches(data, {"a": 3, "b": 2}, 0)).tokens.squeeze(1).tolist()
+    assert [part.tokens.tolist() for part in next(batches(data, None, 0))][0] == [[1], [2], [5]]
+    drawn = [token for part in next(batches(data, {"a": 3, "b": 2}, 0)) for token in part.tokens.squeeze(1).tolist()]
     assert drawn[:3] == [1, 1, 1]
     assert set(drawn[3:]) <= {2, 5}
 
@@ -129,3 +141,12 @@ def test_the_rate_rises_stays_and_falls():
     assert rates[10:80] == [1.0] * 70
     assert rates[80:] == sorted(rates[80:], reverse=True)
     assert rates[99] == pytest.approx(0.05)
+
+
+def test_prompts_of_different_lengths_are_parted_and_count_alike():
+    model = new_model(SHAPE, 10, None, 0)
+    chosen = [Example((1, 2), {1: (3, 4)}), Example((1, 2, 5, 6, 7), {2: (6,), 4: (8,)})]
+    parts = by_length(chosen)
+    assert [list(part.tokens.shape) for part in parts] == [[1, 2], [1, 5]]
+    torch.testing.assert_close(cross_entropy(model, parts), cross_entropy(model, [collated(chosen)]))
+    assert len(by_length(chosen[1:])) == 1

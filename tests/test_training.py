@@ -128,7 +128,7 @@ def test_corrupted_prompts_are_learned_where_their_answers_are_known():
 
 def test_a_batch_has_as_many_of_each_task_as_asked():
     data = {"a": [Example((1,), {0: (3,)})], "b": [Example((2,), {0: (4,)}), Example((5,), {0: (4,)})]}
-    assert [part.tokens.tolist() for part in next(batches(data, None, 0))][0] == [[1], [2], [5]]
+    assert next(batches(data, None, 0))[0].tokens.tolist() == [[1], [2], [5]]
     drawn = [token for part in next(batches(data, {"a": 3, "b": 2}, 0)) for token in part.tokens.squeeze(1).tolist()]
     assert drawn[:3] == [1, 1, 1]
     assert set(drawn[3:]) <= {2, 5}

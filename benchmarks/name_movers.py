@@ -136,9 +136,12 @@ def look(setting: Setting) -> Iterator[Head]:
             if names is not None:
                 out = attention.head(head, names, names, names, model.table(layer, alone), alone.filled)[:, 0]
                 copied, copied_not = (_ranked(model.logits(sign * out), right) for sign in (1, -1))
+            to_io, to_s1, to_s2 = (float(pattern[rows, end, place].mean()) for place in (io, s1, s2))
             yield Head(
                 f"a{layer}.h{head}",
-                *(float(pattern[rows, end, place].mean()) for place in (io, s1, s2)),
+                to_io,
+                to_s1,
+                to_s2,
                 float(pattern[rows, s2, s1].mean()),
                 float(pattern[rows, s2, [place + 1 for place in s1]].mean()),
                 float((before * filled).sum() / filled.sum()),

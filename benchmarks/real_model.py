@@ -18,6 +18,7 @@ from chosen import held_out, table
 
 import acdc
 from acdc.pairs.finding import find_task
+from acdc.results import Evaluation
 from acdc.runs.run import Run
 
 THRESHOLDS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -36,21 +37,17 @@ class Rule:
     faithful: float
     right: float
 
-    def holds(self, run: Run) -> bool:
-        """Whether a run's circuit is."""
-        kept, right, of_model = figures(run)
+    def holds(self, evaluation: Evaluation) -> bool:
+        """Whether the circuit that was judged is."""
+        kept, right, of_model = self.figures(evaluation)
         return kept >= self.faithful and right >= self.right * of_model
 
-
-def figures(run: Run) -> tuple[float, float, float]:
-    """How faithful a circuit is on held-out prompts, and how often it and the model are right there."""
-    found = held_out(run)
-    share = found.share("circuit")
-    return (
-        float("-inf") if share is None else share,
-        found.circuit.accuracy or 0.0,
-        found.model.accuracy or 0.0,
-    )
+    @staticmethod
+    def figures(evaluation: Evaluation) -> tuple[float, float, float]:
+        """How faithful a circuit is, and how often it and the model are right."""
+        share = evaluation.share("circuit")
+        kept = float("-inf") if share is None else share
+        return kept, evaluation.circuit.accuracy or 0.0, evaluation.model.accuracy or 0.0
 
 
 def tries(model: acdc.Model, task: str, n: int, thresholds: Sequence[float], rule: Rule, out: Path) -> Iterator[Run]:
@@ -59,7 +56,7 @@ def tries(model: acdc.Model, task: str, n: int, thresholds: Sequence[float], rul
         folder = out / f"{task}-{threshold:g}"
         run = acdc.discover(model, task, threshold=threshold, n=n, out=folder, resume=True)
         yield run
-        if rule.holds(run):
+        if rule.holds(held_out(run)):
             return
 
 
@@ -80,13 +77,13 @@ def main() -> None:
     for name in args.tasks:
         task = find_task(name).name
         for run in tries(model, task, args.n, [float(word) for word in args.thresholds.split(",")], rule, args.out):
-            rows.append(row(task, run, is_chosen=rule.holds(run)))
+            rows.append(row(task, run, is_chosen=rule.holds(held_out(run))))
     table(HEAD, rows)
 
 
 def row(task: str, run: Run, *, is_chosen: bool) -> tuple[str, ...]:
     """A line of the table."""
-    kept, right, of_model = figures(run)
+    kept, right, of_model = Rule.figures(held_out(run))
     used = run.used.share("circuit")
     threshold, mark = run.record.request.options["threshold"], "**" if is_chosen else ""
     return (

@@ -116,7 +116,7 @@ MOVES = {
     "memorised": {"other-owner"},
     "past_tense": {"other-verb", "repeated-examples"},
     "plural": {"other-noun", "repeated-examples"},
-    "voting": {"opposite-view"},
+    "voting": {"opposite-view", "swapped-examples"},
     "docstring": {"random-answer"},
     "factual_recall": {"other-country"},
     "greater_than": {"other-start", "01"},
@@ -285,7 +285,7 @@ def test_deterministic_different_and_growing_at_the_end(llama, name):
 @pytest.mark.parametrize("name", CHANGED)
 def test_splits_share_no_prompt_and_what_test_needs_occurs_in_train(llama, name):
     moving = sorted(MOVES[name])[0]
-    train = generated(llama, name, 400, corruption=moving)
+    train = generated(llama, name, 600, corruption=moving)
     test = generated(llama, name, 100, "test", moving)
     assert not {pair.clean for pair in train} & {pair.clean for pair in test}
     assert not {pair.corrupted for pair in train} & {pair.clean for pair in test}

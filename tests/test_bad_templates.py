@@ -121,7 +121,19 @@ BAD = {
         edited('["ring", "key", "letter"]', '{ tags = { a = "b" } }'),
         "it must have one of the keys words, columns, range",
     ),
-    "no word file": (edited('["ring", "key", "letter"]', '"gone.toml"'), "gone.toml doesn't exist; check the path."),
+    "no word file": (
+        edited('["ring", "key", "letter"]', '"gone.toml"'),
+        "mine.toml, words.things: the word file 'gone.toml' isn't there",
+    ),
+    "a word file of no name": (
+        edited('["ring", "key", "letter"]', f'"{"a" * 5000}.toml"'),
+        "mine.toml, words.things: the word file 'aaa",
+    ),
+    "a blank line on it": (GIFTS.replace("summary", "summary = ' '\n#", 1), "mine.toml, summary: it is empty"),
+    "a corruption's name of control characters": (
+        GIFTS.replace("[corruptions.swapped]", r'[corruptions."a\u001b[31mb"]'),
+        "a corruption's name must be of letters that can be seen",
+    ),
     "another file": (
         edited('["ring", "key", "letter"]', '{ file = "/etc/passwd" }'),
         "a word file's name ends in .toml",

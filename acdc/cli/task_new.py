@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from acdc.cli.printing import say
@@ -18,4 +20,4 @@ def new(name: str, copied: str | None) -> None:
     from acdc.pairs.template.starting import start_template
 
     path = start_template(name, None if copied is None else find_task(copied))
-    say(f"wrote {path}; edit it, then: acdc task check {path} --model MODEL")
+    say(f"wrote {path}; edit it, then: acdc task check {shlex.quote(str(path))} --model MODEL")

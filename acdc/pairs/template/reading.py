@@ -71,7 +71,7 @@ class _Reader:
         return Spec(
             path=self.path,
             files=tuple(self.lists.files),
-            summary=" ".join(top.at("summary").text(table["summary"]).split()),
+            summary=_line(table["summary"], top.at("summary")),
             source=top.at("source").a(str, table.get("source", "")),
             metric=metric,
             templates=templates,
@@ -182,8 +182,8 @@ class _Reader:
         return {name: self._corruption(name, table, place.at(name)) for name, table in given.items()}
 
     def _corruption(self, name: str, given: Any, place: Place) -> Corruption:
-        if not name.strip():
-            raise place.error("a corruption's name is empty; give it one.")
+        if not name.strip() or not name.isprintable():
+            raise place.error("a corruption's name must be of letters that can be seen; choose another.")
         table = place.table(given, _CORRUPTION_KEYS, must=("isolates", "replace"))
         replace = place.at("replace").table(table["replace"])
         if not replace:
@@ -198,7 +198,7 @@ class _Reader:
             answers = self._answers(table["answer"], place.at("answer"), n)
         return Corruption(
             name=name,
-            isolates=" ".join(place.at("isolates").text(table["isolates"]).split()),
+            isolates=_line(table["isolates"], place.at("isolates")),
             replace={slot: self._replacement(slot, one, place.at("replace").at(slot)) for slot, one in replace.items()},
             answers=answers,
             keeps_answer=keeps,
@@ -242,6 +242,11 @@ class _Reader:
                 raise place.at(name).error("a slot has that name, and is a span already; choose another.")
             found[name] = place.at(name).texts(given)
         return found
+
+
+def _line(value: Any, place: Place) -> str:
+    """A text as one line, of more than white space."""
+    return place.text(" ".join(place.text(value).split()))
 
 
 def _check_name(name: str, place: Place) -> None:

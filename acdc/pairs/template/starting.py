@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from acdc.pairs.promptfile.door import read_text
 from acdc.pairs.task import Task
 from acdc.pairs.template.task import SUFFIX, TemplateTask
 from acdc.pairs.template.toml import read_toml
+from acdc.wording import quoted
 
 _SMALL = Path(__file__).with_name("new.toml")
 
@@ -28,10 +30,12 @@ def start_template(name: str, copied: Task | None = None) -> Path:
         the file's path.
 
     Raises:
-        SettingsError: there is such a file, it can't be written, or the task is no template.
+        SettingsError: the name is none, there is such a file, it can't be written, or the task is no template.
     """
     path = Path(name if name.lower().endswith(SUFFIX) else f"{name}{SUFFIX}")
-    text = read_text(_SMALL).replace("NAME.toml", path.name) if copied is None else _copy(copied, path)
+    if not name.isprintable() or path.suffix.lower() != SUFFIX or not path.stem.strip():
+        raise SettingsError(f"{quoted(name)} is no name for a template file; give one like mine.toml.")
+    text = read_text(_SMALL).replace("NAME.toml", shlex.quote(path.name)) if copied is None else _copy(copied, path)
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -65,7 +69,7 @@ def _copy(task: Task, path: Path) -> str:
         text, found = pattern.subn(lambda _, lines=lines: "\n".join(lines), text)  # type: ignore[misc]
         if found != 1:
             raise PromptError(f"{task.path}: it can't be copied, as the word list {name!r} isn't a line of its own.")
-    return f"# A copy of {task.name}. Try: acdc task check {path.name} --model MODEL\n{text}"
+    return f"# A copy of {task.name}. Try: acdc task check {shlex.quote(path.name)} --model MODEL\n{text}"
 
 
 def _file_of(name: str, entry: Any) -> tuple[str, str] | None:
@@ -81,13 +85,7 @@ def _needed(lists: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A list and those that it is made of."""
     found = {name: lists[name]}
     for other in list(found):
-        entry = lists[other]
-        parts = (
-            [*entry.get("lists", ()), *[entry[key] for key in ("flip_of",) if key in entry]]
-            if isinstance(entry, dict)
-            else []
-        )
-        for part in parts:
+        for part in _parts(lists[other]):
             found |= _needed(lists, part)
     return found
 

@@ -171,6 +171,8 @@ class Lists:
         if self._place.key == "":
             raise place.error("a word file has lists of its own only; name the other file in the task.")
         path = self._path.parent / file
+        if not _is_there(path):
+            raise place.error(f"the word file {quoted(file)} isn't there; its path begins at the task's folder.")
         inner = read_toml(path)
         if path not in self.files:
             self.files.append(path)
@@ -197,6 +199,13 @@ class Lists:
                 raise place.error(f"the word {quoted(word.text)} of {base.name} has no tag {tag!r}; give it one.")
             found.append(Word(word.tags[tag], {**word.tags, tag: word.text}))
         return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or of no file
+        return False
 
 
 def _words(given: Any, place: Place) -> tuple[Word, ...]:

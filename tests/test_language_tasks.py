@@ -336,3 +336,12 @@ def test_an_answer_is_one_token(tokenizer):
             pair = task_of(name).generate(made, 1, 0, "train", next(iter(CHANGED[name]))).pairs[0]
             for answer in pair.answers[0][:10]:
                 assert len(tokens_of(made, pair.clean + answer)) == len(tokens_of(made, pair.clean)) + 1
+
+
+def test_no_wrong_answer_of_hypernym_is_true_as_well(llama):
+    both = [{"animal", "bird", "fish", "insect"}, {"metal", "color"}]  # said of owls, trout, bees; of gold and silver
+    for split in ("train", "test"):
+        for pair in generated(llama, "hypernym", 100, split):
+            right = pair.answers[0][0].strip()
+            true = {kind for kinds in both if right in kinds for kind in kinds}
+            assert not true & {wrong.strip() for wrong in pair.wrong_answers[0]}

@@ -15,7 +15,10 @@ from acdc.cli.printing import say
     "--from", "copied", metavar="TASK", help="Copy this task's template.  [default: a small one with comments]"
 )
 def new(name: str, copied: str | None) -> None:
-    """Write a template file NAME.toml that runs as it stands, to be edited."""
+    """Write a template file that runs as it stands.
+
+    NAME.toml is yours to edit; a file that is there is never written over.
+    """
     from acdc.pairs.finding import find_task
     from acdc.pairs.template.starting import start_template
 

@@ -9,17 +9,17 @@ model's tokenizer say why.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 
 import click
+import numpy as np
 
 import acdc
 from acdc.cli.main import main
 from acdc.cli.printing import say
+from acdc.engine.setting import prepare
 from acdc.errors import AcdcError, AcdcWarning
-from acdc.evaluation.task_check import check_task
+from acdc.evaluation.behaviour import behaviour
 from acdc.models.model import Model
-from acdc.pairs.checking import HELD_OUT
 from acdc.pairs.finding import find_task, task_names
 from acdc.wording import first_line
 
@@ -38,26 +38,27 @@ def command(model: str, n: int, kind: str, tasks: tuple[str, ...]) -> None:
     say("|---|---|---|---|---|---|")
     for name in tasks or task_names():
         if tasks or find_task(name).kind == kind:
-            for line in row(opened, name, n):
-                say(line)
+            say(row(opened, name, n))
 
 
-def row(model: Model, name: str, n: int) -> Iterator[str]:
+def row(model: Model, name: str, n: int) -> str:
     """The table's line of one task."""
     task = find_task(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AcdcWarning)  # `acdc task check` says them
-            found = check_task(model, task, n=n, corruption=next(iter(task.corruptions)), worst=0, progress=False)
+            prompts = acdc.prompts(model, task, n=n, split="test")
+            setting = prepare(model, prompts, batch_size=min(n, 10))
     except AcdcError as error:
-        yield f"| {task.name} | {first_line(error)} | | | | |"
-        return
-    for drawn, figures in zip(found.pairs.drawn, found.figures, strict=True):
-        if drawn.which == HELD_OUT:
-            clean = figures.clean
-            left_out = ", ".join(f"{count} {kind}" for kind, count in drawn.prompts.left_out.items() if count)
-            values = (_share(clean.accuracy), _share(clean.top1), _number(clean.logit_difference))
-            yield f"| {' | '.join((task.name, *values, _number(figures.spread('clean')), left_out or 'none'))} |"
+        return f"| {task.name} | {first_line(error)} | | | | |"
+    found = behaviour(setting, setting.model_logits)
+    spread = None
+    if found.values is not None and "logit_difference" in found.values:
+        each = setting.rows.cpu().numpy()  # the prompt of every prediction
+        spread = float((np.bincount(each, found.values["logit_difference"]) / np.bincount(each)).std(ddof=1))
+    left_out = ", ".join(f"{count} {kind}" for kind, count in prompts.left_out.items() if count)
+    values = (_share(found.accuracy), _share(found.top1), _number(found.logit_difference), _number(spread))
+    return f"| {' | '.join((task.name, *values, left_out or 'none'))} |"
 
 
 def _share(value: float | None) -> str:

@@ -13,18 +13,19 @@ MOST_BYTES = 256 * 2**20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_text(path: Path, *, at_most: int = MOST_BYTES, what: str = "prompt pairs") -> str:
+def read_text(path: Path, *, at_most: int | None = None, what: str = "prompt pairs") -> str:
     """A prompt file's text, without a byte-order mark; line ends are as they are.
 
     Args:
         path: the file.
-        at_most: how many bytes are read.
+        at_most: how many bytes are read; by default :data:`MOST_BYTES`.
         what: is in it, for messages.
 
     Raises:
         PromptError: there is no such file, it can't be read, it is a folder, a pipe (which would wait for
             ever) or a device, it is too large, or it isn't UTF-8 text; the message names it.
     """
+    at_most = MOST_BYTES if at_most is None else at_most
     try:
         data = read_regular(path, at_most=at_most)
     except FileNotFoundError:

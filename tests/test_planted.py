@@ -18,6 +18,7 @@ from acdc.metrics import find_metric
 from acdc.models.symbols import symbol_tokenizer
 from acdc.pairs import finding
 from acdc.planted import Parameters, planted, planted_names
+from acdc.planted.names import parsed
 
 SMALL = "planted-random-L3-H3-D48-E24-S1"
 
@@ -159,13 +160,22 @@ def test_a_generated_models_prompts():
         ("planted-random-L2-H2-D64-E500-S0", "at most 28 true edges"),
         ("planted-random-L4-H4-D99999-E20-S0", "at most 4,096"),
         ("planted-random-L4-H4-D64-E20-S0-N2", "at most 1"),
-        ("planted-random-L4-H4-D64-E2-S0", "no program of exactly 2 true edges"),
-        ("planted-random-L1-H4-D64-E9-S0", "no program of exactly 9 true edges"),
+        ("planted-random-L4-H4-D64-E2-S0", "no program of exactly 2 true edges for .* possible is 4"),
+        ("planted-random-L4-H4-D64-E6-S0", "no program of exactly 6 true edges for .* possible is 7"),
+        ("planted-random-L1-H4-D64-E9-S0", "no program of exactly 9 true edges for 1 layer of 4 heads.* is 8"),
+        ("planted-random-L1-H1-D16-E4-S0", "too small for 1 layer of 1 head,"),
+        # Refused before anything is made.
+        ("planted-random-L1-H4000-D4096-E20-S0", "589,824,000 weights; .* at most 50,000,000"),
+        ("planted-random-L4000-H1-D4096-E20-S0", "589,824,000 weights; .* at most 50,000,000"),
+        ("planted-random-L2-H9000-D64-E20-S0", "must be at least 18016"),
+        ("planted-random-L999999999-H9-D64-E20-S0", "too large"),
+        ("planted-random-L30-H30-D1024-E999999-S0", "at most 100,000 true edges"),
         ("planted-random-L0-H4-D64-E9-S0", "n_layers of at least 1"),
         ("planted-random-L4-H4-D64", "must be like planted-random-L4-H4-D64-E20-S0"),
         ("planted-random", "must be like"),
         ("planted-random-L4-H4-D64-E20-S0-N-1", "must be like"),
-        ("planted-random-L4-H4-D64-E20-S9999999999", "must be like"),
+        ("planted-random-L4-H4-D64-E20-S9999999999", "its seed has 10 digits; give at most 9"),
+        ("planted-random-L4-H4-D64-E20-S0-N0.1234567891", "its noise has 10 digits behind its point; give at most 9"),
     ],
 )
 def test_parameters_that_make_no_model(name, said):
@@ -183,6 +193,23 @@ def test_an_unknown_name_says_the_nearest():
 def test_a_name_of_parameters_says_them_all():
     assert Parameters(4, 3, 64, 20, seed=7, noise=0.25).name == "planted-random-L4-H3-D64-E20-S7-N0.25"
     assert Parameters(4, 3, 64, 20).name == "planted-random-L4-H3-D64-E20-S0"
+
+
+@pytest.mark.parametrize("noise", [0.1234567, 0.000001, 0.0000001, 1e-9, 1])
+def test_a_name_reads_back_with_all_digits_of_its_noise(noise):
+    parameters = Parameters(4, 3, 64, 20, noise=noise)
+    assert parsed(parameters.name) == parameters
+
+
+@pytest.mark.parametrize("noise", [1e-10, 0.1 + 0.2, -0.1, float("nan"), float("inf")])
+def test_a_noise_that_no_name_carries_is_refused(noise):
+    with pytest.raises(SettingsError, match=r"at most 9 digits behind the point|at most 1\."):
+        Parameters(4, 3, 64, 20, noise=noise)
+
+
+def test_few_edges_are_found_whatever_the_draws_of_heads():
+    for seed in range(40):  # seeds whose first draws of two heads lie in one layer among them
+        assert len(planted(f"planted-random-L2-H12-D48-E7-S{seed}").edges) == 7
 
 
 def test_a_saved_model_opens_as_a_folder_and_says_its_edges(tmp_path):

@@ -22,6 +22,7 @@ from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
 from acdc.models.tokens import Tokens
+from acdc.wording import counted
 
 
 class Limits(TypedDict):
@@ -72,9 +73,8 @@ class Model:
 
     def __repr__(self) -> str:
         cfg = self.graph_config
-        return (
-            f"Model({self.name!r}, {cfg.n_layers} layers of {cfg.n_heads} heads, d_model {cfg.d_model}, {self.dtype})"
-        )
+        shape = f"{counted(cfg.n_layers, 'layer')} of {counted(cfg.n_heads, 'head')}"
+        return f"Model({self.name!r}, {shape}, d_model {cfg.d_model}, {self.dtype})"
 
     @property
     def device(self) -> torch.device:

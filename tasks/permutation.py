@@ -74,8 +74,8 @@ class Permutation(SymbolTask[Question]):
     outputs = LETTERS
     spans = ("order", "letters", "output")
     ways: ClassVar = {
-        "other-letters": Corruption("other letters under the same order, each answer another one", _other_letters),
         "other-order": Corruption("the same letters under another order, each answer another one", _other_order),
+        "other-letters": Corruption("other letters under the same order, each answer another one", _other_letters),
         "other-order-alone": Corruption(
             "another order, with what was said before as it was: how the order is read", _other_order_alone
         ),

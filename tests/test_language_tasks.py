@@ -135,7 +135,7 @@ HASHES = {
     "colored_objects": "04f8a1ac422bf587",
     "comparative": "b181a865a4d58f12",
     "decision": "6fa73741d71ca35e",
-    "hypernym": "2ba31ade747daa0e",
+    "hypernym": "0dc21257739c73f5",
     "language": "fb2a4bfe32265359",
     "memorised": "166963b369221cd9",
     "past_tense": "59229e2b86b2c3ba",

@@ -85,7 +85,8 @@ def test_there_are_enough_pairs_and_they_pass_the_check(tokenizer, name, corrupt
         assert len(prompts) == n
         assert prompts.has_answers
         assert prompts.has_wrong_answers
-        assert not any(prompts.left_out.values())
+        # A few acronym words begin with a shorter word that is a token of the bundled model: " Cat" + "tle".
+        assert sum(prompts.left_out.values()) <= (6 if name == "acronyms" else 0)
         assert all(pair.clean != pair.corrupted for pair in prompts.pairs)
 
 
@@ -243,7 +244,8 @@ def test_acronym_words_spelt_otherwise_are_left_out_and_listed(bundled, spelling
     otherwise = Respelling(bundled, {"Basket": [numbers.get(piece, 0) for piece in spelling]})
     task = find_task("acronyms")
     made = task.generate(otherwise, 300, 0, "train", "other-words")
-    assert made.left_out["words"] == ["Basket"]
+    before = task.generate(bundled, 300, 0, "train", "other-words").left_out["words"]
+    assert set(made.left_out["words"]) - set(before) == {"Basket"}
     assert not any(" Basket" in pair.clean + pair.corrupted for pair in made.pairs)
 
 

@@ -5,9 +5,9 @@ Which parts of this transformer do this task?
     >>> import acdc
     >>> run = acdc.discover("tiny-tasks", "ioi", threshold=0.01, progress=False)  # or "gpt2", or a folder
     >>> run.circuit
-    Circuit(34 of 1519 edges)
+    Circuit(56 of 1519 edges)
     >>> [edge.name for edge in run.circuit.strongest(2)]
-    ['input->a0.h1<v>', 'input->a0.h6<v>']
+    ['input->a0.h5<v>', 'input->a0.h1<v>']
     >>> run.circuit.save("circuit.json")
 
 Graphs, circuits and exports work without torch; torch and transformer_lens are imported

@@ -101,6 +101,7 @@ def test_as_many_prompts_are_run_together_as_fit(model, monkeypatch):
     assert largest_batch(model, many, None, engine="reference") == 4000  # which would compute them for every edge
 
 
+@pytest.mark.random_models  # of a handful of prompts, some are answered as well when corrupted
 def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monkeypatch):
     said = []
     acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False, announce=said.append)
@@ -112,6 +113,7 @@ def test_a_run_says_what_it_needs_and_warns_where_that_is_not_there(model, monke
     assert any("(1 of the 4 prompts at a time)" in line for line in said)
 
 
+@pytest.mark.random_models  # of a handful of prompts, some are answered as well when corrupted
 def test_a_run_in_chunks_of_prompts_is_the_same(model):
     options = {"threshold": 0.05, "n": 5, "order": "attribution", "progress": False}
     one, few = (acdc.discover(model, "ioi", batch_size=size, **options) for size in (5, "2"))
@@ -122,6 +124,7 @@ def test_a_run_in_chunks_of_prompts_is_the_same(model):
     assert circuits[0] == pytest.approx(circuits[1], abs=1e-4)
 
 
+@pytest.mark.random_models  # of a handful of prompts, some are answered as well when corrupted
 def test_memory_is_planned_for_the_engine_that_runs(model, monkeypatch):
     """In half precision that is the reference, which would compute every chunk anew for every edge."""
     half = acdc.load_model("tiny-tasks", dtype="bfloat16")
@@ -179,6 +182,7 @@ def test_free_memory_of_a_gpu_is_asked_of_it(monkeypatch):
     assert (memory.available_memory(gpu), memory.held_memory(gpu)) == (5, 3)
 
 
+@pytest.mark.random_models  # of a handful of prompts, some are answered as well when corrupted
 def test_the_noise_of_the_run_itself_counts(model, monkeypatch):
     exact = acdc.discover(model, "ioi", threshold=5.0, n=4, progress=False)
     assert exact.record.noise_floor < 1e-4

@@ -25,4 +25,4 @@ def test_a_file_of_an_odd_name_runs_and_says_how(tmp_path, monkeypatch, name, co
     monkeypatch.chdir(tmp_path)
     path = start_template(name, None if copied is None else find_task(copied))
     assert find_task(str(path)).name == str(path)
-    assert f"acdc task check {shlex.quote(str(path))} " in path.read_text()
+    assert f"acdc task check {shlex.quote(str(path))}" in path.read_text()

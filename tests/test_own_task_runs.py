@@ -15,7 +15,7 @@ pytestmark = pytest.mark.random_models
 def test_a_templates_run_knows_its_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     start_template("mine")
-    ask = {"threshold": 0.5, "n": 3, "out": "run"}
+    ask = {"threshold": 0.01, "n": 3, "out": "run"}
     run = acdc.discover("tiny-tasks", "mine.toml", **ask)
     assert run.record.request.task == "mine.toml"
     assert len(run.record.task_sha256) == 64

@@ -96,7 +96,7 @@ def test_token_ids_are_compared_as_they_are_spelled(tokenizer):
 
 def test_ids_that_are_no_answers_of_this_tokenizer(tokenizer):
     for token in (0, len(tokenizer) + 5):
-        (said,) = warned(tokenizer, PromptPair((5, 6), (5, 7), ((token,),), where="here"), vocab_size=2000)
+        (said,) = warned(tokenizer, PromptPair((5, 6), (5, 7), ((token,),), where="here"), vocab_size=4000)
         assert f"{ODD} (here: {token} is" in said
 
 

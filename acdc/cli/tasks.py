@@ -89,7 +89,7 @@ def _references() -> Collection[str]:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Look at a task, check it, begin one of your own, or show its published circuit."""
+    """Look at a task, check it, or begin your own."""
 
 
 task.add_command(show)

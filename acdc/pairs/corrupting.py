@@ -13,6 +13,8 @@ from acdc.wording import counted, in_pairs
 
 #: Of fewer pairs nothing is usual; what a larger share of them does is no exception.
 _FEWEST, _EXCEPTIONS = 10, 0.1
+#: Of fewer different tokens any may stand anywhere by chance.
+_FEWEST_TOKENS = 20
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,12 @@ def _answers_hold(pair: TokenPair, *, nothing_else: bool = False) -> bool:
 
 
 def _given_away(pairs: Sequence[TokenPair], tokenizer: Tokenizer | None) -> Iterator[str]:
-    """The corrupted prompt holds the right answer, and the clean one doesn't, in most pairs."""
+    """The corrupted prompt holds the right answer, and the clean one doesn't, in most pairs.
+
+    Where all prompts are made of a few symbols, such as digits, a right one stands there by chance.
+    """
+    if len({token for pair in pairs for token in pair.clean}) < _FEWEST_TOKENS:
+        return
     given = []
     for pair in pairs:
         for right, place in zip(pair.answers, pair.answer_positions, strict=False):

@@ -22,7 +22,7 @@ def fails(call, monkeypatch):
         def broken():
             raise error
 
-        monkeypatch.setattr("acdc.bundled.bundled_models", broken)
+        monkeypatch.setattr("acdc.library.catalogue.known_models", broken)
         code, out, err = call("models")
         assert out == ""
         return code, err

@@ -69,7 +69,7 @@ def _copy(task: Task, path: Path) -> str:
         text, found = pattern.subn(lambda _, lines=lines: "\n".join(lines), text)  # type: ignore[misc]
         if found != 1:
             raise PromptError(f"{task.path}: it can't be copied, as the word list {name!r} isn't a line of its own.")
-    return f"# A copy of {task.name}. Try: acdc task check {shlex.quote(path.name)} --model MODEL\n{text}"
+    return f"# A copy of {task.name}. Try: acdc task check {shlex.quote(path.name)}\n{text}"
 
 
 def _file_of(name: str, entry: Any) -> tuple[str, str] | None:

@@ -93,7 +93,7 @@ def test_where_wrong_answers_become_right_too_the_corruption_tells():
 
 
 def test_a_corrupted_prompt_that_gives_the_answer_away():
-    given = [pair((i, 3), (i, 50 + i), 50 + i, 60 + i, where=f"line {i}") for i in range(10)]
+    given = [pair((i, 30 + i, 3), (i, 30 + i, 50 + i), 50 + i, 60 + i, where=f"line {i}") for i in range(10)]
     assert warned(None, *given[:4]) == []  # which may be chance
     (said,) = warned(None, *given)
     assert "in 10 of 10 prompt pairs the right answer stands in the corrupted prompt and not in the clean one" in said

@@ -14,7 +14,7 @@ from acdc.wording import counted, in_pairs
 #: Of fewer pairs nothing is usual; what a larger share of them does is no exception.
 _FEWEST, _EXCEPTIONS = 10, 0.1
 #: Of fewer different tokens any may stand anywhere by chance.
-_FEWEST_TOKENS = 20
+_FEWEST_TOKENS = 13
 
 
 @dataclass(frozen=True)

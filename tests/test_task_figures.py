@@ -137,7 +137,7 @@ def test_a_control_corruption_must_leave_the_answer(tiny_tasks):
 
 
 def test_an_answer_that_the_corrupted_prompt_makes_as_likely(tiny_tasks):
-    some = check_task(tiny_tasks, Gender(kept=8), n=20, corruption="usual", worst=0)
+    some = check_task(tiny_tasks, Gender(kept=12), n=20, corruption="usual", worst=0)
     says = (
         "prompt pairs the corrupted prompt makes the right answer as likely as the clean one (task pronouns, train pair"
     )

@@ -18,7 +18,7 @@ POOR_TOP1 = 0.5
 FAR = 100
 #: A right answer is as likely on the corrupted prompt if so little of what speaks for it is gone ...
 _AS_LIKELY = 0.05
-#: ... and that is worth a word in so large a share of the pairs: of words that the prompt lacks, either may be likelier.
+#: ... and that is worth a word in so large a share of the pairs: of words that a prompt lacks, either may be likelier.
 _MANY = 0.5
 #: So much of accuracy, or of the logit difference, may go under a control corruption.
 _MOVED = 0.2

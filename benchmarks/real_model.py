@@ -60,16 +60,22 @@ def tries(model: acdc.Model, task: str, n: int, thresholds: Sequence[float], rul
             return
 
 
-def main() -> None:
-    """Try, choose, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def asked(about: str) -> argparse.ArgumentParser:
+    """What a command that chooses circuits of a real model may be told."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument("model")
     parser.add_argument("tasks", nargs="+")
     parser.add_argument("--n", type=int, default=20, help="prompt pairs used, and as many held out")
-    parser.add_argument("--thresholds", default=",".join(map(str, THRESHOLDS)))
-    parser.add_argument("--faithful", type=float, default=0.8)
-    parser.add_argument("--right", type=float, default=0.9)
+    parser.add_argument("--faithful", type=float, default=0.8, help="the share of the usual metric to keep, held out")
+    parser.add_argument("--right", type=float, default=0.9, help="the share of the model's right answers to keep")
     parser.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+def main() -> None:
+    """Try, choose, print."""
+    parser = asked(__doc__ or "")
+    parser.add_argument("--thresholds", default=",".join(map(str, THRESHOLDS)))
     args = parser.parse_args()
     model = acdc.load_model(args.model)
     rule = Rule(args.faithful, args.right)

@@ -9,13 +9,13 @@ table is printed in Markdown.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 from chosen import table
-from real_model import Rule
+from real_model import Rule, asked
 
 import acdc
 from acdc.evaluation.judgement import Judgement
@@ -46,14 +46,8 @@ def judged(model: Model, task: str, run: Run, n: int, sizes: Sequence[int]) -> l
 
 def main() -> None:
     """Score, cut, judge, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("tasks", nargs="+")
-    parser.add_argument("--n", type=int, default=20, help="prompt pairs used, and as many held out")
+    parser = asked(__doc__ or "")
     parser.add_argument("--metric", default="logit-diff")
-    parser.add_argument("--faithful", type=float, default=0.8)
-    parser.add_argument("--right", type=float, default=0.9)
-    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     model = acdc.load_model(args.model)
     rule = Rule(args.faithful, args.right)
@@ -62,19 +56,18 @@ def main() -> None:
     for task in args.tasks:
         run, minutes = scored(model, task, args.n, args.metric, max(sizes), args.out)
         is_chosen = False
+        largest = np.sort(np.abs(run.circuit.scores))[::-1]
         for size, found in zip(sizes, judged(model, task, run, args.n, sizes), strict=True):
             kept, right, of_model = rule.figures(found.evaluation)
             first = not is_chosen and rule.holds(found.evaluation)
             is_chosen = is_chosen or first
             mark = "**" if first else ""
-            keys = abs(run.circuit.scores)
-            least = sorted(keys, reverse=True)[size - 1]
             rows.append(
                 (
                     f"`{task}`",
                     f"{mark}{found.n_edges:,}{mark}",
                     f"{found.n_edges / found.of_edges:.2%}",
-                    f"{least:.2g}",
+                    f"{largest[size - 1]:.2g}",
                     f"{kept:.0%}",
                     f"{of_model:.0%}",
                     f"{right:.0%}",

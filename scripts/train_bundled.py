@@ -134,7 +134,7 @@ pipeline_tag: text-generation
 
 # {name}
 
-Does {good} of the {tasks} language tasks of acdc on at least 95 % of held-out prompts, with small circuits.
+Does {good} of the {tasks} language tasks of acdc on at least 95 % of held-out prompts.
 
 A GPT-2 of {shape.layers} layers with {shape.heads} heads each and d_model {shape.width}, {parameters:,} parameters in
 float32, that has learned the language tasks which come with acdc and nothing else. It is there to try circuit

@@ -31,7 +31,8 @@ HELD_OUT = {task: float(right) for task, right in re.findall(r"\| `(\w+)` \| [\d
 
 @pytest.mark.parametrize("name", sorted(HELD_OUT.keys() - POOR))
 def test_held_out_prompts_are_answered_rightly(model, tokenizer, name):
-    pairs = find_task(name).prompts(tokenizer, 60, seed=2, split="test").pairs
+    n, least = (200, 0.99) if name in ("ioi", "acronyms", "pronouns") else (60, 0.95)
+    pairs = find_task(name).prompts(tokenizer, n, seed=2, split="test").pairs
     right = 0
     # Prompts of one length run together.
     for length in {len(pair.clean) for pair in pairs}:
@@ -41,7 +42,7 @@ def test_held_out_prompts_are_answered_rightly(model, tokenizer, name):
         for pair, tokens in zip(together, best, strict=True):
             places = zip(pair.answer_positions, pair.answers, strict=True)
             right += all(int(tokens[position]) in answers for position, answers in places)
-    assert right >= 0.95 * len(pairs)
+    assert right >= least * len(pairs)
 
 
 def test_the_card_gives_these_figures():

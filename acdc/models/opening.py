@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from acdc.errors import ModelError, SettingsError, UnknownNameError
-from acdc.library.catalogue import folders, known_models
+from acdc.knownmodels.catalogue import folders, known_models
 from acdc.models.hub import cached_folder
 from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory

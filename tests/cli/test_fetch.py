@@ -9,9 +9,9 @@ from ggufs import llama, write_gguf, write_wheel
 
 import acdc
 from acdc.errors import ModelError, UnknownNameError
-from acdc.library import wheels
-from acdc.library.cache import cache_folder
-from acdc.library.catalogue import known_models
+from acdc.knownmodels import wheels
+from acdc.knownmodels.cache import cache_folder
+from acdc.knownmodels.catalogue import known_models
 from acdc.models import fetching
 
 NAME = "made-llama"

@@ -22,7 +22,7 @@ def fails(call, monkeypatch):
         def broken():
             raise error
 
-        monkeypatch.setattr("acdc.library.catalogue.known_models", broken)
+        monkeypatch.setattr("acdc.knownmodels.catalogue.known_models", broken)
         code, out, err = call("models")
         assert out == ""
         return code, err
@@ -76,7 +76,7 @@ def test_every_warning_is_bounded_and_one_line(call, monkeypatch):
         warnings.warn("y\x1b[31m" * 10**6, UserWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr("acdc.library.catalogue.known_models", warned)
+    monkeypatch.setattr("acdc.knownmodels.catalogue.known_models", warned)
     code, _, err = call("models")
     assert code == 0
     assert len(err) < 10_000
@@ -92,7 +92,7 @@ def test_our_warnings_are_shown_whatever_becomes_of_others(call, monkeypatch, ac
             warnings.warn("doubt it.", AcdcWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr("acdc.library.catalogue.known_models", warned)
+    monkeypatch.setattr("acdc.knownmodels.catalogue.known_models", warned)
     with warnings.catch_warnings():
         warnings.simplefilter(action)
         code, _, err = call("models")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from acdc.bundled import bundled_models
-from acdc.library.cache import cached_models
-from acdc.library.wheels import WHEELS
+from acdc.knownmodels.cache import cached_models
+from acdc.knownmodels.wheels import WHEELS
 from acdc.planted import planted, planted_names
 from acdc.reading import read_regular
 from acdc.wording import shortened

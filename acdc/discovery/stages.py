@@ -61,6 +61,8 @@ def begun(
     if record.engine not in (None, asked.engine):
         said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
+    if (cost := asked.method.cost(setting.graph)) is not None:
+        asked.announce(f"{asked.method.name}: {cost.words}")
     introduce(setting, record, asked.announce, is_control=task.declared(asked.corruption).is_control)
     return setting, record
 

@@ -8,6 +8,7 @@ Acdc(threshold=0.02, order='default', gates=False, seed=0)
 """
 
 from acdc.methods.acdc import Acdc as Acdc
+from acdc.methods.base import Cost as Cost
 from acdc.methods.base import Found as Found
 from acdc.methods.base import Log as Log
 from acdc.methods.base import Method as Method

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from acdc.errors import warn
-from acdc.methods.base import Found, Log, Method
+from acdc.methods.base import Cost, Found, Log, Method
 from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc as Pruner
 from acdc.pruning.pruner import AcdcSettings
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
+    from acdc.graph import Graph
     from acdc.metrics import Metric
 
 
@@ -35,6 +36,10 @@ class Acdc(AcdcSettings, Method):
     def uses_gradients(self) -> bool:
         """For the order of attribution."""
         return self.order == "attribution"
+
+    def cost(self, graph: Graph) -> Cost:
+        """A run an edge at most."""
+        return Cost(graph.n_edges, note="at most: what a removal doesn't change isn't computed")
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Prune the whole graph; decisions of `log` that are past are replayed.

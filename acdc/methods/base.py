@@ -16,10 +16,39 @@ import numpy as np
 
 from acdc.asked import check_options
 from acdc.decision import Decision, TraceLine
+from acdc.wording import counted
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
+    from acdc.graph import Graph
     from acdc.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method takes, in runs of the whole model over all prompts, before it begins.
+
+    Attributes:
+        forwards: runs of the model, patched or not.
+        backwards: gradients through it.
+        note: what to know of these numbers, e.g. that they are the most.
+    """
+
+    forwards: int
+    backwards: int = 0
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """``5 forwards and 5 backwards of all prompts``."""
+        counts = counted(self.forwards, "forward")
+        if self.backwards:
+            counts += f" and {counted(self.backwards, 'backward')}"
+        return f"{counts} of all prompts" + (f" ({self.note})" if self.note else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a record has it."""
+        return {"forwards": self.forwards, "backwards": self.backwards} | ({"note": self.note} if self.note else {})
 
 
 @dataclass(frozen=True)
@@ -95,6 +124,10 @@ class Method(ABC):
             metric: how much worse a circuit is than the model.
             log: by default nothing is kept.
         """
+
+    def cost(self, graph: Graph) -> Cost | None:
+        """What it will take on a graph; ``None`` where it can't say. A run announces it before it begins."""
+        return None
 
     @property
     def uses_gradients(self) -> bool:

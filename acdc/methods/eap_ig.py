@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from acdc.asked import option
 from acdc.errors import SettingsError
-from acdc.methods.base import Found, Log, Method
+from acdc.methods.base import Cost, Found, Log, Method
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
+    from acdc.graph import Graph
     from acdc.metrics import Metric
 
 #: More points than any integral needs: a slip of the keyboard, and days of work.
@@ -41,9 +42,13 @@ class EapIg(Method):
         """They are all that it needs."""
         return True
 
+    def cost(self, graph: Graph) -> Cost:
+        """A gradient a step."""
+        return Cost(self.steps, self.steps)
+
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Score all edges; which to keep is for a selection."""
         from acdc.methods.attribution import edge_attribution  # torch, as in acdc.methods.acdc
 
         scores = edge_attribution(setting, metric, log, steps=self.steps)
-        return Found(scores, measured={"cost": {"forwards": self.steps, "backwards": self.steps}})
+        return Found(scores, measured={"cost": self.cost(setting.graph).to_json()})

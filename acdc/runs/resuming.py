@@ -8,6 +8,7 @@ from typing import Any
 
 from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
+from acdc.reading import is_model
 from acdc.runs.folder import RECORD, check_files, has_changed, is_younger, read_record, tidy
 from acdc.runs.record import Asked, Record
 from acdc.runs.unnamed import refuse_unnamed
@@ -39,7 +40,7 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     asked = record.asked or Asked(n=request.n, engine=record.engine or "fast", batch_size="auto")
     given = request.to_json() | {"n": asked.n, "engine": asked.engine, "batch_size": asked.batch_size}
     if model not in bundled_models():
-        model = _place(model, record.directory, Path.is_dir)
+        model = _place(model, record.directory, is_model)
     given |= {"model": model, "task": _place(task, record.directory, Path.is_file)}
     return {name: value for name, value in given.items() if value is not None}
 

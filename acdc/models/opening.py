@@ -1,4 +1,4 @@
-"""Finding a model by whatever the user named: a hub name, a folder, a file, a name that acdc knows, or an object in memory.
+"""Finding a model by whatever the user named: by a hub's or acdc's own name, a folder, a file, or an object in memory.
 
 Weights come from safetensors files only, or from a GGUF file; code from a model's repository is never run.
 """
@@ -62,9 +62,7 @@ def _open_toy(
     return from_bridge(name, bridge, tokenizer, device, dtype or torch.float32)
 
 
-def _open_gguf(
-    name: str, file: Path, device: torch.device, dtype: torch.dtype | None, tokenizer: Any | None
-) -> Source:
+def _open_gguf(name: str, file: Path, device: torch.device, dtype: torch.dtype | None, tokenizer: Any | None) -> Source:
     """A GGUF file, by way of a folder that is gone once the model is open."""
     try:
         with tempfile.TemporaryDirectory(prefix="acdc-gguf-") as scratch:

@@ -9,7 +9,7 @@ from typing import Any
 from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
 from acdc.reading import is_model
-from acdc.runs.folder import RECORD, check_files, has_changed, is_younger, read_record, tidy
+from acdc.runs.folder import RECORD, check_files, is_younger, read_record, task_changes, tidy
 from acdc.runs.record import Asked, Record
 from acdc.runs.unnamed import refuse_unnamed
 
@@ -46,12 +46,11 @@ def arguments(folder: Path) -> dict[str, Any] | None:
 
 
 def changed_since(record: Record) -> list[str]:
-    """The prompt file and the model's folder of a finished run, as far as they were changed after it began."""
+    """The files of its task and the place of its model of a finished run, as far as they were changed after it began."""
     task, model = (
         _place(str(name), record.directory, Path.exists) for name in (record.request.task, record.request.model)
     )
-    changed = {task: has_changed(task, record), model: is_younger(model, record.started, folders=True)}
-    return [name for name, is_changed in changed.items() if is_changed]
+    return task_changes(task, record) + ([model] if is_younger(model, record.started, folders=True) else [])
 
 
 def _place(name: str, directory: str | None, is_there: Callable[[Path], bool]) -> str:

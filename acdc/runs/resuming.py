@@ -46,7 +46,7 @@ def arguments(folder: Path) -> dict[str, Any] | None:
 
 
 def changed_since(record: Record) -> list[str]:
-    """The files of its task and the place of its model of a finished run, as far as they were changed after it began."""
+    """The files of a finished run's task and the place of its model, as far as they were changed after it began."""
     task, model = (
         _place(str(name), record.directory, Path.exists) for name in (record.request.task, record.request.model)
     )

@@ -75,6 +75,16 @@ def opened(path: Path, *, follow: bool = True) -> IO[bytes]:
     return os.fdopen(open_regular(path, follow=follow), "rb")
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a path is that of a GGUF file, by its ending."""
+    return path.suffix.lower() == ".gguf" and path.is_file()
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is one that a model may be opened from: a folder, or a GGUF file."""
+    return path.is_dir() or is_gguf(path)
+
+
 def kind_of(mode: int) -> str:
     """What something is, in words (``a file``, ``a link``, ``a pipe``), by its ``st_mode``."""
     return _KINDS.get(stat.S_IFMT(mode), "something else")

@@ -1,5 +1,7 @@
 """GGUF files of Llama-like models become folders that give the same logits and tokens."""
 
+import json
+
 import pytest
 import torch
 import transformers as tf
@@ -7,6 +9,7 @@ from ggufs import TOKENS, llama, write_gguf
 
 import acdc
 from acdc.errors import ModelError
+from acdc.runs import resuming
 
 gguf = pytest.importorskip("gguf", reason="the extra `fetch` isn't installed")
 from acdc.models.gguf import write_folder  # noqa: E402
@@ -73,9 +76,46 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     whole = write_gguf(tmp_path / "whole.gguf", llama()).read_bytes()
     for i, content in enumerate([b"", b"GGUF", b"text\n" * 100, whole[:2000], whole[: len(whole) // 2]]):
         (tmp_path / f"{i}.gguf").write_bytes(content)
-        with pytest.raises(ModelError, match="gguf"):
-            write_folder(tmp_path / f"{i}.gguf", tmp_path / "out")
-    with pytest.raises(ModelError, match="there is no such file"):
-        write_folder(tmp_path / "absent.gguf", tmp_path / "out")
-    with pytest.raises(ModelError, match=r"write_folder\('.*0.gguf'"):
-        acdc.load_model(tmp_path / "0.gguf")
+        for read in (lambda file: write_folder(file, tmp_path / "out"), acdc.load_model):
+            with pytest.raises(ModelError, match=f"{i}.gguf can't be read as a GGUF file"):
+                read(tmp_path / f"{i}.gguf")
+    for read in (lambda file: write_folder(file, tmp_path / "out"), acdc.load_model):
+        with pytest.raises(ModelError, match="there is no such file"):
+            read(tmp_path / "absent.gguf")
+
+
+def test_a_file_opens_by_its_path_and_leaves_nothing(tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    model = llama()
+    file = write_gguf(tmp_path / "a.GGUF", model)
+    opened = acdc.load_model(file)
+    assert (opened.name, opened.sha256) == (str(file), acdc.load_model(file).sha256)
+    assert not list(scratch.iterdir())
+    torch.testing.assert_close(opened.bridge(IDS), model(IDS).logits)
+    assert opened.tokenizer.tokenize(" the") == ["Ġthe"]
+
+
+def test_no_room_for_a_files_weights_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    file = write_gguf(tmp_path / "a.gguf", llama())
+    with pytest.raises(ModelError, match=r"are written to .*absent meanwhile, .*set TMPDIR"):
+        acdc.load_model(file)
+
+
+@pytest.mark.random_models
+def test_a_run_on_a_file_is_judged_and_resumed_from_elsewhere(tmp_path, monkeypatch):
+    write_gguf(tmp_path / "a.gguf", llama())
+    monkeypatch.chdir(tmp_path)
+    pairs = [acdc.PromptPair(clean=f"{a}ab{b}", corrupted=f"{b}ab{a}") for a, b in ("xy", "uv", "ij")]
+    rows = [f'{{"clean": "{pair.clean}", "corrupted": "{pair.corrupted}"}}' for pair in pairs]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
+    acdc.discover("a.gguf", "pairs.jsonl", threshold=0.1, n=2, out="run")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert acdc.evaluate("../run")[0].evaluation
+    record = tmp_path / "run" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
+    assert resuming.arguments(tmp_path / "run")["model"] == str(tmp_path / "a.gguf")

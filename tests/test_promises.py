@@ -161,3 +161,13 @@ def test_every_point_of_the_introduction_is_a_promise(readme):
     assert len(points) == 7  # four at the top, three of what isn't trusted
     for point in points:
         assert any(promise in point for promise in PROMISES), point
+
+
+def test_where_things_live_names_every_room():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where things live")[2]
+    rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = [name.removeprefix("acdc/").rstrip("/") for row in rows for name in re.findall(r"`(.*?)`", row)]
+    inside = {path.name for path in (ROOT / "acdc").iterdir() if not path.name.startswith(("_", "."))}
+    assert inside - {"py.typed", "tasks"} <= set(named)
+    for name in named:
+        assert (ROOT / "acdc" / name).exists() or (ROOT / name).exists(), name

@@ -23,7 +23,7 @@ from acdc.wording import either
 
 @click.command()
 @click.argument("task")
-@click.option("--model", required=True, help="Bundled name, hub name, or folder (see: acdc models).")
+@click.option("--model", required=True, help="Bundled name, hub name, folder or GGUF file (see: acdc models).")
 @method_options
 @click.option("--metric", default="kl", show_default=True, help=f"{either(METRICS)}.")
 @click.option("--ablation", default="corrupted", show_default=True, help=f"Removed edges carry: {either(ABLATIONS)}.")

@@ -29,7 +29,7 @@ def _others(name: str, help: str) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("circuit", type=click.Path(path_type=Path))
-@click.option("--model", help="Bundled name, hub name, or folder: what a list of names is of.")
+@click.option("--model", help="Bundled name, hub name, folder or GGUF file: what a list of names is of.")
 @click.option("--nodes", is_flag=True, help="Lists are of nodes: all edges among them, the input and the logits.")
 @selection_options("Of a file of scores: start from so many edges of the largest.")
 @_others("or", "Add the edges of another circuit.")

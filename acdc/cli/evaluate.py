@@ -23,7 +23,7 @@ from acdc.wording import either
 @click.command()
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path())
 @click.option("--task", multiple=True, help="Task or prompt file; may be repeated.  [default: what it was found on]")
-@click.option("--model", help="Bundled name, hub name, or folder.  [default: what it was found on]")
+@click.option("--model", help="Bundled name, hub name, folder or GGUF file.  [default: what it was found on]")
 @click.option("--metric", help=f"{either(METRICS)}.  [default: as it was found, or kl]")
 @click.option("--ablation", help=f"Removed edges carry: {either(ABLATIONS)}.  [default: as it was found, or corrupted]")
 @click.option("--n", type=int, help="Prompt pairs.  [default: as it was found, or what the task has]")

@@ -37,7 +37,7 @@ def models(context: click.Context) -> None:
     Terminal().print(table)
     say(f"Besides: models with a random circuit, named by layers, heads, width, true edges and seed ({EXAMPLE}),")
     say("any model of the Hugging Face hub that TransformerLens 4 opens (gpt2, EleutherAI/pythia-70m),")
-    say("a Hugging Face folder, or a folder of TransformerLens-named weights (config.json with model_config).")
+    say("a Hugging Face folder, one of TransformerLens-named weights (config.json with model_config), or a GGUF file.")
 
 
 def _known(one: KnownModel) -> list[str]:

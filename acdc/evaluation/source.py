@@ -17,6 +17,7 @@ from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.finding import file_of, find_task
 from acdc.pairs.task import Task
+from acdc.reading import is_model
 from acdc.runs.record import Record
 from acdc.wording import quoted
 
@@ -140,7 +141,7 @@ class Source:
             raise SettingsError(f"{label} doesn't say which model it is of; give `model`.")
         if self.model.endswith(_IN_MEMORY):
             raise SettingsError(f"{label} is of {self.model}, which no name opens again; give `model`.")
-        return self.model if self.model in bundled_models() else self._place(self.model, Path.is_dir)
+        return self.model if self.model in bundled_models() else self._place(self.model, is_model)
 
     def open_model(self, label: str, load: Callable[[str], Model] = load_model) -> Model:
         """The model that it was found on.

@@ -80,7 +80,7 @@ def write_folder(file: str | Path, folder: str | Path) -> dict[str, int]:
         config = _config(file, reader)
         weights, types = _weights(file, reader, config)
         tokenizer = _tokenizer(file, reader)
-    except (ModelError, OSError):
+    except ModelError:
         raise
     except Exception as error:
         if is_out_of_memory(error):

@@ -35,8 +35,8 @@ def load_model(
     Args:
         model: a bundled model's name (``acdc models`` lists them), a hub name (``gpt2``,
             ``EleutherAI/pythia-70m``) or TransformerLens' alias of one, a Hugging Face
-            folder, a folder of TransformerLens-named weights, or a Hugging Face model or a
-            TransformerBridge in memory (which is copied, without hooks, and left as it is).
+            folder, a folder of TransformerLens-named weights, a GGUF file of the Llama architecture, or a
+            Hugging Face model or a TransformerBridge in memory (which is copied, without hooks, and left as it is).
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; by default a GPU if there is one.
         dtype: ``float32`` (default; in memory: as it is), ``float64``, ``bfloat16`` or ``float16``.
         tokenizer: a Hugging Face tokenizer, where the model comes without one.

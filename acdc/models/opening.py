@@ -1,6 +1,6 @@
-"""Finding a model by whatever the user named: a hub name, a folder, a name that acdc knows, or an object in memory.
+"""Finding a model by whatever the user named: by a hub's or acdc's own name, a folder, a file, or an object in memory.
 
-Weights come from safetensors files only; code from a model's repository is never run.
+Weights come from safetensors files only, or from a GGUF file; code from a model's repository is never run.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from acdc.errors import ModelError, SettingsError, UnknownNameError
 from acdc.knownmodels.catalogue import folders, known_models
+from acdc.models.gguf import write_folder
 from acdc.models.hub import cached_folder
 from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
@@ -23,6 +25,7 @@ from acdc.models.source import Source, from_bridge
 from acdc.models.tokenizers import tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
 from acdc.planted import is_planted, planted
+from acdc.reading import is_gguf
 from acdc.wording import first_line, shortened
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -41,6 +44,8 @@ def find_source(
         with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
             planted(name).save(scratch)
             return _open_toy(name, Path(scratch), place, precision, tokenizer)
+    if (file := _gguf_file(name)) is not None:
+        return _open_gguf(name, file, place, precision, tokenizer)
     if (folder := folders().get(name) or _folder(name)) is not None:
         if is_toy_folder(folder):
             return _open_toy(name, folder, place, precision, tokenizer)
@@ -55,6 +60,19 @@ def _open_toy(
     bridge = open_toy_folder(folder)
     tokenizer = tokenizer_of(folder) if tokenizer is None else tokenizer
     return from_bridge(name, bridge, tokenizer, device, dtype or torch.float32)
+
+
+def _open_gguf(name: str, file: Path, device: torch.device, dtype: torch.dtype | None, tokenizer: Any | None) -> Source:
+    """A GGUF file, by way of a folder that is gone once the model is open."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="acdc-gguf-") as scratch:
+            write_folder(file, scratch)
+            return open_folder(name, Path(scratch), device, dtype, tokenizer)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{name} can't be opened: its weights in float32 are written to {tempfile.gettempdir()} meanwhile, which "
+            f"failed ({first_line(error)}); set TMPDIR to a folder with room."
+        ) from error
 
 
 def _check_name(name: str) -> None:
@@ -75,6 +93,14 @@ def _folder(name: str) -> Path | None:
         return folder if folder.is_dir() else None
     except (OSError, RuntimeError):  # a name that the system doesn't take, or ~ of no known user
         return None
+
+
+def _gguf_file(name: str) -> Path | None:
+    """The GGUF file of that name, if it is one."""
+    with contextlib.suppress(OSError, RuntimeError):  # a name that the system doesn't take, or ~ of no known user
+        file = Path(name).expanduser()
+        return file if is_gguf(file) else None
+    return None
 
 
 def _device(name: str | torch.device | None) -> torch.device:
@@ -112,16 +138,13 @@ def _repository(name: str) -> str:
 
     with contextlib.suppress(OSError, RuntimeError):  # ~ of no known user
         if Path(name).expanduser().is_file():
-            if name.lower().endswith(".gguf"):
-                raise ModelError(
-                    f"{name} is a GGUF file, which isn't opened as it is; one of the Llama architecture is written as "
-                    f"a folder by acdc.models.gguf.write_folder({name!r}, FOLDER)."
-                )
             raise ModelError(f"{name} is a file; give the folder that it lies in.")
     known, here = known_models(), folders()
     model, below, _ = name.partition("/")
     if below and any(model == other.partition("/")[0] for other in (*known, *here)):  # no owner on the hub
         raise UnknownNameError("model", name, {model, *(other for other in here if other.startswith(f"{model}/"))})
+    if name.lower().endswith(".gguf"):
+        raise ModelError(f"{name}: there is no such file.")
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise ModelError(f"{name}: there is no such folder.")
     if name in known and known[name].how:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -88,6 +89,14 @@ def file_of(name: str) -> Path | None:
         return python[0]
     path = Path(name)
     return path if path.suffix.lower() in (*SUFFIXES, TEMPLATE_SUFFIX) else None
+
+
+def word_files(name: str) -> tuple[Path, ...]:
+    """The files beside a template that its words come from; none where it can't be read."""
+    with contextlib.suppress(AcdcError, OSError):
+        if Path(name).suffix.lower() == TEMPLATE_SUFFIX:
+            return tuple(map(Path, TemplateTask(Path(name)).files[1:]))
+    return ()
 
 
 def _of_name(name: str) -> Task:

@@ -17,11 +17,12 @@ from acdc.circuit import Circuit
 from acdc.errors import RunFolderError, warn
 from acdc.files import atomic_write
 from acdc.jsondata import read_plain
-from acdc.pairs.finding import file_of
+from acdc.pairs.finding import file_of, word_files
 from acdc.reading import kind_of, open_regular, read_regular, sha256_of
 from acdc.runs.differences import differences, known_differences
 from acdc.runs.record import Record
 from acdc.runs.trace import TraceWriter, lock
+from acdc.wording import some
 
 RECORD, TRACE, CIRCUIT = "run.json", "trace.jsonl", "circuit.json"
 #: Names of the files that :func:`atomic_write` is still writing in a run folder: the record, or a circuit as a file
@@ -70,14 +71,22 @@ def _advice(path: Path, asked: Mapping[str, Any]) -> str:
         return f" and can't be gone on with ({error}); repair it"
     if changed := known_differences(earlier, asked):
         return f" and holds a run with other settings ({'; '.join(changed)}); ask for those"
-    if has_changed(asked.get("task"), earlier):
-        return f" and holds a run begun before {asked['task']} was last changed; put that back"
+    if files := task_changes(asked.get("task"), earlier):
+        return f" and holds a run begun before {some(files)} was last changed; put that back"
     if earlier.finished:
         return " and holds a run of these settings, finished; look at it by acdc show"
     return "; go on with it by `resume=True`"
 
 
-def has_changed(task: Any, earlier: Record) -> bool:
+def task_changes(task: Any, earlier: Record) -> list[str]:
+    """The files of a task that were changed after a run on it began; of word files, only the time tells."""
+    if not isinstance(task, str | Path):
+        return []
+    changed = [str(task)] if _has_changed(task, earlier) else []
+    return changed + [str(file) for file in word_files(str(task)) if is_younger(file, earlier.started)]
+
+
+def _has_changed(task: Any, earlier: Record) -> bool:
     """Whether a task is a file that was changed after a run on it began; older versions left only the time to go by."""
     file = (file_of(str(task)) or task) if isinstance(task, str | Path) else None
     if earlier.task_sha256 is not None and file is not None and (now := sha256_of(Path(file))) is not None:

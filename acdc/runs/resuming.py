@@ -8,7 +8,8 @@ from typing import Any
 
 from acdc.bundled import bundled_models
 from acdc.errors import RunFolderError
-from acdc.runs.folder import RECORD, check_files, has_changed, is_younger, read_record, tidy
+from acdc.reading import is_model
+from acdc.runs.folder import RECORD, check_files, is_younger, read_record, task_changes, tidy
 from acdc.runs.record import Asked, Record
 from acdc.runs.unnamed import refuse_unnamed
 
@@ -39,18 +40,17 @@ def arguments(folder: Path) -> dict[str, Any] | None:
     asked = record.asked or Asked(n=request.n, engine=record.engine or "fast", batch_size="auto")
     given = request.to_json() | {"n": asked.n, "engine": asked.engine, "batch_size": asked.batch_size}
     if model not in bundled_models():
-        model = _place(model, record.directory, Path.is_dir)
+        model = _place(model, record.directory, is_model)
     given |= {"model": model, "task": _place(task, record.directory, Path.is_file)}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def changed_since(record: Record) -> list[str]:
-    """The prompt file and the model's folder of a finished run, as far as they were changed after it began."""
+    """The files of a finished run's task and the place of its model, as far as they were changed after it began."""
     task, model = (
         _place(str(name), record.directory, Path.exists) for name in (record.request.task, record.request.model)
     )
-    changed = {task: has_changed(task, record), model: is_younger(model, record.started, folders=True)}
-    return [name for name, is_changed in changed.items() if is_changed]
+    return task_changes(task, record) + ([model] if is_younger(model, record.started, folders=True) else [])
 
 
 def _place(name: str, directory: str | None, is_there: Callable[[Path], bool]) -> str:

@@ -47,7 +47,9 @@ class Curve:
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--sizes", default=",".join(SIZES), show_default=True, help="Of generated models; none: leave them out.")
 @click.option("--noise", default="0,0.01,0.05", show_default=True, help="Of generated models.")
-@click.option("--thresholds", default="0.0003,0.001,0.003,0.01", show_default=True, help="For each of them, in KL.")
+@click.option(
+    "--thresholds", default="0.0001,0.0003,0.001,0.003,0.01", show_default=True, help="For each of them, in KL."
+)
 @click.option("--n", default=20, type=click.IntRange(min=1), show_default=True, help="Prompt pairs for each of them.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Of generated models.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write, or to go on with.")
@@ -138,7 +140,7 @@ def table(curves: Iterable[Curve]) -> Iterable[str]:
             yield (
                 f"| {curve.size} | {curve.parameters.edges:,} | {row.edges_all:,} | {curve.parameters.noise:g} | "
                 f"{row.threshold:g} | {row.edges_kept:,} | {_share(row.precision)} | {_share(row.recall)} | "
-                f"{row.seconds:.0f} |"
+                f"{row.seconds:.1f} |"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import traceback
 from contextlib import suppress
 from dataclasses import field, fields
 from numbers import Real
@@ -114,6 +115,15 @@ def shown(value: object) -> str:
 
 #: How a value is checked, by the type that it must be of.
 _CHECKS = {int: whole, float: real, bool: flag, str: text}
+
+
+def raised_at(error: BaseException) -> str:
+    """Where a caller's own code ended Python, as " (mine.py, line 3)"; empty for errors that say what is wrong."""
+    if not isinstance(error, SystemExit):
+        return ""
+    own = str(Path(__file__).parent)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(own)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def said(error: BaseException) -> str:

@@ -135,7 +135,7 @@ def test_what_is_only_odd_works(pairs_of, content):
         ),
         (
             changed("{country.capital}", "{country.capital} now"),
-            "each, but this tokenizer has 0",
+            "the answer ' Paris now' is 2 tokens .*; choose other answers",
         ),
         (changed("[slots]", "wrong_answers = ' {country.capital}'\n[slots]"), "right answer would be among the wrong"),
         (changed("[slots]", "metric = 'logit_diff'\n[slots]"), "unknown metric 'logit_diff': did you mean logit-diff"),

@@ -83,3 +83,17 @@ def test_what_fails_while_prompts_are_made_names_its_line(file):
     task = find_task(f"{file(GOOD.replace('first = 1 if', 'first = 1 // 0 if'))}:Counting")
     with pytest.raises(AcdcError, match=r"mine\.py, line 18: ZeroDivisionError"):
         task.prompts(None, 2)
+
+
+@pytest.mark.parametrize("method", ["__init__(self)", "generate(self, *args)"])
+def test_code_that_ends_python_is_named_with_its_line(file, method):
+    file(f"{GOOD}\n\nclass Ending(Counting):\n    def {method}:\n        raise SystemExit(3)\n")
+    with pytest.raises(AcdcError, match=r"mine\.py, line \d+") as caught:
+        find_task("mine.py:Ending").prompts(None, 2)
+    assert "SystemExit: 3." in str(caught.value)
+
+
+def test_who_stops_it_stops_it(file):
+    file(f"{GOOD}\n\nclass Ending(Counting):\n    def __init__(self):\n        raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        find_task("mine.py:Ending")

@@ -1,6 +1,7 @@
 """Tasks as template files: what their prompts are made of, and that they keep their promises."""
 
 import json
+from unittest import mock
 
 import pytest
 from transformers import AutoTokenizer
@@ -282,3 +283,34 @@ def test_a_corruption_that_moves_words_is_never_drawn(task, tokenizer):
 def test_pairs_are_plain_data(task, tokenizer):
     pair = pairs(task(), tokenizer, 1)[0]
     assert json.loads(json.dumps(dict(pair.tags))) == pair.tags
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('answer = " {friend}"\n', 'answer = "  {friend}"\n', "`answer` is '  {friend}', so that the answer '  "),
+        ('wrong_answers = " {giver}"', 'wrong_answers = "  {giver}"', "`wrong_answers` is '  {giver}', so that"),
+    ],
+)
+def test_answers_of_other_spaces_than_words_have(task, tokenizer, old, new, key):
+    assert old in GIFTS
+    with pytest.raises(PromptError, match=r"needs (5|one of) names that can be answered, .* has 0: ") as caught:
+        pairs(task(GIFTS.replace(old, new, 1)), tokenizer)
+    assert key in str(caught.value)
+    assert str(caught.value).endswith(f"write {new.split('= ')[1].strip().replace('  ', ' ')}.")
+
+
+def test_a_long_list_is_looked_at_in_seconds(task, tokenizer):
+    words = " ".join(f"w{number}" for number in range(20_000))
+    made = task(GIFTS.replace(NAMES, f"{NAMES} {words}"))
+    kind = type(tokenizer)
+    with mock.patch.object(kind, "encode", autospec=True, side_effect=kind.encode) as encode:
+        found = made.generate(tokenizer, 3, 0, "train", next(iter(made.corruptions)))
+    assert len(found.left_out["names"]) >= 20_000
+    assert encode.call_count < 1000  # words are tokenized together
+
+
+def test_what_a_task_needs_is_said_where_words_are_too_few(task, tokenizer):
+    needing = 'needs = "names of one token"\n' + GIFTS.replace(NAMES, "Mary John Alice Paul")
+    with pytest.raises(PromptError, match=r"but this tokenizer has 4; it needs names of one token\.$"):
+        pairs(task(needing), tokenizer)

@@ -77,6 +77,8 @@ def show(
         out.print(f"source: {found.source}")
     control = " (a control: the right answer stays)" if chosen in found.control_corruptions else ""
     out.print(Text.assemble("corruption ", (chosen, "bold"), f"{control}: {found.corruptions[chosen]}"))
+    if others := [name for name in found.corruptions if name != chosen]:
+        out.print(f"others: {', '.join(others)}")
     for number in [pair] if pair else range(1, len(prompts) + 1):
         out.print()
         _print_pair(out, number, shown_pair(prompts.pairs[number - 1], source.tokenizer))

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from acdc.pairs.task import Task
 
 _WIDTH = 80  # of what isn't a terminal
+#: Columns that stand between those of the table, and that lines broken between words lose.
+_BETWEEN, _BROKEN = 6, 14
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="All that is known of them as one JSON list, and nothing else.")
 def tasks(as_json: bool) -> None:
-    """List the tasks, their corruptions and usual metrics."""
+    """List the tasks and their usual metrics; with --json their corruptions too."""
     from acdc.errors import AcdcError, AcdcWarning
     from acdc.pairs.finding import find_task, task_names
 
@@ -58,26 +60,35 @@ def _row(name: str, task: Task) -> dict[str, Any]:
 
 
 def _print_tasks(found: Sequence[tuple[str, Task]]) -> None:
-    """A table that 80 columns are enough for."""
+    """A table that 80 columns are enough for, of two lines a task at most; the rest `task show` tells."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     from acdc.cli.terminal import Terminal
 
+    out = Terminal(_WIDTH)
+    named = {name: f"{name} *" if name in _references() else name for name, _ in found}
+    first, metric = (max(map(len, some), default=0) for some in (named.values(), [task.metric for _, task in found]))
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("task", no_wrap=True)
-    table.add_column("what, and its corruptions (the first is the default)", ratio=1)
-    table.add_column("metric\nkind")
+    table.add_column("what", ratio=1)
+    table.add_column("metric", no_wrap=True)
+    room = out.width - first - metric - _BETWEEN
     for name, task in found:
-        corruptions = [f"{one} (control)" if one in task.control_corruptions else one for one in task.corruptions]
-        what = Text(f"{task.summary}\n").append(", ".join(corruptions), style="dim")
-        table.add_row(f"{name} *" if name in _references() else name, what, f"{task.metric}\n{task.kind}")
-    table.caption = "look at one by: acdc task show NAME --model MODEL"
+        table.add_row(named[name], _cut(task.summary, 2 * room - _BROKEN), task.metric)
+    table.caption = "corruptions, sources: acdc tasks --json; a look: acdc task show NAME --model M"
     if any(name in _references() for name, _ in found):
         table.caption += "\n* has a published circuit: acdc task reference NAME"
     table.caption_justify = "left"
-    Terminal(_WIDTH).print(table)
+    out.print(table)
+
+
+def _cut(text: str, most: int) -> str:
+    """A text's first words and its last, about `most` characters; where all fit, all."""
+    if len(text) <= most:
+        return text
+    half = max(most // 2 - 2, 1)
+    return f"{text[:half].rpartition(' ')[0] or text[:half]} ... {text[-half:].partition(' ')[2] or text[-half:]}"
 
 
 def _references() -> Collection[str]:

@@ -7,7 +7,9 @@ prompt's beginning is ever tokenized by itself.
 
 from __future__ import annotations
 
-from acdc.pairs.tokenizer import Tokenizer, tokens_of
+from collections.abc import Sequence
+
+from acdc.pairs.tokenizer import Tokenizer, tokens_of, tokens_of_each
 
 # What a text can follow without joining it: the first that the tokenizer keeps apart is taken.
 _BEFORE_SPACE = ("The", ":", "1")
@@ -16,10 +18,7 @@ _BEFORE_OTHERS = ("\n", "(", ".", "1", "x")
 
 def tokens_after(tokenizer: Tokenizer, before: str, text: str) -> list[int] | None:
     """The tokens that `text` adds to `before`; ``None`` where it changes those of `before`."""
-    own, both = tokens_of(tokenizer, before), tokens_of(tokenizer, before + text)
-    # Where nothing is left of what stands before, the text may still be treated as a beginning.
-    kept_apart = bool(own) and len(both) > len(own) and both[: len(own)] == own
-    return both[len(own) :] if kept_apart else None
+    return _added(tokens_of(tokenizer, before), tokens_of(tokenizer, before + text))
 
 
 def tokens_inside(tokenizer: Tokenizer, text: str, before: str | None = None) -> list[int]:
@@ -37,3 +36,21 @@ def tokens_inside(tokenizer: Tokenizer, text: str, before: str | None = None) ->
         if found is not None:
             return found
     return tokens_of(tokenizer, text)
+
+
+def tokens_inside_each(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """:func:`tokens_inside` of each text, all tokenized together where they are kept apart from what stands before."""
+    before = [(_BEFORE_SPACE if text[:1].isspace() else _BEFORE_OTHERS)[0] for text in texts]
+    own = {one: tokens_of(tokenizer, one) for one in dict.fromkeys(before)}
+    joined = tokens_of_each(tokenizer, [one + text for one, text in zip(before, texts, strict=True)])
+    return [
+        found if found is not None else tokens_inside(tokenizer, text)
+        for found, text in zip(map(_added, map(own.__getitem__, before), joined), texts, strict=True)
+    ]
+
+
+def _added(own: list[int], both: list[int]) -> list[int] | None:
+    """The tokens behind `own`; ``None`` where there are none, or where what follows changes it."""
+    # Where nothing is left of what stands before, the text may still be treated as a beginning.
+    kept_apart = bool(own) and len(both) > len(own) and both[: len(own)] == own
+    return both[len(own) :] if kept_apart else None

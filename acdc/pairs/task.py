@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from acdc.asked import said, shown, whole
+from acdc.asked import raised_at, said, shown, whole
 from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
 from acdc.pairs.corrupting import Declared
@@ -188,8 +188,10 @@ def made_of(kind: Any, what: str) -> Task:
         return kind
     try:
         made = kind()
-    except Exception as error:
-        raise AcdcError(f"{what} can't be made without arguments: {said(error)}") from error
+    except (AcdcError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise AcdcError(f"{what} can't be made without arguments{raised_at(error)}: {said(error)}") from error
     if not isinstance(made, Task):
         raise AcdcError(f"{what} is not an acdc.Task, but of the type {type(made).__name__}.")
     return made
@@ -201,8 +203,8 @@ def checked_task(task: Task, what: str | None = None) -> Task:
     for attribute, is_right, meaning in _ATTRIBUTES:
         try:
             value = getattr(task, attribute)
-        except Exception as error:
-            raise AcdcError(f"{what} lacks `{attribute}`: {said(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise AcdcError(f"{what} lacks `{attribute}`{raised_at(error)}: {said(error)}") from error
         if not is_right(value):
             raise AcdcError(f"{what}: its `{attribute}` must be {meaning}, not {shown(value)}.")
     for name in task.control_corruptions:
@@ -280,8 +282,8 @@ def _generated(task: Task, tokenizer: Tokenizer | None, n: int, seed: int, split
             made = Generated(list(made.pairs), left_out)
     except (AcdcError, MemoryError):
         raise
-    except Exception as error:
-        raise AcdcError(f"task {task.name}: making prompts failed: {said(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise AcdcError(f"task {task.name}: making prompts failed{raised_at(error)}: {said(error)}") from error
     if not isinstance(made, Generated):
         raise AcdcError(f"task {task.name}: `generate` must give acdc.pairs.task.Generated, not {shown(made)}.")
     for pair in made.pairs:

@@ -30,6 +30,15 @@ def tokens_of(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
+def tokens_of_each(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """:func:`tokens_of` of each text; transformers' own tokenizers take them together, which is faster by far."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    is_own = type(tokenizer).__module__.startswith("transformers.") and hasattr(backend, "encode_batch")
+    if is_own and backend is not None and backend.truncation is None and backend.padding is None:
+        return [found.ids for found in backend.encode_batch(list(texts), add_special_tokens=False)]
+    return [tokens_of(tokenizer, text) for text in texts]
+
+
 def named_id(tokenizer: Tokenizer | None, name: str) -> int | None:
     """The id of the special token ``bos``, ``eos``, ``sep``, ``pad``, ``cls`` or ``unk``, if there is one."""
     found = getattr(tokenizer, f"{name}_token_id", None)

@@ -113,6 +113,7 @@ def test_tasks_as_a_table_and_as_json(call):
     code, out, err = call("tasks")
     assert code == 0, err
     assert max(map(len, out.splitlines())) <= 80
+    assert 'Antonyms: "The opposite of hot' in out
     code, found, _ = call("tasks", "--json")
     assert code == 0
     tasks = {task["name"]: task for task in json.loads(found)}
@@ -120,3 +121,4 @@ def test_tasks_as_a_table_and_as_json(call):
     assert tasks["ioi"]["has_reference"]
     assert "swapped-names" in tasks["ioi"]["corruptions"]
     assert all(name in out for name in tasks)
+    assert len(out.splitlines()) <= 2 * len(tasks) + 6  # two lines a task

@@ -18,3 +18,9 @@ def test_a_copy_of_a_task(call):
     code, out, _ = call("task", "check", "mine.toml", "--model", "tiny-tasks", "--n", 5, "--corruption", "same-gender")
     assert code == 0
     assert "mine.toml: 5 pairs of" in out
+
+
+def test_a_class_cant_be_copied(refused):
+    said = refused("task", "new", "mine", "--from", "brackets")
+    assert said.startswith("brackets is no template file, but Python or pairs of prompts;")
+    assert "copy a task that is one, like ioi" in said

@@ -28,6 +28,8 @@ from acdc.pairs.tokenspans import token_spans
 
 #: How many choices of the slots that stand in no prompt are tried for one.
 _MOST_TRIES = 500
+#: A corrupted prompt takes as long as so many combinations that are given up before.
+_CORRUPTING = 5
 Texts = tuple[tuple[str, ...], ...]
 
 
@@ -81,9 +83,12 @@ class Maker:
         self._seen: set[str] = set()
         #: Why combinations made no pair.
         self.reasons: Counter[str] = Counter()
+        #: What was tried so far, weighed by the time that it takes.
+        self.effort = 0
 
     def pair(self, combination: Combination | None, corruption: str, where: str) -> PromptPair | None:
         """The pair of a combination; ``None`` where it makes none, or one that was made already."""
+        self.effort += 1
         try:
             if combination is None:
                 raise Rejected("the same word would stand in two slots")
@@ -165,8 +170,10 @@ class Maker:
             words = zip(names, member(number, axes), strict=True)
             chosen = {name: Value(word, self._spec.slots[name].words) for name, word in words}
             filling = replace(bare, values={**bare.values, **chosen})
+            self.effort += 1
             try:
                 self._check_whole(filling, names)
+                self.effort += _CORRUPTING
                 fixed = [one for one in self._replacing.values() if one.is_fixed]
                 return filling, {one.corruption.name: self._corrupted(filling, layout, one, clean) for one in fixed}
             except Rejected as why:

@@ -14,7 +14,7 @@ from acdc.pairs.template.words import WORD, Lists, WordList
 from acdc.wording import quoted
 
 _KEYS = (
-    *("summary", "source", "metric", "templates", "answer", "wrong_answers", "positions", "split_by"),
+    *("summary", "source", "needs", "metric", "templates", "answer", "wrong_answers", "positions", "split_by"),
     *("slots", "corruptions", "words", "spans"),
 )
 _TEMPLATE_KEYS = ("text", "name", "slots", "answer", "wrong_answers", "positions")
@@ -74,6 +74,7 @@ class _Reader:
             summary=_line(table["summary"], top.at("summary")),
             source=top.at("source").a(str, table.get("source", "")),
             metric=metric,
+            needs=_line(table["needs"], top.at("needs")) if "needs" in table else "",
             templates=templates,
             slots=self.slots,
             corruptions=corruptions,

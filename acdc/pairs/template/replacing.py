@@ -37,7 +37,8 @@ class Replacing:
         self._rng = rng
         self._texts = {name: one for name, one in corruption.replace.items() if isinstance(one, Text)}
         self._draws = {name: one for name, one in corruption.replace.items() if isinstance(one, Draw)}
-        self._usable: dict[str, list[Word]] = {}  # by slot: those that fit, and that the draw may take
+        # By slot, and by sizes where they matter: the words that fit, and that the draw may take.
+        self._usable: dict[tuple[str, tuple[int | None, ...] | None], list[Word]] = {}
 
     @property
     def is_fixed(self) -> bool:
@@ -109,14 +110,17 @@ class Replacing:
         sizes = None
         if own is not None and (slot is None or slot.tokens is None):
             sizes = self._fitting.sizes(name, own.words, own.word)
-        if name not in self._usable:
-            fitting = self._fitting.words(name, draw.words)
-            self._usable[name] = [word for word in fitting if all(one.holds(word) for one in draw.where)]
-        pool = [word for word in self._usable[name] if word.text not in standing]
+        key = (name, sizes)
+        if key not in self._usable:
+            fitting: Sequence[Word] = self._fitting.words(name, draw.words)
+            if sizes is not None:
+                fitting = self._fitting.of_sizes(name, draw.words, sizes)
+            self._usable[key] = [word for word in fitting if all(one.holds(word) for one in draw.where)]
+        pool = [word for word in self._usable[key] if word.text not in standing]
         for rule in draw.rules:
             other = filling.word(rule.slot)
             pool = [word for word in pool if rule.holds(word, other)]
-        return pool if sizes is None else [w for w in pool if self._fitting.sizes(name, draw.words, w) == sizes]
+        return pool
 
     def _sampled(self, groups: Sequence[tuple[list[str], list[Word]]]) -> Mapping[str, Value]:
         """A different word for each slot."""

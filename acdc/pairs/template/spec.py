@@ -162,6 +162,7 @@ class Spec:
         path: its file.
         files: the word files that it takes lists from.
         summary, source, metric: of the task.
+        needs: what it needs of a tokenizer; empty where nothing is said.
         templates: at least one.
         slots: those that words are drawn for, by name.
         corruptions: by name; the first is the default.
@@ -176,6 +177,7 @@ class Spec:
     summary: str
     source: str
     metric: str
+    needs: str
     templates: tuple[Template, ...]
     slots: Mapping[str, Slot]
     corruptions: Mapping[str, Corruption]

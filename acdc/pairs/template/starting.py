@@ -49,7 +49,10 @@ def start_template(name: str, copied: Task | None = None) -> Path:
 def _copy(task: Task, path: Path) -> str:
     """The text of a template file, with the word lists that it takes from other files in it."""
     if not isinstance(task, TemplateTask):
-        raise SettingsError(f"{task.name} is no template file, but Python or pairs of prompts; copy a template's task.")
+        raise SettingsError(
+            f"{task.name} is no template file, but Python or pairs of prompts; leave it out for a small template, or "
+            "copy a task that is one, like ioi, or a template file of yours."
+        )
     text = read_text(task.path).replace("\r\n", "\n")
     given = read_toml(task.path).get("words", {})
     taken = {name: _file_of(name, entry) for name, entry in given.items()}

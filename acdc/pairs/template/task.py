@@ -13,7 +13,7 @@ from acdc.pairs.sampling import too_few
 from acdc.pairs.task import Generated, Split, Task
 from acdc.pairs.template.checking import checked
 from acdc.pairs.template.drawing import Combinations
-from acdc.pairs.template.fitting import Fitting
+from acdc.pairs.template.fitting import Fitting, odd_answer
 from acdc.pairs.template.making import Maker
 from acdc.pairs.template.reading import read_spec
 from acdc.pairs.template.spec import Draw
@@ -25,7 +25,7 @@ from acdc.wording import counted
 SUFFIX = ".toml"
 #: To say how many pairs there are, so many combinations are all looked at; of more, a sample.
 _MOST_COUNTED, _SAMPLE = 4000, 500
-#: How many combinations in a row may make no pair.
+#: How much may be tried in a row without making a pair, see :attr:`acdc.pairs.template.making.Maker.effort`.
 _MOST_IN_VAIN = 20_000
 
 
@@ -113,20 +113,16 @@ class TemplateTask(Task):
             raise UnknownNameError("corruption", corruption, self._spec.corruptions)
         tokenizer = require_tokenizer(tokenizer, self.name)
         fitting = Fitting(self._spec, self._layouts, tokenizer)
-        self._check_enough(fitting)
+        self._check_enough(fitting, tokenizer)
         combinations = Combinations(self._spec, self._layouts, fitting, split)
-        if n > combinations.total:
-            raise too_few(self.name, split, n, self._allowed(combinations, fitting, tokenizer, split, corruption)[0])
-        maker = Maker(self._spec, self._own_name, fitting, tokenizer, seed, split)
-        made = self._pairs(combinations, maker, seed, split, corruption)
-        pairs = [pair for _, pair in zip(waiting(range(n), f"making prompts of {self.name}"), made, strict=False)]
+        pairs: list[PromptPair] = []
+        if n <= combinations.total:
+            maker = Maker(self._spec, self._own_name, fitting, tokenizer, seed, split)
+            made = self._pairs(combinations, maker, seed, split, corruption)
+            pairs = [pair for _, pair in zip(waiting(range(n), f"making prompts of {self.name}"), made, strict=False)]
         if len(pairs) < n:
-            allowed, why = self._allowed(combinations, fitting, tokenizer, split, corruption)
-            if not pairs and why:
-                raise PromptError(
-                    f"task {self.name}: no pair can be made with this tokenizer: {why}; change the words."
-                )
-            raise too_few(self.name, split, n, allowed)
+            maker = Maker(self._spec, self._own_name, fitting, tokenizer, 0, split)
+            raise self._too_few(combinations, maker, n, split, corruption)
         left_out = {words.name: list(fitting.left_out.get(words.name, ())) for words in self._lists()}
         return Generated(pairs, left_out)
 
@@ -134,53 +130,71 @@ class TemplateTask(Task):
         self, combinations: Combinations, maker: Maker, seed: int, split: Split, corruption: str
     ) -> Iterator[PromptPair]:
         """Pairs in an order of chance, until there are none, or hardly any."""
-        number = in_vain = 0
+        number = begun = 0
         for one in combinations.drawn(random.Random(f"{self._own_name} {split} {seed}")):
             pair = maker.pair(one, corruption, f"task {self.name}, {split} pair {number + 1}")
-            in_vain = in_vain + 1 if pair is None else 0
-            if in_vain > _MOST_IN_VAIN:
-                return
             if pair is not None:
                 number += 1
+                begun = maker.effort
                 yield pair
+            elif maker.effort - begun > _MOST_IN_VAIN:
+                return
 
     def _lists(self) -> list[WordList]:
         """The word lists that slots draw from, in order."""
         lists = [slot.words for slot in self._spec.slots.values()]
         return list({words.name: words for words in lists}.values())
 
-    def _allowed(
-        self, combinations: Combinations, fitting: Fitting, tokenizer: Tokenizer, split: Split, corruption: str
-    ) -> tuple[str, str]:
-        """How many pairs there are, in words, and what most often keeps combinations from making one."""
-        maker = Maker(self._spec, self._own_name, fitting, tokenizer, 0, split)
+    def _too_few(self, combinations: Combinations, maker: Maker, n: int, split: Split, corruption: str) -> PromptError:
+        """What to say where there aren't `n` pairs: how many there are, or why there are none.
+
+        Where there are many combinations, a sample tells it.
+        """
         looked_at = made = 0
         for one in combinations.drawn(random.Random(0)):
             made += maker.pair(one, corruption, "a pair") is not None
             looked_at += 1
-            if combinations.total > _MOST_COUNTED and looked_at == _SAMPLE:
+            is_enough = looked_at >= _SAMPLE and combinations.total > _MOST_COUNTED
+            if is_enough or (not made and maker.effort > _MOST_IN_VAIN):
                 break
-        why = maker.reasons.most_common(1)[0][0] if maker.reasons else ""
+        if not made and maker.reasons:
+            tried = "" if looked_at == combinations.total else f" of {looked_at:,} combinations that were tried"
+            why = maker.reasons.most_common(1)[0][0]
+            return PromptError(
+                f"task {self.name}: no pair can be made with this tokenizer{tried}: {why}; {self._advice()}."
+            )
         if looked_at == combinations.total or made == looked_at:
             total = made if looked_at == combinations.total else combinations.total
-            return counted(total, f"different {split} pair"), why
-        return f"about {counted(round(combinations.total * made / looked_at), f'different {split} pair')}", why
+            return too_few(self.name, split, n, counted(total, f"different {split} pair"))
+        about = counted(round(combinations.total * made / looked_at), f"different {split} pair")
+        return too_few(self.name, split, n, f"about {about}")
 
-    def _check_enough(self, fitting: Fitting) -> None:
+    def _advice(self) -> str:
+        """What to do where too few words fit."""
+        if self._spec.needs:
+            return f"it needs {self._spec.needs}"
+        return "change the words" if self.files else "copy its template and change the words, or write prompt pairs"
+
+    def _check_enough(self, fitting: Fitting, tokenizer: Tokenizer) -> None:
         """Raise :class:`PromptError` where fewer words of a list fit than one prompt and its corruption need."""
-        for name, (needed, slot) in self._needed().items():
-            found = len(fitting.of_slot(slot))
-            if found < needed:
-                tokens = self._spec.slots[slot].tokens
-                size = "that fit" if tokens is None else f"of {'one token' if tokens == 1 else f'{tokens} tokens'} each"
-                what = f"{needed} {name} {size}" if needed > 1 else f"one of {name} {size.removesuffix(' each')}"
-                raise PromptError(
-                    f"task {self.name} needs {what}, but this tokenizer has {found}; "
-                    "write a file of prompt pairs instead."
+        for slot, needed in self._needed().items():
+            words = self._spec.slots[slot].words.name
+            found, odd = len(fitting.of_slot(slot)), fitting.odd_answers.get(slot, ())
+            if found >= needed:
+                continue
+            if found + len(odd) >= needed:
+                why = odd_answer(odd, fitting, tokenizer)
+                what = (
+                    f"{needed} {words} that can be answered" if needed > 1 else f"one of {words} that can be answered"
                 )
+                raise PromptError(f"task {self.name} needs {what}, but this tokenizer has {found}: {why}")
+            tokens = self._spec.slots[slot].tokens
+            size = "that fit" if tokens is None else f"of {'one token' if tokens == 1 else f'{tokens} tokens'} each"
+            what = f"{needed} {words} {size}" if needed > 1 else f"one of {words} {size.removesuffix(' each')}"
+            raise PromptError(f"task {self.name} needs {what}, but this tokenizer has {found}; {self._advice()}.")
 
-    def _needed(self) -> dict[str, tuple[int, str]]:
-        """For each list, how many of its words a pair needs, and a slot that draws from it."""
+    def _needed(self) -> dict[str, int]:
+        """For each slot, how many words a pair needs: one, or, of one slot of each list, all that are of the list."""
         needed: dict[str, tuple[int, str]] = {}
         for layout in self._layouts:
             for corruption in self._spec.corruptions.values():
@@ -193,4 +207,5 @@ class TemplateTask(Task):
                 for words, names in counts.items():
                     if len(names) > needed.get(words, (0, ""))[0]:
                         needed[words] = (len(names), names[0])
-        return needed
+        all_of = {slot: count for count, slot in needed.values()}
+        return all_of | {name: 1 for one in self._layouts for name in one.drawn if name not in all_of}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.engine.contributions import contribution_bytes
@@ -19,38 +19,113 @@ from acdc.models.patched import run_patched
 Take = Callable[[Sequence[Slot], Float[Tensor, "slot prompt pos d_model"]], None]
 
 
-def at_slots(
-    setting: Setting, measure: Metric, rows: slice, inputs: Float[Tensor, "n_inputs prompt pos d_model"], take: Take
-) -> None:
-    """Run the whole model on some prompts, and back again from a metric to every slot.
+class Pass:
+    """The model run on some prompts, in any state, and the way back from a metric to every slot.
 
     The gradient at a slot is a total one: of the metric's mean over *all* of the setting's predictions, when
     what the slot reads moves and everything behind it follows. So gradients of chunks of prompts add up, and so
     do those of the slots that a node feeds: their sum is the gradient at what the node writes.
 
-    Args:
-        setting: model and prompts.
-        measure: the metric; it must have a gradient.
-        rows: which of the prompts; those that are run together are ``setting.contributions.chunks``.
-        inputs: what the input nodes write on them.
-        take: is handed the gradients, slots in the order of the way back; they are freed as soon as it returns.
+    Attributes:
+        values: the metric of each of these prompts' predictions in that state, ``[prediction]``.
+        written: what every node wrote in it, ``[n_sources, prompt, pos, d_model]``.
     """
 
-    def watch(slots: Sequence[Slot], total: Tensor) -> Tensor:
-        total.register_hook(lambda gradient: take(slots, gradient))
-        return total
+    values: Float[Tensor, " prediction"]
+    written: Float[Tensor, "n_sources prompt pos d_model"]
 
-    graph, scored = setting.graph, setting.scored(rows)
-    every = torch.ones(graph.n_edges, dtype=torch.bool)
-    # No edge is removed, so what removed ones carry doesn't matter; the size of one number.
-    unused = inputs.new_zeros(()).expand(graph.n_sources, *inputs.shape[1:])
-    inputs = inputs.detach().requires_grad_()
-    with torch.enable_grad():
-        _, residual = run_patched(setting.model, graph, setting.tokens[rows], inputs, every, unused, edit=watch)
-        values = measure.per_prediction(
-            setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
-        )
-        (values.sum() / len(setting.rows)).backward(inputs=[inputs])
+    def __init__(
+        self,
+        setting: Setting,
+        measure: Metric,
+        rows: slice,
+        inputs: Float[Tensor, "n_inputs prompt pos d_model"],
+        *,
+        kept: Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"] | None = None,
+        added: Mapping[int, Float[Tensor, "prompt pos d_model"]] | None = None,
+    ) -> None:
+        """Run the model.
+
+        Args:
+            setting: model and prompts.
+            measure: the metric; it must have a gradient.
+            rows: which of the prompts; those that are run together are ``setting.contributions.chunks``.
+            inputs: what the input nodes write on them.
+            kept: the edges that carry current values, or the share of it that each carries, as in
+                :func:`acdc.models.patched.run_patched`; by default all of them carry all of it.
+            added: to what nodes write, by their indices: everything that they feed reads their own output and
+                this, and gradients flow on through the former.
+        """
+        graph, scored = setting.graph, setting.scored(rows)
+        if kept is None:
+            # No edge is removed, so what removed ones carry doesn't matter; the size of one number.
+            kept = torch.ones(graph.n_edges, dtype=torch.bool)
+            ablated = inputs.new_zeros(()).expand(graph.n_sources, *inputs.shape[1:])
+        else:
+            ablated = setting.contributions.ablated(rows)
+        self._inputs = inputs.detach().requires_grad_()
+        self._watched: list[tuple[Sequence[Slot], Tensor]] = []
+        more = added or {}
+
+        def watch(slots: Sequence[Slot], total: Tensor) -> Tensor:
+            for source, value in more.items():
+                if source < slots[0].n_parents:
+                    total = total + value
+            self._watched.append((slots, total))
+            return total
+
+        with torch.enable_grad():
+            written, residual = run_patched(
+                setting.model, graph, setting.tokens[rows], self._inputs, kept.detach(), ablated, edit=watch
+            )
+            values = measure.per_prediction(
+                setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
+            )
+            self._total = values.sum() / len(setting.rows)
+        self.values, self.written = values.detach(), written.detach().clone()
+        for source, value in more.items():
+            self.written[source] += value
+
+    def at_slots(self, take: Take) -> None:
+        """Go back, once; the values of the way are freed.
+
+        Args:
+            take: is handed the gradients, slots in the order of the way back; they are freed as soon as it returns.
+        """
+        for slots, total in self._watched:
+            total.register_hook(lambda gradient, slots=slots: take(slots, gradient))
+        self._total.backward(inputs=[self._inputs])
+        self._watched.clear()
+        del self._total
+
+
+def at_slots(
+    setting: Setting,
+    measure: Metric,
+    rows: slice,
+    inputs: Float[Tensor, "n_inputs prompt pos d_model"],
+    take: Take,
+    *,
+    kept: Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"] | None = None,
+    added: Mapping[int, Float[Tensor, "prompt pos d_model"]] | None = None,
+) -> Float[Tensor, " prediction"]:
+    """Run the model on some prompts, and back from a metric to every slot: a :class:`Pass` in one call.
+
+    Args:
+        setting: model and prompts.
+        measure: the metric.
+        rows: which of the prompts.
+        inputs: what the input nodes write on them.
+        take: is handed the gradients.
+        kept: the edges that carry current values, or shares of it.
+        added: to what nodes write, by their indices.
+
+    Returns:
+        The metric of each of these prompts' predictions, ``[prediction]``.
+    """
+    ran = Pass(setting, measure, rows, inputs, kept=kept, added=added)
+    ran.at_slots(take)
+    return ran.values
 
 
 def gradient_bytes(sizes: Sizes) -> int:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.models.norms import Norm
+from acdc.models.rules import NO_RULES, BackwardRules, scaled_back
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Attention:
         q_latent: what queries are projected from, if it isn't the normed residual stream. kv_latent: likewise.
         clip: queries, keys and values are cut off at plus and minus this (OLMo-1), if given.
         sinks: ``[head]``, scores of a key that every query sees and that has no value (gpt-oss), if given.
+        rules: what the way back does otherwise than the gradient.
     """
 
     norm: Norm
@@ -131,6 +133,17 @@ class Attention:
     kv_latent: Latent | None = None
     clip: float | None = None
     sinks: Float[Tensor, " head"] | None = None
+    rules: BackwardRules = NO_RULES
+
+    def with_rules(self, rules: BackwardRules) -> Attention:
+        """The same with a way back by the rules."""
+        norms = {name: getattr(self, name).with_rules(rules) for name in ("norm", "q_norm", "k_norm", "post_norm")}
+        latents = {name: getattr(self, name) for name in ("q_latent", "kv_latent")}
+        latents = {
+            name: None if latent is None else replace(latent, norm=latent.norm.with_rules(rules))
+            for name, latent in latents.items()
+        }
+        return replace(self, **norms, **latents, rules=rules)
 
     @property
     def n_heads(self) -> int:
@@ -188,8 +201,8 @@ class Attention:
         """
         q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)
         scores = self.scale * (q @ k.transpose(-1, -2))  # [batch, pos_q, pos_k]
-        if self.soft_cap is not None:
-            scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+        if (cap := self.soft_cap) is not None:
+            scores = self.rules.elementwise(lambda x: cap * torch.tanh(x / cap), scores)
         length = q_in.shape[1]
         if table.bias is not None:
             scores = scores + table.bias[..., head, :length, :length]
@@ -201,7 +214,8 @@ class Attention:
         if self.sinks is not None:
             scores = torch.cat((scores, self.sinks[head].expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
-        return scores.softmax(-1, dtype=accurate)[..., :length]
+        pattern = self.rules.softmax(scores, accurate)[..., :length]
+        return pattern.detach() if self.rules.pattern else pattern
 
     def query(
         self, head: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
@@ -257,6 +271,9 @@ class Attention:
     def _project(self, letter: str, x: Tensor, head: int, rotary: Rotary | None) -> Tensor:
         """One head's queries, keys or values, ``[batch, pos, d_head]``."""
         weight, bias, qk_norm, latent = self.parts(letter)
+        rules = self.rules
+        if rules.scales_heads:
+            x = scaled_back(x, {"q": rules.query, "k": rules.key, "v": rules.value}[letter])
         x = self.norm(x) if latent is None else latent(self.norm(x))
         if spans_heads(qk_norm, weight):
             y = torch.einsum("bpd,hde->bphe", x, weight)  # [batch, pos, head, d_head]
@@ -267,8 +284,8 @@ class Attention:
             if rotary is not None and rotary.before_norm:
                 return qk_norm.of_head(head)(rotary(y))
             y = qk_norm.of_head(head)(y)
-        if self.clip is not None:
-            y = y.clamp(-self.clip, self.clip)
+        if (clip := self.clip) is not None:
+            y = rules.elementwise(lambda z: z.clamp(-clip, clip), y)
         return y if rotary is None else rotary(y)
 
 

@@ -17,12 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acdc.errors import ModelError
+from acdc.errors import ModelError, SettingsError
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
+from acdc.models.mlp_parts import MlpParts, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
+from acdc.models.rules import NO_RULES, BackwardRules, handed_back_by
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
 
@@ -75,6 +77,7 @@ class BridgeReader:
         self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
         self._norms: dict[tuple[int, str], Norm] = {}
         self._attentions: dict[int, Attention] = {}
+        self._mlp_parts: dict[int, MlpParts] = {}
         self.is_hugging_face = hasattr(bridge.original_model, "config")
 
     @property
@@ -128,18 +131,55 @@ class BridgeReader:
             **weights,
         )
 
-    def mlp(self, layer: int, x: Tensor) -> Tensor:
-        """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
-        block = self.blocks[layer]
-        module = block.mlp
-        x = self._mlp_norm(layer)(x)
-        if module.name is None:  # OPT: the MLP's parts lie in the block itself
-            y = _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
+    def mlp(self, layer: int, x: Tensor, rules: BackwardRules = NO_RULES) -> Tensor:
+        """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``.
+
+        Args:
+            layer: which layer.
+            x: what it reads.
+            rules: what the way back does otherwise than the gradient.
+
+        Raises:
+            SettingsError: there is a rule for what is inside of an MLP, and this one's inside isn't known.
+        """
+        x = self._mlp_norm(layer).with_rules(rules)(x)
+        if rules.changes_mlps and torch.is_grad_enabled():
+            parts = self.mlp_parts(layer)
+            with torch.no_grad():
+                y = self._inside(layer, x)
+            y = handed_back_by(y, parts(x, rules))
         else:
-            y = self._run_mlp(module, x)
-        y = self._norm(layer, "ln2_post")(_first(y))
+            y = self._inside(layer, x)
+        y = self._norm(layer, "ln2_post").with_rules(rules)(y)
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
+
+    def _inside(self, layer: int, x: Tensor) -> Tensor:
+        """The MLP between its norms."""
+        block = self.blocks[layer]
+        module = block.mlp
+        if module.name is None:  # OPT: the MLP's parts lie in the block itself
+            return _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
+        return self._run_mlp(module, x)
+
+    def mlp_parts(self, layer: int) -> MlpParts:
+        """The MLP taken apart at its activation.
+
+        Raises:
+            SettingsError: it doesn't come apart so.
+        """
+        if layer not in self._mlp_parts:
+            block = self.blocks[layer]
+            owner = _raw(block if block.mlp.name is None else block.mlp)
+            found = read_parts(block.mlp, owner, lambda x: self._inside(layer, x), self.d_model)
+            if found is None:
+                raise SettingsError(
+                    f"the MLP of layer {layer} is a {type(owner).__name__}, a mixture of experts or of another make "
+                    "than one activation between linear maps, and no rule for an MLP's inside can be followed there; "
+                    "leave those rules out, and its own gradient is taken."
+                )
+            self._mlp_parts[layer] = found
+        return self._mlp_parts[layer]
 
     @staticmethod
     def _run_mlp(module: Any, x: Tensor) -> Tensor:
@@ -180,11 +220,11 @@ class BridgeReader:
         """The norm in front of the unembedding."""
         return read_norm(_raw(self.bridge._modules.get("ln_final")), self.d_model, "ln_final")
 
-    def unembed(self, x: Tensor) -> Tensor:
+    def unembed(self, x: Tensor, rules: BackwardRules = NO_RULES) -> Tensor:
         """Logits from the normed last residual, with the model's own scaling and soft cap."""
         logits = _raw(self.bridge.unembed)(x)
         if self.is_hugging_face:
-            logits = self.bridge.adapter.apply_output_logits_transform(logits)
+            logits = rules.elementwise(self.bridge.adapter.apply_output_logits_transform, logits)
         return logits
 
     def position_embedding(self, length: int) -> Tensor:

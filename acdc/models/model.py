@@ -7,6 +7,7 @@ which hooks on a whole model can't give on every architecture.
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import Any, TypedDict
 
@@ -21,6 +22,7 @@ from acdc.models.bridge import BridgeReader
 from acdc.models.mlp import NormedMlp
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
+from acdc.models.rules import NO_RULES, BackwardRules
 from acdc.models.tokens import Tokens
 from acdc.wording import counted
 
@@ -55,6 +57,7 @@ class Model:
         self.tokenizer = tokenizer
         self.bridge = reader.bridge
         self._reader = reader
+        self._rules = NO_RULES
         self._tables: dict[int, list[PositionTable]] = {}
         self.attention: list[Attention] = [reader.attention(layer) for layer in range(reader.n_layers)]
         self.final_norm: Norm = reader.final_norm()
@@ -75,6 +78,22 @@ class Model:
         cfg = self.graph_config
         shape = f"{counted(cfg.n_layers, 'layer')} of {counted(cfg.n_heads, 'head')}"
         return f"Model({self.name!r}, {shape}, d_model {cfg.d_model}, {self.dtype})"
+
+    def with_rules(self, rules: BackwardRules) -> Model:
+        """The same model, bit by bit, with a way back by rules in place of the gradient's.
+
+        Raises:
+            SettingsError: there is a rule for what is inside of an MLP, and it is a mixture of experts or of another
+                make that acdc doesn't take apart.
+        """
+        other = copy.copy(self)
+        other._rules = rules
+        other.attention = [attention.with_rules(rules) for attention in self.attention]
+        other.final_norm = self.final_norm.with_rules(rules)
+        if rules.changes_mlps and not self.graph_config.attn_only:
+            for layer in range(self.graph_config.n_layers):
+                self._reader.mlp_parts(layer)  # refuses before anything is run
+        return other
 
     @property
     def device(self) -> torch.device:
@@ -185,7 +204,7 @@ class Model:
 
     def mlp(self, layer: int, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
-        return self._reader.mlp(layer, x)
+        return self._reader.mlp(layer, x, self._rules)
 
     def plain_mlp(self, layer: int) -> NormedMlp | None:
         """The same as weights and activation, where the MLP is no more than that."""
@@ -214,7 +233,7 @@ class Model:
         Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
         probability is 0 all the same, and a difference of two such logits is a number.
         """
-        logits = self._reader.unembed(self.final_norm(x))
+        logits = self._reader.unembed(self.final_norm(x), self._rules)
         return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
 
     @cached_property

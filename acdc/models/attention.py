@@ -8,7 +8,9 @@ the model's when all heads read the same residual stream.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -137,13 +139,23 @@ class Attention:
 
     def with_rules(self, rules: BackwardRules) -> Attention:
         """The same with a way back by the rules."""
-        norms = {name: getattr(self, name).with_rules(rules) for name in ("norm", "q_norm", "k_norm", "post_norm")}
-        latents = {name: getattr(self, name) for name in ("q_latent", "kv_latent")}
-        latents = {
-            name: None if latent is None else replace(latent, norm=latent.norm.with_rules(rules))
-            for name, latent in latents.items()
+        return replace(self._with_norms(lambda norm: norm.with_rules(rules)), rules=rules)
+
+    def with_bias_weight(self, weight: Float[Tensor, ""]) -> Attention:
+        """The same with all biases multiplied by a number."""
+        other = self._with_norms(lambda norm: norm.with_bias_weight(weight))
+        biases: dict[str, Any] = {name: getattr(self, name) for name in ("b_Q", "b_K", "b_V", "b_O")}
+        return replace(other, **{name: None if bias is None else bias * weight for name, bias in biases.items()})
+
+    def _with_norms(self, change: Callable[[Norm], Norm]) -> Attention:
+        """The same with every norm changed."""
+        changed: dict[str, Any] = {
+            name: change(getattr(self, name)) for name in ("norm", "q_norm", "k_norm", "post_norm")
         }
-        return replace(self, **norms, **latents, rules=rules)
+        for name in ("q_latent", "kv_latent"):
+            latent = getattr(self, name)
+            changed[name] = None if latent is None else latent.with_norm(change)
+        return replace(self, **changed)
 
     @property
     def n_heads(self) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -21,10 +21,10 @@ from acdc.errors import ModelError, SettingsError
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
-from acdc.models.mlp_parts import MlpParts, read_parts
+from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
-from acdc.models.rules import NO_RULES, BackwardRules, handed_back_by
+from acdc.models.rules import NO_RULES, BackwardRules, with_bias_weight
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
 
@@ -77,7 +77,6 @@ class BridgeReader:
         self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
         self._norms: dict[tuple[int, str], Norm] = {}
         self._attentions: dict[int, Attention] = {}
-        self._mlp_parts: dict[int, MlpParts] = {}
         self.is_hugging_face = hasattr(bridge.original_model, "config")
 
     @property
@@ -131,26 +130,9 @@ class BridgeReader:
             **weights,
         )
 
-    def mlp(self, layer: int, x: Tensor, rules: BackwardRules = NO_RULES) -> Tensor:
-        """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``.
-
-        Args:
-            layer: which layer.
-            x: what it reads.
-            rules: what the way back does otherwise than the gradient.
-
-        Raises:
-            SettingsError: there is a rule for what is inside of an MLP, and this one's inside isn't known.
-        """
-        x = self._mlp_norm(layer).with_rules(rules)(x)
-        if rules.changes_mlps and torch.is_grad_enabled():
-            parts = self.mlp_parts(layer)
-            with torch.no_grad():
-                y = self._inside(layer, x)
-            y = handed_back_by(y, parts(x, rules))
-        else:
-            y = self._inside(layer, x)
-        y = self._norm(layer, "ln2_post").with_rules(rules)(y)
+    def mlp(self, layer: int, x: Tensor) -> Tensor:
+        """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
+        y = self._norm(layer, "ln2_post")(self._inside(layer, self._mlp_norm(layer)(x)))
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
 
@@ -162,24 +144,24 @@ class BridgeReader:
             return _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
         return self._run_mlp(module, x)
 
-    def mlp_parts(self, layer: int) -> MlpParts:
-        """The MLP taken apart at its activation.
+    def ruled_mlp(self, layer: int, rules: BackwardRules) -> RuledMlp:
+        """The MLP with its norms and a way back by rules.
 
         Raises:
-            SettingsError: it doesn't come apart so.
+            SettingsError: there is a rule for what is inside, and that doesn't come apart at one activation.
         """
-        if layer not in self._mlp_parts:
+        parts, inside = None, partial(self._inside, layer)
+        if rules.changes_mlps:
             block = self.blocks[layer]
             owner = _raw(block if block.mlp.name is None else block.mlp)
-            found = read_parts(block.mlp, owner, lambda x: self._inside(layer, x), self.d_model)
-            if found is None:
+            parts = read_parts(block.mlp, owner, inside, self.d_model)
+            if parts is None:
                 raise SettingsError(
-                    f"the MLP of layer {layer} is a {type(owner).__name__}, a mixture of experts or of another make "
-                    "than one activation between linear maps, and no rule for an MLP's inside can be followed there; "
-                    "leave those rules out, and its own gradient is taken."
+                    f"the MLP of layer {layer} ({type(owner).__name__}) is a mixture of experts, or of another make "
+                    "than linear maps around one activation; no rule can be followed inside of it."
                 )
-            self._mlp_parts[layer] = found
-        return self._mlp_parts[layer]
+        before, after = (norm.with_rules(rules) for norm in (self._mlp_norm(layer), self._norm(layer, "ln2_post")))
+        return RuledMlp(before, inside, parts, after, self._multiplier(layer), rules)
 
     @staticmethod
     def _run_mlp(module: Any, x: Tensor) -> Tensor:
@@ -220,9 +202,16 @@ class BridgeReader:
         """The norm in front of the unembedding."""
         return read_norm(_raw(self.bridge._modules.get("ln_final")), self.d_model, "ln_final")
 
-    def unembed(self, x: Tensor, rules: BackwardRules = NO_RULES) -> Tensor:
-        """Logits from the normed last residual, with the model's own scaling and soft cap."""
-        logits = _raw(self.bridge.unembed)(x)
+    def unembed(self, x: Tensor, rules: BackwardRules = NO_RULES, bias_weight: Tensor | None = None) -> Tensor:
+        """Logits from the normed last residual, with the model's own scaling and soft cap.
+
+        Args:
+            x: ``[..., d_model]``.
+            rules: what the way back does otherwise than the gradient.
+            bias_weight: what the bias is multiplied by.
+        """
+        module = _raw(self.bridge.unembed)
+        logits = with_bias_weight(module(x), getattr(module, "bias", None), bias_weight)
         if self.is_hugging_face:
             logits = rules.elementwise(self.bridge.adapter.apply_output_logits_transform, logits)
         return logits

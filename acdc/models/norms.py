@@ -55,6 +55,10 @@ class Norm:
         """The same with a way back by the rules."""
         return replace(self, constant_scale=rules.norm)
 
+    def with_bias_weight(self, weight: Float[Tensor, ""]) -> Norm:
+        """The same with its bias multiplied by a number."""
+        return self if self.bias is None else replace(self, bias=self.bias * weight)
+
     def center(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """``x`` minus its mean for ``layer``, else ``x``."""
         return x - x.mean(-1, keepdim=True) if self.kind == "layer" else x

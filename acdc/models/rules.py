@@ -94,6 +94,14 @@ def handed_back_by(value: Tensor, way: Tensor) -> Tensor:
     return _HandedBackBy.apply(value, way)
 
 
+def with_bias_weight(y: Tensor, bias: Tensor | None, weight: Tensor | None) -> Tensor:
+    """What a linear map gives, as if its bias had been multiplied by a weight; infinite biases are left alone."""
+    if bias is None or weight is None:
+        return y
+    bias = bias.detach()
+    return y + (weight - 1) * bias.masked_fill(~bias.isfinite(), 0.0)
+
+
 class _ScaledBack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:

@@ -45,11 +45,12 @@ class Norm:
             y = y * self.weight
         return y if self.bias is None else y + self.bias
 
-    def of_head(self, head: int) -> Norm:
-        """The norm of one head."""
+    def of_heads(self, heads: list[int]) -> Norm:
+        """The norm of some heads' vectors, ``[head, batch, pos, width]``, where each may have its own weights."""
         if self.weight is None or self.weight.dim() == 1:
             return self
-        return replace(self, weight=self.weight[head], bias=None if self.bias is None else self.bias[head])
+        bias = None if self.bias is None else self.bias[heads, None, None]
+        return replace(self, weight=self.weight[heads, None, None], bias=bias)
 
     def with_rules(self, rules: BackwardRules) -> Norm:
         """The same with a way back by the rules."""

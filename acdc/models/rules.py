@@ -42,10 +42,9 @@ class BackwardRules:
     gate: float = 1.0
     up: float = 1.0
 
-    @property
-    def scales_heads(self) -> bool:
-        """Whether queries, keys or values are handed back otherwise than by the gradient."""
-        return (self.query, self.key, self.value) != (1.0, 1.0, 1.0)
+    def of_heads(self, letter: str) -> float:
+        """What goes back through queries, keys or values (``q``, ``k`` or ``v``) is multiplied by."""
+        return {"q": self.query, "k": self.key, "v": self.value}[letter]
 
     @property
     def scales_gates(self) -> bool:
@@ -61,9 +60,7 @@ class BackwardRules:
         """An elementwise function of a tensor, and its way back by the rule."""
         return by_secant(function, x) if self.activation else function(x)
 
-    def softmax(
-        self, scores: Float[Tensor, "*batch key"], dtype: torch.dtype
-    ) -> Float[Tensor, "*batch key"]:
+    def softmax(self, scores: Float[Tensor, "*batch key"], dtype: torch.dtype) -> Float[Tensor, "*batch key"]:
         """Softmax over the last dimension in some precision, and its way back by the rule."""
         if self.temperature == 1.0:
             return scores.softmax(-1, dtype=dtype)

@@ -40,6 +40,8 @@ def _own_options() -> list[Callable[..., Any]]:
             spelt = f"--{one.name.replace('_', '-')}"
             meaning = f"{method.name}: {one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
             if types[one.name] is bool:
+                if one.default:  # on unless it is turned off
+                    spelt = f"{spelt}/{spelt.replace('--', '--no-')}"
                 made[one.name] = click.option(spelt, is_flag=True, default=None, help=meaning)
             else:
                 meaning = f"{meaning}  [default: {one.default}]"

@@ -13,5 +13,7 @@ from acdc.methods.base import Found as Found
 from acdc.methods.base import Log as Log
 from acdc.methods.base import Method as Method
 from acdc.methods.eap_ig import EapIg as EapIg
+from acdc.methods.gim import Gim as Gim
 from acdc.methods.registry import METHODS as METHODS
 from acdc.methods.registry import find_method as find_method
+from acdc.methods.relp import RelP as RelP

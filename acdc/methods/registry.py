@@ -12,10 +12,12 @@ from acdc.errors import SettingsError, UnknownNameError
 from acdc.methods.acdc import Acdc
 from acdc.methods.base import Method
 from acdc.methods.eap_ig import EapIg
+from acdc.methods.gim import Gim
+from acdc.methods.relp import RelP
 from acdc.wording import quoted, some
 
 #: A new method's file is named here.
-METHODS: Mapping[str, type[Method]] = {method.name: method for method in (Acdc, EapIg)}
+METHODS: Mapping[str, type[Method]] = {method.name: method for method in (Acdc, EapIg, RelP, Gim)}
 
 
 def find_method(method: str | Method | Any, **options: Any) -> Method:

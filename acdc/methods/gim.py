@@ -1,0 +1,87 @@
+"""GIM as a method: attribution with gradients that are modified where components interact."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from acdc.asked import option
+from acdc.errors import SettingsError
+from acdc.methods.base import Cost, Found, Log, Method
+from acdc.methods.sides import check_side
+
+if TYPE_CHECKING:
+    from acdc.engine.setting import Setting
+    from acdc.graph import Graph
+    from acdc.metrics import Metric
+
+_SCALES = ("query_scale", "key_scale", "value_scale", "gate_scale", "up_scale")
+
+
+@dataclass(frozen=True)
+class Gim(Method):
+    """Gradient interaction modifications: plain attribution whose way back is changed where factors are multiplied.
+
+    At a temperature of 1 with scales of 1 and `norm_rule` off, this is plain attribution. Nothing is conserved.
+
+    Attributes:
+        side: the state in which the way back is taken.
+        norm_rule: what a norm divides by is a constant.
+        temperature: of the softmax of a head's scores, on the way back alone.
+        query_scale, key_scale, value_scale: what goes back through a head's queries, keys and values is multiplied
+            by: a half for each product that they are in.
+        gate_scale, up_scale: likewise through the two factors of a gated MLP.
+
+    Raises:
+        SettingsError: the temperature isn't positive, or a scale negative; a mixture of experts, when it runs: its own
+            gradient is taken with `gate_scale` and `up_scale` of 1.
+    """
+
+    name: ClassVar = "gim"
+    source: ClassVar = "Edin et al. 2025, arXiv 2505.17630"
+    decides: ClassVar = False
+
+    side: str = option("corrupted", "State in which the way back is taken: clean or corrupted.")
+    norm_rule: bool = option(True, "What norms divide by is a constant on the way back.")
+    temperature: float = option(2.0, "Of the heads' softmax on the way back.")
+    query_scale: float = option(0.25, "What goes back through queries is multiplied by this.")
+    key_scale: float = option(0.25, "What goes back through keys is multiplied by this.")
+    value_scale: float = option(0.5, "What goes back through values is multiplied by this.")
+    gate_scale: float = option(0.5, "What goes back through the activated factor of a gated MLP is multiplied by this.")
+    up_scale: float = option(0.5, "What goes back through its other factor is multiplied by this.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_side(self.side)
+        if not 0 < self.temperature < math.inf:
+            raise SettingsError(f"`temperature` must be a positive number, not {self.temperature:g}.")
+        for name in _SCALES:
+            if not 0 <= (scale := getattr(self, name)) < math.inf:
+                raise SettingsError(f"`{name}` must be a number of at least 0, not {scale:g}.")
+
+    @property
+    def uses_gradients(self) -> bool:
+        """One way back."""
+        return True
+
+    def cost(self, graph: Graph) -> Cost:
+        """A run and a way back."""
+        return Cost(1, 1)
+
+    def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
+        """Score all edges; which to keep is for a selection."""
+        from acdc.methods.relevance import relevance_attribution  # torch, as in acdc.methods.acdc
+        from acdc.models.rules import BackwardRules
+
+        rules = BackwardRules(
+            norm=self.norm_rule,
+            temperature=self.temperature,
+            query=self.query_scale,
+            key=self.key_scale,
+            value=self.value_scale,
+            gate=self.gate_scale,
+            up=self.up_scale,
+        )
+        scores, _ = relevance_attribution(setting, metric, rules, log, side=self.side)
+        return Found(scores, measured={"cost": self.cost(setting.graph).to_json()})

@@ -83,5 +83,6 @@ class Gim(Method):
             gate=self.gate_scale,
             up=self.up_scale,
         )
-        scores, _ = relevance_attribution(setting, metric, rules, log, side=self.side)
-        return Found(scores, measured={"cost": self.cost(setting.graph).to_json()})
+        instead = "give `gate_scale=1` and `up_scale=1`, and its own gradient is taken"
+        scores, conserved = relevance_attribution(setting, metric, rules, log, side=self.side, instead=instead)
+        return Found(scores, measured={"cost": self.cost(setting.graph).to_json(), "conservation": conserved.to_json()})

@@ -28,8 +28,15 @@ from acdc.models.torchstate import own_torch_state
 
 @own_torch_state()
 def relevance_attribution(
-    setting: Setting, measure: Metric, rules: BackwardRules, log: Log | None = None, *, side: str, cuts: str = "none"
-) -> tuple[np.ndarray, Conservation | None]:
+    setting: Setting,
+    measure: Metric,
+    rules: BackwardRules,
+    log: Log | None = None,
+    *,
+    side: str,
+    instead: str,
+    cuts: str = "none",
+) -> tuple[np.ndarray, Conservation]:
     """Score edges by the change of their source's contribution, ablated less clean, times the relevance of their slot.
 
     Args:
@@ -39,11 +46,11 @@ def relevance_attribution(
         log: is told of every way back.
         side: the state in which it is taken, ``clean`` or ``corrupted``: that with nothing ablated, or that in which
             the input nodes write their ablated values and the model does what it does with them.
+        instead: what to do about an MLP that no rule can be followed in, for the message.
         cuts: where the rules conserve: ``all`` cuts, that in front of the ``logits``, or ``none``.
 
     Returns:
-        Scores, ``[n_edges]`` float64, positive where removal is expected to raise the metric; and what is conserved,
-        or ``None``.
+        Scores, ``[n_edges]`` float64, positive where removal is expected to raise the metric; and what is conserved.
 
     Raises:
         SettingsError: a rule can't be followed in one of the model's MLPs, which the message names; or the metric
@@ -51,7 +58,7 @@ def relevance_attribution(
     """
     if side == "clean":
         refuse_flat(setting, measure)
-    ruled = replace(setting, model=setting.model.with_rules(rules))
+    ruled = replace(setting, model=setting.model.with_rules(rules, instead))
     scores, account = np.zeros(setting.graph.n_edges), _Account(ruled, measure, cuts)
     given, log = setting.contributions, log or Log()
     log.begin(len(given.chunks), "gradient")
@@ -67,9 +74,11 @@ def relevance_attribution(
                 scores[slot.edges] += row
 
         relevances: dict[int, Tensor] = {}  # by how many nodes have written
-        Pass(ruled, measure, rows, inputs).at_slots(
-            contract, lambda sources, found, kept=relevances: kept.update({sources.stop: found})
-        )
+
+        def keep(sources: slice, relevance: Tensor, relevances: dict[int, Tensor] = relevances) -> None:
+            relevances[sources.stop] = relevance
+
+        Pass(ruled, measure, rows, inputs).at_slots(contract, keep if cuts != "none" else None)
         del change
         account.add(rows, inputs, relevances)
         log.at(done)
@@ -159,10 +168,10 @@ class _Account:
         self._put_in += put_in
         return put_in - _share(logits, weight, gradient)
 
-    def conservation(self) -> Conservation | None:
-        """Of all prompts; ``None`` where nothing is conserved."""
+    def conservation(self) -> Conservation:
+        """Of all prompts."""
         if self._cuts == "none":
-            return None
+            return Conservation("with these rules nothing is conserved", {}, {}, 0.0)
         where = "any cut" if self._cuts == "all" else "the cut in front of the logits"
         identity = (
             f"what the nodes in front of {where} write, times its relevance, adds up to the logits times the metric's "

@@ -76,9 +76,9 @@ class RelP(Method):
         rules = BackwardRules(
             norm=self.norm_rule, activation=self.activation_rule, pattern=self.attention_rule, gate=half, up=half
         )
-        scores, conserved = relevance_attribution(setting, metric, rules, log, side=self.side, cuts=self._cuts)
-        measured = {"cost": self.cost(setting.graph).to_json()}
-        if conserved is not None:
-            conserved.warn_if_large(self.name)
-            measured["conservation"] = conserved.to_json()
-        return Found(scores, measured=measured)
+        instead = "give `activation_rule=False` and `gate_rule=False`, and its own gradient is taken"
+        scores, conserved = relevance_attribution(
+            setting, metric, rules, log, side=self.side, instead=instead, cuts=self._cuts
+        )
+        conserved.warn_if_large(self.name)
+        return Found(scores, measured={"cost": self.cost(setting.graph).to_json(), "conservation": conserved.to_json()})

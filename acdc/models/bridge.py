@@ -144,12 +144,8 @@ class BridgeReader:
             return _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
         return self._run_mlp(module, x)
 
-    def ruled_mlp(self, layer: int, rules: BackwardRules) -> RuledMlp:
-        """The MLP with its norms and a way back by rules.
-
-        Raises:
-            SettingsError: there is a rule for what is inside, and that doesn't come apart at one activation.
-        """
+    def ruled_mlp(self, layer: int, rules: BackwardRules, instead: str) -> RuledMlp:
+        """The MLP with its norms and a way back by rules; see :meth:`acdc.models.model.Model.with_rules`."""
         parts, inside = None, partial(self._inside, layer)
         if rules.changes_mlps:
             block = self.blocks[layer]
@@ -158,7 +154,7 @@ class BridgeReader:
             if parts is None:
                 raise SettingsError(
                     f"the MLP of layer {layer} ({type(owner).__name__}) is a mixture of experts, or of another make "
-                    "than linear maps around one activation; no rule can be followed inside of it."
+                    f"than linear maps around one activation, and no rule can be followed inside of it; {instead}."
                 )
         before, after = (norm.with_rules(rules) for norm in (self._mlp_norm(layer), self._norm(layer, "ln2_post")))
         return RuledMlp(before, inside, parts, after, self._multiplier(layer), rules)

@@ -83,8 +83,12 @@ class Model:
         shape = f"{counted(cfg.n_layers, 'layer')} of {counted(cfg.n_heads, 'head')}"
         return f"Model({self.name!r}, {shape}, d_model {cfg.d_model}, {self.dtype})"
 
-    def with_rules(self, rules: BackwardRules) -> Model:
+    def with_rules(self, rules: BackwardRules, instead: str = "leave out those of MLPs") -> Model:
         """The same model, bit by bit, with a way back by rules in place of the gradient's.
+
+        Args:
+            rules: what the way back does otherwise.
+            instead: what to do about an MLP that they can't be followed in, for the message.
 
         Raises:
             SettingsError: there is a rule for what is inside of an MLP, and one is a mixture of experts or of another
@@ -95,7 +99,9 @@ class Model:
         other.attention = [attention.with_rules(rules) for attention in self.attention]
         other.final_norm = self.final_norm.with_rules(rules)
         if not self.graph_config.attn_only:
-            other._ruled_mlps = [self._reader.ruled_mlp(layer, rules) for layer in range(self.graph_config.n_layers)]
+            other._ruled_mlps = [
+                self._reader.ruled_mlp(layer, rules, instead) for layer in range(self.graph_config.n_layers)
+            ]
         return other
 
     def with_bias_weights(self, weights: Sequence[Tensor]) -> Model:

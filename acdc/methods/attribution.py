@@ -64,7 +64,7 @@ def edge_attribution(setting: Setting, measure: Metric, log: Log | None = None, 
         ablated_inputs = ablated[: len(clean_inputs)]
 
         def contract(slots: Sequence[Slot], gradient: Tensor, change: Tensor = change) -> None:
-            estimates = torch.einsum("sbpd,ubpd->su", gradient, change[: slots[0].n_parents])
+            estimates = gradient.flatten(1) @ change[: slots[0].n_parents].flatten(1).T
             for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
                 scores[slot.edges] += row / steps
 

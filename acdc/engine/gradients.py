@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,13 +13,15 @@ from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
 from acdc.graph import Slot
 from acdc.metrics import Metric
-from acdc.models.backwards import Layers
+from acdc.models.backwards import Heads, Layers
 from acdc.models.patched import run_patched
 
 #: Takes slots that share their parents, and the gradient at each.
 Take = Callable[[Sequence[Slot], Float[Tensor, "slot prompt pos d_model"]], None]
 #: Takes the indices of nodes that write to one place of the residual stream, and the gradient at what each writes.
 TakeNodes = Callable[[slice, Float[Tensor, "prompt pos d_model"]], None]
+#: Takes a layer's heads as they were run, and the gradients at their queries, keys and values by letter.
+TakeHeads = Callable[[Heads, Mapping[str, Float[Tensor, "head prompt pos d_head"]]], None]
 
 
 class Pass:
@@ -33,7 +35,7 @@ class Pass:
 
     Attributes:
         values: the metric of each of these prompts' predictions in that state, ``[prediction]``.
-        written: what every node wrote in it, ``[n_sources, prompt, pos, d_model]``.
+        written: what every node wrote in it, ``[n_sources, prompt, pos, d_model]``; not with something added.
     """
 
     values: Float[Tensor, " prediction"]
@@ -52,10 +54,10 @@ class Pass:
         """
         self._layers = Layers(setting.model, setting.graph, setting.tokens[rows])
         self._begin(setting, measure, rows)
-        self.written = inputs.new_empty(setting.graph.n_sources, *inputs.shape[1:])
-        self.written[: len(inputs)] = inputs
+        self.written = written = inputs.new_empty(setting.graph.n_sources, *inputs.shape[1:])
+        written[: len(inputs)] = inputs
         self._first, self._before = 0, [inputs.detach().sum(0)]  # what each step reads
-        self._run()
+        self._run(written)
 
     def _begin(self, setting: Setting, measure: Metric, rows: slice) -> None:
         self._setting, self._measure, self._rows = setting, measure, rows
@@ -72,15 +74,13 @@ class Pass:
         other = Pass.__new__(Pass)
         other._layers = self._layers
         other._begin(self._setting, self._measure, self._rows)
-        other.written = self.written.clone()
-        other.written[source] += value
         other._first = self._layers.step_behind(source)
         other._before = [self._before[other._first] + value]
-        other._run()
+        other._run(None)
         return other
 
-    def _run(self) -> None:
-        """All steps from the first on, and the metric."""
+    def _run(self, written: Tensor | None) -> None:
+        """All steps from the first on, and the metric; what nodes write is put into `written`."""
         setting, rows = self._setting, self._rows
         scored = setting.scored(rows)
         self._steps = []
@@ -88,7 +88,8 @@ class Pass:
             x = self._before[-1]
             self._steps.append(parts := self._layers.run(step, x))
             for part in parts:
-                self.written[part.sources] = part.written
+                if written is not None:
+                    written[part.sources] = part.written
                 x = x + part.total.detach()
             self._before.append(x)
         with torch.enable_grad():
@@ -99,12 +100,13 @@ class Pass:
             self._total = values.sum() / len(setting.rows)
         self.values = values.detach()
 
-    def at_slots(self, take: Take, nodes: TakeNodes | None = None) -> None:
+    def at_slots(self, take: Take, nodes: TakeNodes | None = None, heads: TakeHeads | None = None) -> None:
         """Go back, once; the values of the way are freed.
 
         Args:
             take: is handed the gradients, slots in the order of the way back; they are freed as soon as it returns.
             nodes: is handed those at what nodes write, likewise.
+            heads: is handed those at what heads project, likewise.
         """
         (gradient,) = torch.autograd.grad(self._total, self._residual)
         del self._total
@@ -115,11 +117,13 @@ class Pass:
             for part in reversed(parts):
                 if nodes is not None:
                     nodes(part.sources, before)
+                if heads is not None and isinstance(part, Heads):
+                    heads(part, part.at_projections(before))
                 for slots, found in part.back(before):
                     take(slots, found)
                     gradient = gradient + found.sum(0)
         if nodes is not None and not self._first:
-            nodes(slice(self._setting.graph.n_inputs), gradient)
+            nodes(slice(0, self._setting.graph.n_inputs), gradient)
 
 
 def at_slots(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from acdc.asked import option
 from acdc.errors import SettingsError
 from acdc.methods.base import Cost, Found, Log, Method
-from acdc.methods.sides import check_side
+from acdc.methods.choices import check_choice
+from acdc.methods.eap import SIDES, at_sides
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
@@ -23,10 +24,11 @@ _SCALES = ("query_scale", "key_scale", "value_scale", "gate_scale", "up_scale")
 class Gim(Method):
     """Gradient interaction modifications: plain attribution whose way back is changed where factors are multiplied.
 
-    At a temperature of 1 with scales of 1 and `norm_rule` off, this is plain attribution. Nothing is conserved.
+    At a temperature of 1 with scales of 1 and `norm_rule` off, this is :class:`acdc.methods.eap.Eap`. Scores keep the
+    attribution of every node, by the gradient as it is changed; over a cut they add up to nothing.
 
     Attributes:
-        side: the state in which the way back is taken.
+        side: the run in which the gradient is taken; its values are the model's.
         norm_rule: what a norm divides by is a constant.
         temperature: of the softmax of a head's scores, on the way back alone.
         query_scale, key_scale, value_scale: what goes back through a head's queries, keys and values is multiplied
@@ -34,15 +36,14 @@ class Gim(Method):
         gate_scale, up_scale: likewise through the two factors of a gated MLP.
 
     Raises:
-        SettingsError: the temperature isn't positive, or a scale negative; a mixture of experts, when it runs: its own
-            gradient is taken with `gate_scale` and `up_scale` of 1.
+        SettingsError: the temperature isn't positive, or a scale is negative.
     """
 
     name: ClassVar = "gim"
     source: ClassVar = "Edin et al. 2025, arXiv 2505.17630"
     decides: ClassVar = False
 
-    side: str = option("corrupted", "State in which the way back is taken: clean or corrupted.")
+    side: str = option("clean", "The run in which the gradient is taken: clean or corrupted.")
     norm_rule: bool = option(True, "What norms divide by is a constant on the way back.")
     temperature: float = option(2.0, "Of the heads' softmax on the way back.")
     query_scale: float = option(0.25, "What goes back through queries is multiplied by this.")
@@ -53,7 +54,7 @@ class Gim(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_side(self.side)
+        check_choice("side", self.side, SIDES)
         if not 0 < self.temperature < math.inf:
             raise SettingsError(f"`temperature` must be a positive number, not {self.temperature:g}.")
         for name in _SCALES:
@@ -70,10 +71,16 @@ class Gim(Method):
         return Cost(1, 1)
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
-        """Score all edges; which to keep is for a selection."""
-        from acdc.methods.relevance import relevance_attribution  # torch, as in acdc.methods.acdc
+        """Score all edges; which to keep is for a selection.
+
+        Raises:
+            SettingsError: the metric has no gradient at the clean run; or a scale can't be followed inside of an MLP.
+        """
+        from acdc.methods.attribution import check_gradient  # torch, as in acdc.methods.acdc
         from acdc.models.rules import BackwardRules
 
+        if self.side == "clean":
+            check_gradient(setting, metric, self.name, '`side="corrupted"`')
         rules = BackwardRules(
             norm=self.norm_rule,
             temperature=self.temperature,
@@ -84,5 +91,5 @@ class Gim(Method):
             up=self.up_scale,
         )
         instead = "give `gate_scale=1` and `up_scale=1`, and its own gradient is taken"
-        scores, conserved = relevance_attribution(setting, metric, rules, log, side=self.side, instead=instead)
-        return Found(scores, measured={"cost": self.cost(setting.graph).to_json(), "conservation": conserved.to_json()})
+        ruled = replace(setting, model=setting.model.with_rules(rules, instead))
+        return at_sides(self, ruled, metric, {SIDES[self.side]: 1.0}, log)

@@ -5,7 +5,6 @@ One run and one way back, in the clean or in the ablated state. What the rules o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,95 +14,49 @@ from torch import Tensor
 
 from acdc.engine.gradients import Pass
 from acdc.engine.setting import Setting
-from acdc.errors import SettingsError
-from acdc.graph import Slot
+from acdc.methods.attribution import contract, input_at
 from acdc.methods.base import Log
 from acdc.methods.conservation import Conservation
 from acdc.metrics import Metric
 from acdc.models.model import Model
-from acdc.models.rules import BackwardRules
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 
 
 @own_torch_state()
 def relevance_attribution(
-    setting: Setting,
-    measure: Metric,
-    rules: BackwardRules,
-    log: Log | None = None,
-    *,
-    side: str,
-    instead: str,
-    cuts: str = "none",
+    ruled: Setting, measure: Metric, point: float, log: Log | None = None, *, cuts: str = "none"
 ) -> tuple[np.ndarray, Conservation]:
     """Score edges by the change of their source's contribution, ablated less clean, times the relevance of their slot.
 
     Args:
-        setting: model, prompts and cached values.
+        ruled: a setting whose model has rules (:meth:`acdc.models.model.Model.with_rules`).
         measure: the metric.
-        rules: of the way back.
+        point: where the way back is taken, from 0 for the ablated input to 1 for the clean one.
         log: is told of every way back.
-        side: the state in which it is taken, ``clean`` or ``corrupted``: that with nothing ablated, or that in which
-            the input nodes write their ablated values and the model does what it does with them.
-        instead: what to do about an MLP that no rule can be followed in, for the message.
         cuts: where the rules conserve: ``all`` cuts, that in front of the ``logits``, or ``none``.
 
     Returns:
         Scores, ``[n_edges]`` float64, positive where removal is expected to raise the metric; and what is conserved.
-
-    Raises:
-        SettingsError: a rule can't be followed in one of the model's MLPs, which the message names; or the metric
-            has no gradient at the clean side.
     """
-    if side == "clean":
-        refuse_flat(setting, measure)
-    ruled = replace(setting, model=setting.model.with_rules(rules, instead))
-    scores, account = np.zeros(setting.graph.n_edges), _Account(ruled, measure, cuts)
-    given, log = setting.contributions, log or Log()
+    scores, account = np.zeros(ruled.graph.n_edges), _Account(ruled, measure, cuts)
+    given, log = ruled.contributions, log or Log()
     log.begin(len(given.chunks), "gradient")
     for done, rows in enumerate(given.chunks, 1):
         ablated = given.ablated(rows)
-        inputs = given.inputs[:, rows] if side == "clean" else ablated[: len(given.inputs)]
+        inputs = input_at(ruled, rows, ablated)(point)
         change = ablated - given.clean(rows)  # [n_sources, prompt, pos, d_model]
         del ablated
-
-        def contract(slots: Sequence[Slot], relevance: Tensor, change: Tensor = change) -> None:
-            estimates = relevance.flatten(1) @ change[: slots[0].n_parents].flatten(1).T
-            for slot, row in zip(slots, estimates.double().cpu().numpy(), strict=True):
-                scores[slot.edges] += row
-
         relevances: dict[int, Tensor] = {}  # by how many nodes have written
 
         def keep(sources: slice, relevance: Tensor, relevances: dict[int, Tensor] = relevances) -> None:
             relevances[sources.stop] = relevance
 
-        Pass(ruled, measure, rows, inputs).at_slots(contract, keep if cuts != "none" else None)
+        Pass(ruled, measure, rows, inputs).at_slots(contract(scores, change), keep if cuts != "none" else None)
         del change
         account.add(rows, inputs, relevances)
         log.at(done)
     return scores, account.conservation()
-
-
-#: Derivatives by logits, in float64, that are rounding.
-_FLAT = 1e-13
-
-
-def refuse_flat(setting: Setting, measure: Metric) -> None:
-    """Refuse a metric whose gradient at the model itself is 0, such as KL: nothing would be scored but rounding.
-
-    Raises:
-        SettingsError: it is one; says what to do.
-    """
-    with torch.enable_grad():
-        logits = setting.model_logits.detach().clone().requires_grad_()
-        values = measure.per_prediction(logits, setting.model_logits, setting.answers)
-        (gradient,) = torch.autograd.grad(values.sum(), logits)
-    if not bool((gradient.abs() > _FLAT).any()):
-        raise SettingsError(
-            f"the metric {measure.name} is least at the model itself, so that its gradient on the clean side is 0 and "
-            'scores would be rounding; give `side="corrupted"`, or a `metric` of the task, such as logit-diff.'
-        )
 
 
 class _Account:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from acdc.asked import option
 from acdc.methods.base import Cost, Found, Log, Method
-from acdc.methods.sides import check_side
+from acdc.methods.choices import check_choice
+from acdc.methods.eap import SIDES
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
@@ -25,23 +26,20 @@ class RelP(Method):
     record has how far that is off.
 
     Attributes:
-        side: the state in which the way back is taken.
+        side: the run in which the way back is taken, as in :class:`acdc.methods.eap.Eap`; the authors' is the
+            corrupted one.
         norm_rule: LN: what a norm divides by is a constant.
         activation_rule: Identity: an activation act(z) is z times the constant act(z) / z, at 0 of z act'(0). So
             are soft caps and clipped values.
         gate_rule: Half: each factor of a gated MLP gets half of the gradient.
         attention_rule: AH: where a head looks is a constant, so that queries and keys have no relevance.
-
-    Raises:
-        SettingsError: a mixture of experts, when it runs: its own gradient is taken with `activation_rule` and
-            `gate_rule` off.
     """
 
     name: ClassVar = "relp"
     source: ClassVar = "Rezaei Jafari et al. 2025, arXiv 2508.21258, rules LN, Identity, Half and AH"
     decides: ClassVar = False
 
-    side: str = option("corrupted", "State in which the way back is taken: clean or corrupted.")
+    side: str = option("corrupted", "The run in which the gradient is taken: clean or corrupted.")
     norm_rule: bool = option(True, "What norms divide by is a constant on the way back.")
     activation_rule: bool = option(True, "Activations are z times a constant act(z)/z on the way back.")
     gate_rule: bool = option(True, "Each factor of a gated MLP gets half of the gradient.")
@@ -49,7 +47,7 @@ class RelP(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_side(self.side)
+        check_choice("side", self.side, SIDES)
 
     @property
     def uses_gradients(self) -> bool:
@@ -57,8 +55,8 @@ class RelP(Method):
         return True
 
     def cost(self, graph: Graph) -> Cost:
-        """A run and a way back, and another of each where every cut is measured."""
-        return Cost(2, 2, note="with the meter") if self._cuts == "all" else Cost(1, 1)
+        """A run and a way back, and another of each where what is conserved is measured at every cut."""
+        return Cost(2, 2) if self._cuts == "all" else Cost(1, 1)
 
     @property
     def _cuts(self) -> str:
@@ -68,17 +66,23 @@ class RelP(Method):
         return "all" if self.gate_rule and self.attention_rule else "logits"
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
-        """Score all edges; which to keep is for a selection."""
-        from acdc.methods.relevance import relevance_attribution  # torch, as in acdc.methods.acdc
+        """Score all edges; which to keep is for a selection.
+
+        Raises:
+            SettingsError: the metric has no gradient at the clean run; or a rule can't be followed inside of an MLP.
+        """
+        from acdc.methods.attribution import check_gradient  # torch, as in acdc.methods.acdc
+        from acdc.methods.relevance import relevance_attribution
         from acdc.models.rules import BackwardRules
 
+        if self.side == "clean":
+            check_gradient(setting, metric, self.name, '`side="corrupted"`')
         half = 0.5 if self.gate_rule else 1.0
         rules = BackwardRules(
             norm=self.norm_rule, activation=self.activation_rule, pattern=self.attention_rule, gate=half, up=half
         )
         instead = "give `activation_rule=False` and `gate_rule=False`, and its own gradient is taken"
-        scores, conserved = relevance_attribution(
-            setting, metric, rules, log, side=self.side, instead=instead, cuts=self._cuts
-        )
+        ruled = replace(setting, model=setting.model.with_rules(rules, instead))
+        scores, conserved = relevance_attribution(ruled, metric, SIDES[self.side], log, cuts=self._cuts)
         conserved.warn_if_large(self.name)
         return Found(scores, measured={"cost": self.cost(setting.graph).to_json(), "conservation": conserved.to_json()})

@@ -333,19 +333,18 @@ class Attention:
     def behind(
         self, letter: str, y: Float[Tensor, "head batch pos d_head"], own: list[int], table: PositionTable
     ) -> Float[Tensor, "head batch pos d_head"]:
-        """From bare projections to queries, keys or values as attention takes them.
+        """From projections to queries, keys or values as attention takes them.
 
         Args:
             letter: which of them.
-            y: products with the weights alone; where a norm spans all heads (:func:`spans_heads`), what it gives.
+            y: what weights and biases make; where a norm spans all heads (:func:`spans_heads`), what it gives.
             own: which of the letter's weights each is made with: query heads, or key and value heads.
             table: positions.
         """
-        weight, bias, qk_norm, _ = self.parts(letter)
+        weight, _, qk_norm, _ = self.parts(letter)
         rotary = None if letter == "v" else table.rotary
         early = rotary is not None and rotary.before_norm
         if not spans_heads(qk_norm, weight):
-            y = y if bias is None else y + bias[own, None, None]
             if rotary is not None and early:
                 y = rotary(y)
             y = qk_norm.of_heads(own)(y)
@@ -358,9 +357,12 @@ class Attention:
 
     def _project(self, letter: str, x: Tensor, own: int, table: PositionTable) -> Tensor:
         """One head's queries, keys or values, ``[batch, pos, d_head]``."""
-        weight, _, qk_norm, _ = self.parts(letter)
+        weight, bias, qk_norm, _ = self.parts(letter)
         x = self.before(letter, x)
-        y = self.spanning(letter, x)[own] if spans_heads(qk_norm, weight) else x @ weight[own]
+        if spans_heads(qk_norm, weight):
+            y = self.spanning(letter, x)[own]
+        else:
+            y = x @ weight[own] if bias is None else x @ weight[own] + bias[own]
         return self.behind(letter, y[None], [own], table)[0]
 
     def spanning(self, letter: str, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "head batch pos d_head"]:

@@ -59,7 +59,14 @@ class _Cut:
 
 
 class Heads(Read):
-    """A layer's heads."""
+    """A layer's heads.
+
+    Attributes:
+        projected: queries, keys and values of all heads by their letters, ``[head, batch, pos, d_head]`` with a graph,
+            as the weights and biases make them: no norm of theirs and no rotation yet, but where it spans all heads.
+    """
+
+    projected: dict[str, Tensor]
 
     def __init__(self, model: Model, layer: int, slots: Sequence[Slot], x: Tensor, tokens: Tokens) -> None:
         """Run them.
@@ -75,13 +82,14 @@ class Heads(Read):
         self._attention = attention = model.attention[layer]
         self.sources = slice(first, first + attention.n_heads)
         self._x = x.detach()
-        table, self._cuts = model.table(layer, tokens), {}
+        table = model.table(layer, tokens)
+        self._cuts: dict[str, _Cut] = {}
         with torch.enable_grad():
-            vectors = {}
+            vectors, self.projected = {}, {}
             for letter in "qkv":
                 own = [head if letter == "q" else attention.group(head) for head in range(attention.n_heads)]
-                bare = self._bare(letter, own)
-                vectors[letter] = attention.behind(letter, bare, own, table)
+                self.projected[letter] = self._project(letter, own)
+                vectors[letter] = attention.behind(letter, self.projected[letter], own, table)
             weights = attention.weights(vectors["q"], vectors["k"], table, tokens.filled)
             mixed = attention.mix(weights, vectors["v"])
             heads = torch.bmm(mixed.flatten(1, 2), attention.W_O).unflatten(1, mixed.shape[1:3])
@@ -90,10 +98,10 @@ class Heads(Read):
             self.total = total if rest is None else total + rest
         self.written = written.detach()
 
-    def _bare(self, letter: str, own: list[int]) -> Tensor:
-        """Bare projections of all heads, ``[head, batch, pos, d_head]``, each with a way of its own from here."""
+    def _project(self, letter: str, own: list[int]) -> Tensor:
+        """Projections of all heads, ``[head, batch, pos, d_head]``, each with a way of its own from here."""
         attention = self._attention
-        weight, _, qk_norm, _ = attention.parts(letter)
+        weight, bias, qk_norm, _ = attention.parts(letter)
         before = partial(attention.before, letter)
         if spans_heads(qk_norm, weight):
             # A head's own vector hangs on the whole projection, through the scale of the norm.
@@ -113,14 +121,22 @@ class Heads(Read):
             leaf = before(self._x).expand(len(own), -1, -1, -1)
         self._cuts[letter] = _Cut(leaf.requires_grad_(), partial(_pulled, before, self._x))
         weight = weight if own == list(range(len(weight))) else weight[own]
-        return torch.bmm(leaf.flatten(1, 2), weight).unflatten(1, leaf.shape[1:3])
+        y = torch.bmm(leaf.flatten(1, 2), weight).unflatten(1, leaf.shape[1:3])
+        return y if bias is None else y + bias[own, None, None]
+
+    def at_projections(self, gradient: Tensor) -> dict[str, Tensor]:
+        """From the gradient at `total` to those at what is `projected`, in front of :meth:`back`."""
+        found = torch.autograd.grad(
+            self.total, [self.projected[letter] for letter in "qkv"], gradient, retain_graph=True
+        )
+        return dict(zip("qkv", found, strict=True))
 
     def back(self, gradient: Tensor) -> Iterator[tuple[Sequence[Slot], Tensor]]:
         """One letter after the other, v first."""
         n = self._attention.n_heads
         found = torch.autograd.grad(self.total, [self._cuts[letter].leaf for letter in "qkv"], gradient)
         gradients = dict(zip("qkv", found, strict=True))
-        del found, self.total
+        del found, self.total, self.projected
         for i, letter in reversed(list(enumerate("qkv"))):
             yield self.slots[i * n : (i + 1) * n], self._cuts.pop(letter).pull(gradients.pop(letter))
 

@@ -79,6 +79,11 @@ class Pass:
         other._run(None)
         return other
 
+    @property
+    def streams(self) -> Sequence[Float[Tensor, "prompt pos d_model"]]:
+        """The residual stream in front of every step that was run (:class:`acdc.models.backwards.Layers`), and last."""
+        return self._before
+
     def _run(self, written: Tensor | None) -> None:
         """All steps from the first on, and the metric; what nodes write is put into `written`."""
         setting, rows = self._setting, self._rows

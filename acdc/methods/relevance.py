@@ -5,11 +5,11 @@ One run and one way back, in the clean or in the ablated state. What the rules o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.gradients import Pass
@@ -47,14 +47,16 @@ def relevance_attribution(
         inputs = input_at(ruled, rows, ablated)(point)
         change = ablated - given.clean(rows)  # [n_sources, prompt, pos, d_model]
         del ablated
+        ran = Pass(ruled, measure, rows, inputs)
         relevances: dict[int, Tensor] = {}  # by how many nodes have written
 
         def keep(sources: slice, relevance: Tensor, relevances: dict[int, Tensor] = relevances) -> None:
             relevances[sources.stop] = relevance
 
-        Pass(ruled, measure, rows, inputs).at_slots(contract(scores, change), keep if cuts != "none" else None)
+        ran.at_slots(contract(scores, change), keep if cuts != "none" else None)
         del change
-        account.add(rows, inputs, relevances)
+        if cuts != "none":
+            account.add(rows, ran.streams, relevances)
         log.at(done)
     return scores, account.conservation()
 
@@ -75,23 +77,16 @@ class _Account:
         self._expected: dict[str, float] = {}
         self._put_in = 0.0
 
-    def add(
-        self, rows: slice, inputs: Float[Tensor, "n_inputs prompt pos d_model"], relevances: dict[int, Tensor]
-    ) -> None:
+    def add(self, rows: slice, streams: Sequence[Tensor], relevances: dict[int, Tensor]) -> None:
         """Count in some prompts.
 
         Args:
             rows: which.
-            inputs: what the input nodes write on them.
+            streams: the residual stream in front of every step, and the last.
             relevances: of what has been written, ``[prompt, pos, d_model]``, by the number of nodes that have.
         """
-        if self._cuts == "none":
-            return
         graph, model, tokens = self._ruled.graph, self._ruled.model, self._ruled.tokens[rows]
-        streams = [inputs.sum(0)]  # in front of every layer, and behind the last
-        with torch.no_grad():
-            for layer in range(graph.cfg.n_layers):
-                streams.append(streams[-1] + _written(model, layer, streams[-1], tokens))
+        streams = streams[:: (len(streams) - 1) // graph.cfg.n_layers]  # in front of every layer, and the last
         weights = [streams[0].new_ones(()).requires_grad_() for _ in streams]
         weighed = model.with_bias_weights(weights)
         left = self._of_logits(rows, streams[-1], weighed, weights[-1])

@@ -40,11 +40,21 @@ def _own_options() -> list[Callable[..., Any]]:
             spelt = f"--{one.name.replace('_', '-')}"
             meaning = f"{method.name}: {one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
             if types[one.name] is bool:
+                if one.default:  # on unless it is turned off
+                    spelt = f"{spelt}/{spelt.replace('--', '--no-')}"
                 made[one.name] = click.option(spelt, is_flag=True, default=None, help=meaning)
             else:
-                meaning = f"{meaning}  [default: {one.default}]"
+                meaning = f"{meaning}  [default: {_defaults(one.name)}]"
                 made[one.name] = click.option(spelt, type=types[one.name], help=meaning)
     return list(made.values())
+
+
+def _defaults(name: str) -> str:
+    """The default of an option; where methods differ, that of the first and the others with whose they are."""
+    by_method = {kind.name: one.default for kind in METHODS.values() for one in fields(kind) if one.name == name}
+    usual, *_ = by_method.values()
+    others = [f"{method}: {default}" for method, default in by_method.items() if default != usual]
+    return "; ".join([str(usual), *others])
 
 
 def given_options(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def in_options(text: str, command: click.Command) -> str:
     """A library's message as the command line has it: Python's words become the command's options.
 
     A library puts them in backticks: batch_size becomes ``--batch-size``, dtype="float32" becomes
-    ``--dtype float32`` and resume=True becomes ``--resume``, as far as the command has such an option.
+    ``--dtype float32`` and resume=True becomes ``--resume``, and norm_rule=False ``--no-norm-rule``, as far as the
+    command has such an option.
     """
     options = {
         longest.removeprefix("--").replace("-", "_"): (longest, parameter)
@@ -61,7 +62,8 @@ def in_options(text: str, command: click.Command) -> str:
         if value is None:
             return known
         if parameter.is_flag:
-            return known if value == "True" else match[0]
+            off = next(iter(parameter.secondary_opts), match[0])
+            return known if value == "True" else off
         plain = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1 else value
         return f"{known} {shlex.quote(plain)}"
 

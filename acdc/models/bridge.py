@@ -11,18 +11,20 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from acdc.errors import ModelError
+from acdc.errors import ModelError, SettingsError
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
 from acdc.models.mlp import NormedMlp, read_mlp
+from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
+from acdc.models.rules import NO_RULES, BackwardRules, with_bias_weight
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
 
@@ -130,16 +132,32 @@ class BridgeReader:
 
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
-        block = self.blocks[layer]
-        module = block.mlp
-        x = self._mlp_norm(layer)(x)
-        if module.name is None:  # OPT: the MLP's parts lie in the block itself
-            y = _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
-        else:
-            y = self._run_mlp(module, x)
-        y = self._norm(layer, "ln2_post")(_first(y))
+        y = self._norm(layer, "ln2_post")(self._inside(layer, self._mlp_norm(layer)(x)))
         multiplier = self._multiplier(layer)
         return y if multiplier == 1.0 else multiplier * y
+
+    def _inside(self, layer: int, x: Tensor) -> Tensor:
+        """The MLP between its norms."""
+        block = self.blocks[layer]
+        module = block.mlp
+        if module.name is None:  # OPT: the MLP's parts lie in the block itself
+            return _raw(module.out)(_raw(block).activation_fn(_raw(getattr(module, "in"))(x)))
+        return self._run_mlp(module, x)
+
+    def ruled_mlp(self, layer: int, rules: BackwardRules, instead: str) -> RuledMlp:
+        """The MLP with its norms and a way back by rules; see :meth:`acdc.models.model.Model.with_rules`."""
+        parts, inside = None, partial(self._inside, layer)
+        if rules.changes_mlps:
+            block = self.blocks[layer]
+            owner = _raw(block if block.mlp.name is None else block.mlp)
+            parts = read_parts(block.mlp, owner, inside, self.d_model)
+            if parts is None:
+                raise SettingsError(
+                    f"the MLP of layer {layer} ({type(owner).__name__}) is a mixture of experts, or of another make "
+                    f"than linear maps around one activation, and no rule can be followed inside of it; {instead}."
+                )
+        before, after = (norm.with_rules(rules) for norm in (self._mlp_norm(layer), self._norm(layer, "ln2_post")))
+        return RuledMlp(before, inside, parts, after, self._multiplier(layer), rules)
 
     @staticmethod
     def _run_mlp(module: Any, x: Tensor) -> Tensor:
@@ -180,11 +198,18 @@ class BridgeReader:
         """The norm in front of the unembedding."""
         return read_norm(_raw(self.bridge._modules.get("ln_final")), self.d_model, "ln_final")
 
-    def unembed(self, x: Tensor) -> Tensor:
-        """Logits from the normed last residual, with the model's own scaling and soft cap."""
-        logits = _raw(self.bridge.unembed)(x)
+    def unembed(self, x: Tensor, rules: BackwardRules = NO_RULES, bias_weight: Tensor | None = None) -> Tensor:
+        """Logits from the normed last residual, with the model's own scaling and soft cap.
+
+        Args:
+            x: ``[..., d_model]``.
+            rules: what the way back does otherwise than the gradient.
+            bias_weight: what the bias is multiplied by.
+        """
+        module = _raw(self.bridge.unembed)
+        logits = with_bias_weight(module(x), getattr(module, "bias", None), bias_weight)
         if self.is_hugging_face:
-            logits = self.bridge.adapter.apply_output_logits_transform(logits)
+            logits = rules.elementwise(self.bridge.adapter.apply_output_logits_transform, logits)
         return logits
 
     def position_embedding(self, length: int) -> Tensor:

@@ -49,7 +49,8 @@ _ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
     partial(F.relu, inplace=True),
     partial(F.silu, inplace=True),
 )
-_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+#: How far a formula may be from its module, relative to the largest number.
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,6 @@ def read_mlp(bridge: Any, run: Callable[[Tensor], Tensor], d_model: int) -> Plai
         ]
         errors = [float((candidate(probe[0]) - expected).abs().max()) for candidate in candidates]
     best = min(range(len(errors)), key=errors.__getitem__)
-    if errors[best] <= _TOLERANCE[W_in.dtype] * float(expected.abs().max()):
+    if errors[best] <= TOLERANCE[W_in.dtype] * float(expected.abs().max()):
         return candidates[best]
     return None

@@ -7,6 +7,8 @@ which hooks on a whole model can't give on every architecture.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypedDict
 
@@ -19,8 +21,10 @@ from acdc.graph import GraphConfig
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.bridge import BridgeReader
 from acdc.models.mlp import NormedMlp
+from acdc.models.mlp_parts import RuledMlp
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
+from acdc.models.rules import NO_RULES, BackwardRules
 from acdc.models.tokens import Tokens
 from acdc.wording import counted
 
@@ -55,6 +59,9 @@ class Model:
         self.tokenizer = tokenizer
         self.bridge = reader.bridge
         self._reader = reader
+        self._rules = NO_RULES
+        self._ruled_mlps: list[RuledMlp] | None = None
+        self._output_bias_weight: Tensor | None = None
         self._tables: dict[int, list[PositionTable]] = {}
         self.attention: list[Attention] = [reader.attention(layer) for layer in range(reader.n_layers)]
         self.final_norm: Norm = reader.final_norm()
@@ -75,6 +82,41 @@ class Model:
         cfg = self.graph_config
         shape = f"{counted(cfg.n_layers, 'layer')} of {counted(cfg.n_heads, 'head')}"
         return f"Model({self.name!r}, {shape}, d_model {cfg.d_model}, {self.dtype})"
+
+    def with_rules(self, rules: BackwardRules, instead: str = "leave out those of MLPs") -> Model:
+        """The same model, bit by bit, with a way back by rules in place of the gradient's.
+
+        Args:
+            rules: what the way back does otherwise.
+            instead: what to do about an MLP that they can't be followed in, for the message.
+
+        Raises:
+            SettingsError: there is a rule for what is inside of an MLP, and one is a mixture of experts or of another
+                make that doesn't come apart; the message names its layer.
+        """
+        other = copy.copy(self)
+        other._rules = rules
+        other.attention = [attention.with_rules(rules) for attention in self.attention]
+        other.final_norm = self.final_norm.with_rules(rules)
+        if not self.graph_config.attn_only:
+            other._ruled_mlps = [
+                self._reader.ruled_mlp(layer, rules, instead) for layer in range(self.graph_config.n_layers)
+            ]
+        return other
+
+    def with_bias_weights(self, weights: Sequence[Tensor]) -> Model:
+        """A model with rules, whose biases are multiplied by numbers: their gradients are what biases have a part in.
+
+        Args:
+            weights: numbers (``[]``), one for each layer, and one for what is behind the last.
+        """
+        other = copy.copy(self)
+        other.attention = [each.with_bias_weight(weights[layer]) for layer, each in enumerate(self.attention)]
+        other.final_norm = self.final_norm.with_bias_weight(weights[-1])
+        other._output_bias_weight = weights[-1]
+        if self._ruled_mlps is not None:
+            other._ruled_mlps = [mlp.with_bias_weight(weights[layer]) for layer, mlp in enumerate(self._ruled_mlps)]
+        return other
 
     @property
     def device(self) -> torch.device:
@@ -185,7 +227,7 @@ class Model:
 
     def mlp(self, layer: int, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
-        return self._reader.mlp(layer, x)
+        return self._reader.mlp(layer, x) if self._ruled_mlps is None else self._ruled_mlps[layer](x)
 
     def plain_mlp(self, layer: int) -> NormedMlp | None:
         """The same as weights and activation, where the MLP is no more than that."""
@@ -214,7 +256,7 @@ class Model:
         Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
         probability is 0 all the same, and a difference of two such logits is a number.
         """
-        logits = self._reader.unembed(self.final_norm(x))
+        logits = self._reader.unembed(self.final_norm(x), self._rules, self._output_bias_weight)
         return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
 
     @cached_property

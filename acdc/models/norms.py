@@ -8,7 +8,7 @@ the module's, which casts to float32 inside even in a float64 model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from acdc.errors import ModelError
+from acdc.models.rules import BackwardRules
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Norm:
         kind: ``layer`` (scale: standard deviation), ``rms`` (root mean square) or ``none``.
         weight, bias: ``[width]``, or ``[head, width]`` where each head has its own (StableLM, Cohere).
         eps: added to the mean square below the root.
+        constant_scale: on the way back, the scale is a constant.
     """
 
     kind: Literal["layer", "rms", "none"]
     weight: Float[Tensor, "*head width"] | None = None
     bias: Float[Tensor, "*head width"] | None = None
     eps: float = 0.0
+    constant_scale: bool = False
 
     def __call__(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Normalize the last dimension, ``[..., width]`` to the same shape."""
@@ -42,11 +45,20 @@ class Norm:
             y = y * self.weight
         return y if self.bias is None else y + self.bias
 
-    def of_head(self, head: int) -> Norm:
-        """The norm of one head."""
+    def of_heads(self, heads: list[int]) -> Norm:
+        """The norm of some heads' vectors, ``[head, batch, pos, width]``, where each may have its own weights."""
         if self.weight is None or self.weight.dim() == 1:
             return self
-        return Norm(self.kind, self.weight[head], None if self.bias is None else self.bias[head], self.eps)
+        bias = None if self.bias is None else self.bias[heads, None, None]
+        return replace(self, weight=self.weight[heads, None, None], bias=bias)
+
+    def with_rules(self, rules: BackwardRules) -> Norm:
+        """The same with a way back by the rules."""
+        return replace(self, constant_scale=rules.norm)
+
+    def with_bias_weight(self, weight: Float[Tensor, ""]) -> Norm:
+        """The same with its bias multiplied by a number."""
+        return self if self.bias is None else replace(self, bias=self.bias * weight)
 
     def center(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """``x`` minus its mean for ``layer``, else ``x``."""
@@ -54,7 +66,8 @@ class Norm:
 
     def inverse_scale(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch 1"]:
         """What the centred ``x`` is multiplied by, ``[..., 1]``."""
-        return torch.rsqrt(self.center(x).pow(2).mean(-1, keepdim=True) + self.eps)
+        inverse = torch.rsqrt(self.center(x).pow(2).mean(-1, keepdim=True) + self.eps)
+        return inverse.detach() if self.constant_scale else inverse
 
 
 def read_norm(module: nn.Module | None, width: int, where: str) -> Norm:

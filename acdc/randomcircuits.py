@@ -1,7 +1,7 @@
 """Circuits drawn by chance: a null to hold others against.
 
 A few edges drawn at random are no circuit: hardly one is on a path from the input to the logits (of 32,491 edges of
-GPT-2 small's graph, 1,624 drawn leave some 29). Walks are on paths by construction, so that what is drawn
+GPT-2 small's graph, 649 drawn leave some 29). Walks are on paths by construction, so that what is drawn
 is the size that counts. Nothing here imports torch.
 """
 

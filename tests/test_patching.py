@@ -127,7 +127,7 @@ def test_effects_are_those_of_the_whole_graph_or_refused():
         engine = make_engine(name, setting, METRICS["kl"])
         before = engine.effects(setting.graph.slots[-1])
         engine.remove(np.array([setting.graph.n_edges - 1]))
-        with pytest.raises(SettingsError, match="1 edges? (was|were) removed already"):
+        with pytest.raises(SettingsError, match=r"1 edges? (was|were) removed already"):
             engine.effects(setting.graph.slots[-1])
         assert before[-1] == pytest.approx(engine.metric())
 

@@ -161,7 +161,7 @@ class Alone:
     def _everywhere(
         self, clean: Tensor, new: Float[Tensor, "head run live d"]
     ) -> Float[Tensor, "head run batch pos d"]:
-        """Keys or values at every position, ``[head, 1, batch, pos, d]``, with those at live places replaced in each run."""
+        """Keys or values at every position, ``[head, 1, batch, pos, d]``, with those at live places new in each run."""
         shape = (*new.shape[:2], *clean.shape[2:])
         if new.numel() == shape[0] * shape[1] * clean[0, 0].numel():  # all places are live
             return new.view(shape)

@@ -120,9 +120,6 @@ class Acdc(AcdcSettings, Method):
             found = best[2]
             for decision in found.decisions:
                 log.decide(decision)
-        if chosen.edges < self.budget:
-            nearest = f"no threshold leaves {self.budget} edges; {chosen.threshold:.4g} leaves {chosen.edges}"
-            warn(nearest + (", and a lower one more." if any(t.edges > self.budget for t in made) else ", the most."))
         more = {"search": [trial.to_json() for trial in made], "found_threshold": chosen.threshold}
         return replace(found, measured={**found.measured, **more})
 

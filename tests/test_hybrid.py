@@ -135,8 +135,9 @@ def test_a_run_s_record_has_the_bound_and_its_files_belong_together(gpt2_model, 
         with pytest.raises(RunInterrupted):
             acdc.discover(gpt2_model, task, out=tmp_path / "killed", **asked)
     resumed = acdc.discover(gpt2_model, task, out=tmp_path / "killed", resume=True, **asked)
-    assert list(resumed.decisions) == list(run.decisions)
-    assert list(resumed.circuit) == list(run.circuit)
+    # What is run after a kill is batched otherwise, and float32 rounds.
+    assert [(one.edge, one.kept) for one in resumed.decisions] == [(one.edge, one.kept) for one in run.decisions]
+    np.testing.assert_allclose(resumed.circuit.scores, run.circuit.scores, atol=1e-6)
     assert resumed.record.unseen == unseen
 
 

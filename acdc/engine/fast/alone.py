@@ -20,7 +20,6 @@ from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.heads import HeadVectors, LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.scores import Scorer
-from acdc.engine.sizes import Sizes
 from acdc.graph import Letter, Slot
 
 #: Places, of all removals of a batch, that are computed together: enough for fast products, few for the cache.
@@ -194,9 +193,3 @@ class Alone:
 
     def _at(self, x: Float[Tensor, "*any live d"], whole: bool) -> Float[Tensor, "*any place d"]:
         return x if whole else self._baseline.at_answers(x)
-
-
-def alone_bytes(sizes: Sizes, device: torch.device) -> int:
-    """Of a batch, and of the projections' weights side by side."""
-    weights = 3 * sizes.n_layers * sizes.n_heads * sizes.d_head * sizes.d_model
-    return BATCH_BYTES[machine_kind(device)] + sizes.element * weights

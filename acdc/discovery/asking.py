@@ -33,8 +33,8 @@ class Asked:
     """The options of :func:`acdc.discover`, by the same names but for `metric`.
 
     Attributes:
-        method: the method with its options: ``acdc`` (:class:`acdc.methods.Acdc`: threshold, order, gates), ``eap-ig``
-            (:class:`acdc.methods.EapIg`: steps), or any of :mod:`acdc.methods`.
+        method: the method with its options: ``acdc`` (:class:`acdc.methods.Acdc`: threshold, order, gates, passes,
+            budget), ``eap-ig`` (:class:`acdc.methods.EapIg`: steps), or any of :mod:`acdc.methods`.
         select: for a method that scores edges, which of them are the circuit: ``Top``, ``Above`` or ``Greedy`` of
             :mod:`acdc.selection`; ``None`` where the method decides.
         measure: the metric: a name, see :mod:`acdc.metrics`; or a function of the circuit's logits ``[prediction,

@@ -82,9 +82,15 @@ def batch_size(value: int | str) -> int | None:
     return size
 
 
-def option(default: Any, meaning: str) -> Any:
-    """A field of a dataclass of options: its default, and what it means, for help texts."""
-    return field(default=default, metadata={"help": meaning})
+def option(default: Any, meaning: str, *, later: bool = False) -> Any:
+    """A field of a dataclass of options.
+
+    Args:
+        default: its default.
+        meaning: what it means, for help texts.
+        later: it came after runs had been written that don't have it: at its default, a record leaves it out.
+    """
+    return field(default=default, metadata={"help": meaning, "later": later})
 
 
 def check_options(options: Any) -> None:

@@ -58,5 +58,5 @@ def default_folder(context: click.Context) -> Path:
 
 
 def _leading(method: Method) -> str | None:
-    """The option whose value stands for the method: of ACDC, as ever, its threshold."""
-    return "threshold" if method.name == "acdc" else None
+    """The option whose value stands for the method: of ACDC, as ever, its threshold, where that is given."""
+    return "threshold" if method.name == "acdc" and not method.options["budget"] else None

@@ -42,6 +42,8 @@ def print_summary(run: Run) -> None:
     if dead_ends > 0:
         what = counted(dead_ends, "more kept edge")
         out.print(f"left out: {what} on no path from the input to the logits")
+    if record.unseen is not None:
+        out.print(_unseen(record.unseen))
     if record.within_noise:
         within = counted(record.within_noise, "decision")
         out.print(f"within the noise floor of {record.noise_floor:.2g}: {within}")
@@ -59,11 +61,26 @@ def _how(record: Record) -> str:
     request = record.request
     by = f"{request.metric}, {request.ablation} ablation"
     if record.tried is not None:
-        threshold = request.options.get("threshold", 0.0)
-        return f"threshold {threshold:g} in {by}, {record.tried} tried in {record.seconds:.0f} s"
+        method = "" if request.method in (None, "acdc") else f"{request.method}, "
+        budget = f"budget {asked}, " if (asked := request.options.get("budget")) else ""
+        passes = "" if record.passes is None else f" in {record.passes} {'pass' if record.passes == 1 else 'passes'}"
+        threshold = f"{method}{budget}threshold {record.threshold or 0.0:g} in {by}"
+        return f"{threshold}, {record.tried} tried{passes} in {record.seconds:.0f} s"
     words = [str(request.method), *_words(request.options), *_words(request.selection or {})]
     cost = ", ".join(_words(record.cost or {}))
     return f"{' '.join(words)} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
+
+
+def _unseen(found: Mapping[str, Any]) -> str:
+    """What was dropped untried, and the bound on what was missed."""
+    dropped = counted(int(found["edges"]), "edge")
+    if not found["edges"]:
+        return "dropped unseen: no edge"
+    return (
+        f"dropped unseen: {dropped}; with {found['confidence']:.0%} confidence at most {found['at_most']} of them "
+        f"change the metric by more than {found['threshold']:g} (by single edges, which can't undo each other's "
+        f"effects: at most {found['at_most_alone']})"
+    )
 
 
 def _words(values: Mapping[str, Any]) -> list[str]:

@@ -33,8 +33,8 @@ class Asked:
     """The options of :func:`acdc.discover`, by the same names but for `metric`.
 
     Attributes:
-        method: the method with its options: ``acdc`` (:class:`acdc.methods.Acdc`: threshold, order, gates), ``eap-ig``
-            (:class:`acdc.methods.EapIg`: steps), or any of :mod:`acdc.methods`.
+        method: the method with its options: ``acdc`` (:class:`acdc.methods.Acdc`: threshold, order, gates, passes,
+            budget), ``eap-ig`` (:class:`acdc.methods.EapIg`: steps), or any of :mod:`acdc.methods`.
         select: for a method that scores edges, which of them are the circuit: ``Top``, ``Above`` or ``Greedy`` of
             :mod:`acdc.selection`; ``None`` where the method decides.
         measure: the metric: a name, see :mod:`acdc.metrics`; or a function of the circuit's logits ``[prediction,
@@ -130,7 +130,6 @@ class Asked:
 
     def request(self, task: Task) -> Request:
         """What a record says of it, as far as it is known before the model is opened."""
-        options = {name: value for name, value in self.method.options.items() if name != "seed"}
         return Request(
             task=task.name,
             method=self.method.name,
@@ -145,7 +144,7 @@ class Asked:
             skip_bad_pairs=self.skip_bad_pairs,
             answers=self.answers,
             wrong_answers=self.wrong_answers,
-            options=options,
+            options=self.method.recorded,
         )
 
     def prompts(self, model: Model, task: Task, split: Split, n: int | None) -> PromptSet:
@@ -192,8 +191,13 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
         )
 
 
-def check_fits(select: Selection | None, cfg: GraphConfig) -> None:
-    """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a prompt is run."""
+def check_fits(method: Method, select: Selection | None, cfg: GraphConfig) -> None:
+    """Raise :class:`SettingsError` where more edges are asked for than a graph has, before a prompt is run."""
+    if method.least_edges > cfg.n_edges:
+        raise SettingsError(
+            f"the method {method.name} is to leave {method.least_edges:,} edges, and the graph has {cfg.n_edges:,}; "
+            "ask for fewer."
+        )
     wanted = getattr(select, "n", 0)
     if select is not None and wanted > cfg.n_edges:
         raise SettingsError(f"the selection {select.words} is larger than the graph, which has {cfg.n_edges} edges.")

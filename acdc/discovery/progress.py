@@ -14,7 +14,7 @@ from acdc.errors import RunInterrupted
 from acdc.graph import Slot
 from acdc.methods.base import Log
 from acdc.runs.folder import RunFolder
-from acdc.runs.record import Record
+from acdc.runs.record import MEASURED, Record
 from acdc.wording import one_line
 
 #: The record is written at least this often; the trace at every decision.
@@ -38,6 +38,7 @@ class RunLog(Log):
 
     def __init__(self, record: Record, folder: RunFolder | None, *, progress: bool) -> None:
         self.past: Sequence[TraceLine] = [] if folder is None else folder.trace.past
+        self.noted = {name: value for name in MEASURED if (value := getattr(record, name)) is not None}
         self._record, self._folder, self._progress = record, folder, progress
         self._earlier = record.seconds
         self.decided = list(self.past)
@@ -77,6 +78,12 @@ class RunLog(Log):
             if said:
                 self._bar.set_postfix_str(one_line(said), refresh=False)
             self._bar.update(done - self._bar.n)
+
+    def note(self, name: str, value: Any) -> None:
+        """Write it into the record at once."""
+        setattr(self._record, name, value)
+        if self._folder is not None:
+            self._folder.checkpoint(self._earlier + time.monotonic() - self._started)
 
     def decide(self, decision: Decision) -> None:
         """Add a decision to the trace, which is made safe from a power cut at every slot."""

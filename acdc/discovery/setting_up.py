@@ -145,7 +145,7 @@ def open_and_draw(asked: Asked, model: Any, task: Task) -> tuple[Model, PromptSe
     for note in task.notes:
         asked.announce(note)
     opened = model if isinstance(model, Model) else load_model(model, device=asked.device, dtype=asked.dtype)
-    check_fits(asked.select, replace(opened.graph_config, split_input=asked.split_input))
+    check_fits(asked.method, asked.select, replace(opened.graph_config, split_input=asked.split_input))
     checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
     if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:
         # What is to be said of the pairs is said of all of them, below.
@@ -176,5 +176,5 @@ def _run_once(
 
 def _planned(asked: Asked, model: Model) -> MemoryOptions:
     """What the memory of a run depends on."""
-    engine = engine_for(asked.engine, model) if asked.method.decides else "reference"  # which patched runs are like
+    engine = engine_for(asked.engine, model) if asked.method.runs_engine else "reference"  # which patched runs are like
     return {"ablation": asked.ablation, "engine": engine, "gradients": asked.method.uses_gradients}

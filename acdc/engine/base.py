@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 
 from acdc.engine.setting import Setting
+from acdc.errors import SettingsError
 from acdc.graph import Graph, Slot
 from acdc.metrics import Metric
 from acdc.pruning.shrinking import Groups, Shrinking
@@ -59,6 +60,23 @@ class PruningEngine(ABC):
         """See :meth:`acdc.pruning.protocol.Pruning.remove`."""
         for slot, own in self._circuit.remove(edges):
             self._removed(slot, own)
+
+    def begin_again(self) -> None:
+        """See :meth:`acdc.pruning.protocol.Pruning.begin_again`."""
+        self._circuit = Shrinking(self.graph, self._circuit.kept)
+
+    def effects(self, slot: Slot) -> np.ndarray:
+        """See :meth:`acdc.pruning.protocol.Pruning.effects`."""
+        if not self._circuit.kept.all():
+            raise SettingsError(
+                f"{int((~self._circuit.kept).sum())} edges were removed already, and effects are those of an edge of "
+                "the whole graph; ask a new engine."
+            )
+        return self._effects(slot)
+
+    @abstractmethod
+    def _effects(self, slot: Slot) -> np.ndarray:
+        """What the removal of each edge into a slot alone costs, of the whole graph."""
 
     @abstractmethod
     def metric(self) -> float:

@@ -6,6 +6,8 @@ whenever they are asked for: a run of the model, instead of memory for all promp
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -77,6 +79,15 @@ class Contributions:
 
         shape = (self._graph.n_sources, rows.stop - rows.start, *self.inputs.shape[2:])
         return self._ablation.values(corrupted).expand(shape)
+
+    def part(self, rows: slice) -> Contributions:
+        """Those of some prompts by themselves, of one of the chunks."""
+        found = copy(self)
+        found._clean, found._corrupted = self._clean[rows], self._corrupted[rows]
+        found.chunks, found._held = [slice(0, rows.stop - rows.start)], {}
+        found.inputs = self.inputs[:, rows]
+        found.clean_residual, found.corrupted_residual = self.clean_residual[rows], self.corrupted_residual[rows]
+        return found
 
     def forget_clean(self) -> None:
         """Free the clean values; they are computed anew if they are asked for again."""

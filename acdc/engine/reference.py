@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.engine.alone import run_alone
 from acdc.engine.base import PruningEngine
 from acdc.errors import NumericsError
+from acdc.graph import Slot
 from acdc.pruning.shrinking import Groups
 
 #: Random circuits that the noise floor is measured on.
@@ -34,6 +35,15 @@ class ReferenceEngine(PruningEngine):
         for i in range(len(groups)):
             kept[groups[i]] = False
             yield self.metric_of(kept)
+
+    def _effects(self, slot: Slot) -> np.ndarray:
+        kept, before = self.kept, self.metric()
+        found = np.empty(slot.n_parents)
+        for source in range(slot.n_parents):
+            kept[slot.first_edge + source] = False
+            found[source] = self.metric_of(kept) - before
+            kept[slot.first_edge + source] = True
+        return found
 
     def metric_of(self, kept: np.ndarray) -> float:
         """The metric of any circuit, ``[n_edges]`` bool.

@@ -73,6 +73,25 @@ class Setting:
         scored = self.scored(rows)
         return self.model.logits(residual[self.rows[scored] - rows.start, self.columns[scored]]).double()
 
+    def parts(self) -> list[Setting]:
+        """The setting on the prompts of each chunk by itself, whose means add up by their predictions."""
+        chunks = self.contributions.chunks
+        return [self] if len(chunks) == 1 else [self._part(rows) for rows in chunks]
+
+    def _part(self, rows: slice) -> Setting:
+        scored = self.scored(rows)
+        return replace(
+            self,
+            prompts=replace(self.prompts, pairs=self.prompts.pairs[rows]),
+            tokens=self.tokens[rows],
+            contributions=self.contributions.part(rows),
+            rows=self.rows[scored] - rows.start,
+            columns=self.columns[scored],
+            answers=self.answers[scored],
+            model_logits=self.model_logits[scored],
+            corrupted_logits=self.corrupted_logits[scored],
+        )
+
     def prompt_of(self, prediction: int) -> str:
         """Where the prompt of a prediction comes from, for messages."""
         return self.prompts.pairs[int(self.rows[prediction])].where

@@ -2,7 +2,7 @@
 
 >>> from acdc.methods import EapIg, find_method
 >>> find_method("acdc", threshold=0.02)
-Acdc(threshold=0.02, order='default', gates=False, seed=0)
+Acdc(threshold=0.02, order='default', gates=False, seed=0, passes=1, budget=0)
 >>> EapIg(steps=10).options
 {'steps': 10, 'rule': 'left', 'tolerance': 0.0}
 """
@@ -19,7 +19,10 @@ from acdc.methods.eap_ig import EapIg as EapIg
 from acdc.methods.eap_ig_activations import EapIgActivations as EapIgActivations
 from acdc.methods.gim import Gim as Gim
 from acdc.methods.hisp import Hisp as Hisp
+from acdc.methods.hybrid import Hybrid as Hybrid
 from acdc.methods.ifr import Ifr as Ifr
+from acdc.methods.patching import Patching as Patching
+from acdc.methods.random import Random as Random
 from acdc.methods.registry import METHODS as METHODS
 from acdc.methods.registry import find_method as find_method
 from acdc.methods.relp import RelP as RelP

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -76,9 +77,11 @@ class Log:
 
     Attributes:
         past: decisions of an interrupted run, which a method makes again without running the model.
+        noted: what it noted besides, by the names of :class:`acdc.runs.record.Record`.
     """
 
     past: Sequence[TraceLine] = ()
+    noted: Mapping[str, Any] = MappingProxyType({})
 
     def begin(self, total: int, unit: str) -> None:
         """Say how much there is to do.
@@ -93,6 +96,14 @@ class Log:
 
     def decide(self, decision: Decision) -> None:
         """Keep a decision, so that a killed run can go on after it."""
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep something that was measured on the way, so that a killed run needn't measure it again.
+
+        Args:
+            name: as :class:`acdc.runs.record.Record` has it.
+            value: as JSON has it.
+        """
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,26 @@ class Method(ABC):
     def uses_gradients(self) -> bool:
         """Whether it needs gradients of the model, which take memory."""
         return False
+
+    @property
+    def runs_engine(self) -> bool:
+        """Whether it runs the engine that a setting names, whose memory counts and whose name the record keeps."""
+        return self.decides
+
+    @property
+    def least_edges(self) -> int:
+        """Edges that a graph must have for it, which is checked before a prompt is run."""
+        return 0
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """Its options as a run's record has them, but for the seed, which is the run's."""
+        given = {one.name: one for one in fields(self) if one.name != "seed"}
+        return {
+            name: value
+            for name, value in self.options.items()
+            if name in given and not (given[name].metadata.get("later") and value == given[name].default)
+        }
 
     @property
     def options(self) -> dict[str, Any]:

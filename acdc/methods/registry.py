@@ -17,17 +17,20 @@ from acdc.methods.eap_ig import EapIg
 from acdc.methods.eap_ig_activations import EapIgActivations
 from acdc.methods.gim import Gim
 from acdc.methods.hisp import Hisp
+from acdc.methods.hybrid import Hybrid
 from acdc.methods.ifr import Ifr
+from acdc.methods.patching import Patching
+from acdc.methods.random import Random
 from acdc.methods.relp import RelP
 from acdc.wording import quoted, some
 
-#: A new method's file is named here.
+#: A new method's file is named here, in the order of the README's table.
 METHODS: Mapping[str, type[Method]] = {
     method.name: method
     for method in (
-        *(Acdc, EapIg),
-        *(Eap, Conductance, EapIgActivations, CleanCorrupted, Ifr, Hisp),
-        *(RelP, Gim),
+        *(Acdc, Hybrid, Patching),
+        *(Eap, EapIg, Conductance, EapIgActivations, CleanCorrupted, RelP, Gim, Ifr, Hisp),
+        *(Random,),
     )
 }
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from acdc.graph import Graph
+from acdc.graph import Graph, Slot
 
 
 class Pruning(Protocol):
@@ -63,6 +63,24 @@ class Pruning(Protocol):
         Raises:
             SettingsError: a slot in front of one of theirs has lost an edge already, or an edge is given twice,
                 isn't in the circuit any more, or doesn't exist. Nothing is removed then.
+        """
+        ...
+
+    def begin_again(self) -> None:
+        """Let all slots be visited once more, from the output back, in the circuit as it is now."""
+        ...
+
+    def effects(self, slot: Slot) -> np.ndarray:
+        """How much the metric rises when one edge into a slot is removed from the whole graph, and no other.
+
+        Args:
+            slot: any slot, in any order: nothing is removed for good.
+
+        Returns:
+            ``[n_parents]`` float64.
+
+        Raises:
+            SettingsError: the circuit isn't the whole graph any more.
         """
         ...
 

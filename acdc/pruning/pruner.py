@@ -8,6 +8,9 @@ with H the circuit so far an edge e goes if
 The difference is signed: an edge whose removal helps goes. A slot whose node has no kept
 edge out is not tried; its edges go. With *gates*, as in the authors' code, each q, k and v
 slot is first tried as a whole; a closed gate takes all edges into its slot along, untried.
+
+With *passes*, the edges that are left are tried once more in the circuit that they make, from the output back, until
+a pass takes nothing away: an edge that was needed while another was there may not be any more.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class AcdcSettings:
         order: see :mod:`acdc.pruning.orders`.
         gates: try each q, k and v slot as a whole before its edges.
         seed: for the random order.
+        passes: how often to go through the circuit at most; a pass that takes nothing away is the last.
+        budget: edges of the circuit, whose threshold is searched for; 0 for none, where the threshold is given.
 
     Raises:
         SettingsError: an option is of another type, or makes no sense.
@@ -50,6 +55,8 @@ class AcdcSettings:
     order: str = option("default", f"{', '.join(ORDERS[:-1])} or {ORDERS[-1]}.")
     gates: bool = option(False, "Try each q, k and v slot as a whole first, as the original code does.")
     seed: int = option(0, "Of the random order.")
+    passes: int = option(1, "Go over the kept edges until nothing more goes, at most so often.", later=True)
+    budget: int = option(0, "Search for the threshold that leaves so many edges; 0: no search.", later=True)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -57,6 +64,10 @@ class AcdcSettings:
             raise SettingsError(f"the threshold must be a number of at least 0, got {self.threshold}.")
         if self.seed < 0:
             raise SettingsError(f"the seed must be at least 0, got {self.seed}.")
+        if self.passes < 1:
+            raise SettingsError(f"`passes` must be at least 1, not {self.passes}.")
+        if self.budget < 0:
+            raise SettingsError(f"`budget` must be at least 1 edge, or 0 for no budget, not {self.budget}.")
         check_order(self.order)
 
 
@@ -83,8 +94,10 @@ class Acdc:
         kept: ``[n_edges]`` bool, edges not removed so far.
         scores: ``[n_edges]`` float64, the metric's change when an edge was tried; else 0.
         made: the decisions so far, replayed ones too.
-        n_kept: edges that stayed when they were tried.
-        n_settled: edges kept or gone for good.
+        n_kept: edges that stayed when they were tried, in the pass that is going on or was the last.
+        n_settled: edges kept or gone for good, of those that this pass began with.
+        n_to_settle: those that this pass began with.
+        n_passes: passes so far, the one that is going on too.
     """
 
     def __init__(
@@ -94,15 +107,17 @@ class Acdc:
         *,
         attribution: np.ndarray | None = None,
         past: Iterable[Decision | TraceLine] = (),
+        kept: np.ndarray | None = None,
         noise: float | None = None,
     ) -> None:
         """Set up a run.
 
         Args:
-            engine: runs the circuits; must hold the whole graph.
+            engine: runs the circuits.
             settings: threshold and options.
             attribution: ``[n_edges]``, for the order of that name.
             past: decisions of an interrupted run, which are replayed, not tried again.
+            kept: ``[n_edges]`` bool, the circuit that the engine begins with; by default the whole graph.
             noise: how far rounding alone moves the metric; the metric that the past decisions left is compared
                 with the engine's. ``None`` to believe it, where the engine can't run anything.
         """
@@ -111,11 +126,12 @@ class Acdc:
         self._attribution = attribution
         self._past = deque(past)
         self._noise = noise if self._past else None  # there is something to compare
-        self.kept = np.ones(engine.graph.n_edges, dtype=bool)
+        self.kept = np.ones(engine.graph.n_edges, dtype=bool) if kept is None else kept.copy()
         self.scores = np.zeros(engine.graph.n_edges)
         self.made: list[Decision] = []
         self.n_kept = 0
-        self.n_settled = 0
+        self.n_settled = self.n_passes = 0
+        self.n_to_settle = int(self.kept.sum())
         self._metric: float | None = None  # of the present circuit; None: ask the engine
         self._edges_out = np.zeros(engine.graph.n_sources, dtype=np.int64)  # kept ones, of each node
 
@@ -131,6 +147,7 @@ class Acdc:
             "tried": self.n_tried,
             "kept": self.n_kept,
             "within_noise": sum(abs(margin) < noise for margin in margins),
+            **({"passes": self.n_passes} if self.settings.passes > 1 else {}),
             **({"last_metric": self.made[-1].left} if self.made else {}),
         }
 
@@ -140,6 +157,32 @@ class Acdc:
         Raises:
             RunFolderError: a past decision isn't the one that this run makes; names its line in the trace.
         """
+        while self.n_passes < self.settings.passes:
+            if self.n_passes:
+                self._begin_again()
+            self.n_passes += 1
+            self.n_to_settle = int(self.kept.sum())
+            yield from self._pass()
+            if int(self.kept.sum()) == self.n_to_settle:
+                break
+        if self._past:
+            raise RunFolderError(
+                f"line {self.n_tried + 1}: the trace goes on after the run's end, with {self._past[0].edge}; "
+                "it is not of this run."
+            )
+        self._check_left()
+
+    def _begin_again(self) -> None:
+        """Let the kept edges be tried once more."""
+        if not self._past:
+            self._check_left()
+        self.engine.begin_again()
+        self._metric = None  # the engine has computed it anew
+        self.n_kept = self.n_settled = 0
+        self._edges_out[:] = 0
+
+    def _pass(self) -> Iterator[Decision]:
+        """Try each edge of the circuit once."""
         for slots in visiting_order(self.engine.graph):
             gated = self.settings.gates and slots[0].letter is not None
             if gated:
@@ -148,36 +191,40 @@ class Acdc:
             for slot in slots:
                 if not self._is_read(slot):
                     self._drop(slot)
-                elif not gated or self.kept[slot.edges].any():
+                elif self.kept[slot.edges].any():
                     yield from self._edges(slot)
             for slot in slots:
                 self._edges_out[: slot.n_parents] += self.kept[slot.edges]
-        if self._past:
-            raise RunFolderError(
-                f"line {self.n_tried + 1}: the trace goes on after the run's end, with {self._past[0].edge}; "
-                "it is not of this run."
-            )
-        self._check_left()
+
+    def _left_in(self, slot: Slot) -> np.ndarray:
+        """Numbers of the edges into a slot that are left, ascending."""
+        return slot.first_edge + np.flatnonzero(self.kept[slot.edges])
 
     def _is_read(self, slot: Slot) -> bool:
         """Whether something in the circuit reads what the slot's node writes."""
         return slot.name == "logits" or bool(self._edges_out[slot.node.index])
 
     def _drop(self, slot: Slot) -> None:
-        self._take_out(np.arange(slot.edges.start, slot.edges.stop))
-        self.n_settled += slot.n_parents
+        edges = self._left_in(slot)
+        if not edges.size:
+            return
+        self._take_out(edges)
+        self.n_settled += len(edges)
         if not self.engine.drops_are_free:
             self._metric = None
 
     def _gates(self, slots: Sequence[Slot]) -> Iterator[Decision]:
         for slot in slots:
-            edges = np.arange(slot.edges.start, slot.edges.stop)
+            edges = self._left_in(slot)
+            if not edges.size:
+                continue
             yield from self._try(slot, [None], [edges])
             if not self.kept[edges].any():
                 self.n_settled += len(edges)
 
     def _edges(self, slot: Slot) -> Iterator[Decision]:
         parents = ordered_parents(slot, self.settings.order, self.settings.seed, self._attribution)
+        parents = parents[self.kept[slot.edges][parents]]
         nodes = self.engine.graph.nodes
         groups = [np.array([slot.first_edge + parent]) for parent in parents]
         yield from self._try(slot, [nodes[parent] for parent in parents], groups)

@@ -61,9 +61,15 @@ class Shrinking:
         kept: ``[n_edges]`` bool; to be read only.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, kept: np.ndarray | None = None) -> None:
+        """Begin.
+
+        Args:
+            graph: the graph.
+            kept: ``[n_edges]`` bool, the edges to begin with; by default all.
+        """
         self.graph = graph
-        self.kept = np.ones(graph.n_edges, dtype=bool)
+        self.kept = np.ones(graph.n_edges, dtype=bool) if kept is None else kept.copy()
         self._first_edges: list[int] = graph.first_edges.tolist()  # of slots; bisecting a list is quicker
         self._first: Slot | None = None  # of those that lost an edge, the one nearest to the input
         self._n_changes = 0

@@ -16,6 +16,8 @@ DEFAULTS: dict[str, Any] = {
     "order": "default",
     "gates": False,
     "seed": 0,
+    "passes": 1,
+    "budget": 0,
     "split_input": False,
     "bos": "auto",
     "allow_misaligned": False,

@@ -315,6 +315,7 @@ def _gone_on_with(path: Path, earlier: Record, now: Record) -> Record:
         asked=earlier.asked or now.asked,
         request=earlier.request.over(now.request),
         earlier_versions=_earlier_versions(path, earlier, now),
+        search=earlier.search,
         further=earlier.further,
     )
 

@@ -27,7 +27,10 @@ _LONGEST = 1e10  # seconds; three centuries
 _CAME_OUT = ("usual_metric", "results")
 _DECIDED = ("noise_floor", "tried", "kept", "within_noise")
 #: What a method measures itself.
-MEASURED = ("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "last_metric", "cost", "conservation")
+MEASURED = (
+    *("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "passes", "last_metric", "cost"),
+    *("conservation", "search", "found_threshold", "unseen"),
+)
 #: What a record has besides that is tied to its trace and circuit.
 _SEAL = ("trace", "cfg", "verdict")
 #: The states that runs of all versions have.
@@ -120,7 +123,12 @@ class Record:
         tried: edges and gates.
         kept: edges that stayed when they were tried.
         within_noise: decisions that rounding could have turned.
+        passes: how often the circuit was gone through, where more than once was allowed.
         last_metric: that the last decision left.
+        search: for the threshold of a budget: of each that was tried how many ``edges`` it left, and which thresholds
+            (above ``from`` and at most ``to``) decide as it does.
+        found_threshold: that the search led to.
+        unseen: what was dropped untried, and the bound on what was missed, see :mod:`acdc.methods.missed`.
         cost: of a method of scores: ``forwards`` and ``backwards`` of the patched model over all prompts.
         conservation: of a method of attribution: how far its scores are from what they must add up to, its
             ``identity`` in words, the largest ``residual`` and where it is, ``at``; and of every one of ``parts``
@@ -161,7 +169,11 @@ class Record:
     tried: int | None = None
     kept: int | None = None
     within_noise: int | None = None
+    passes: int | None = None
     last_metric: float | None = None
+    search: Sequence[Any] | None = None
+    found_threshold: float | None = None
+    unseen: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
     conservation: Mapping[str, Any] | None = None
     in_circuit: int | None = None
@@ -179,6 +191,11 @@ class Record:
     def __repr__(self) -> str:
         request = self.request
         return f"Record({self.status}: {request.method} on {request.task} and {request.model}, {self.seconds:.0f} s)"
+
+    @property
+    def threshold(self) -> float | None:
+        """That decided: as it was asked for, or as a budget led to it."""
+        return self.request.options.get("threshold") if self.found_threshold is None else self.found_threshold
 
     @property
     def finished(self) -> bool:
@@ -298,6 +315,8 @@ def measured_provenance(record: Record, used: Evaluation, held_out: Evaluation |
     }
     if record.format < 2:
         return Provenance(**found, flat=True)
+    if record.found_threshold is not None:
+        found["options"]["threshold"] = record.found_threshold
     if request.method == "acdc":
         found["options"]["seed"] = request.seed
     prompts = ("corruption", "seed", "bos", "allow_misaligned", "split_input", "skip_bad_pairs")

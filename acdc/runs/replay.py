@@ -9,7 +9,7 @@ import numpy as np
 
 from acdc.decision import TraceLine
 from acdc.errors import AcdcError, RunFolderError
-from acdc.graph import Graph
+from acdc.graph import Graph, Slot
 from acdc.jsondata import check, shown, typed_fields
 from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.folder import RECORD, TRACE
@@ -28,6 +28,9 @@ class _Paper:
     def remove(self, edges: np.ndarray) -> None:
         """Nothing to do: the method keeps the circuit."""
 
+    def begin_again(self) -> None:
+        """Likewise."""
+
     def metric(self) -> float:
         """Asked for only where the trace ends too early."""
         raise RunFolderError("it ends before the run does.")
@@ -37,6 +40,10 @@ class _Paper:
         raise RunFolderError(f"it ends where {self.graph.edge(groups[0][-1]).name} should follow.")
 
     def metric_of(self, kept: np.ndarray) -> float:
+        """Never asked for."""
+        raise NotImplementedError
+
+    def effects(self, slot: Slot) -> np.ndarray:
         """Never asked for."""
         raise NotImplementedError
 
@@ -72,6 +79,8 @@ def _settings(path: Path, record: Record) -> AcdcSettings:
         given = typed_fields(AcdcSettings, dict(record.request.options), "request")
         if record.request.seed is not None:
             given["seed"] = record.request.seed
+        if record.found_threshold is not None:
+            given["threshold"] = record.found_threshold
         return AcdcSettings(**given)
     except ValueError as error:
         raise RunFolderError(f"{path / RECORD} is not the record of a run: {error}.") from error
@@ -82,7 +91,7 @@ def _settings(path: Path, record: Record) -> AcdcSettings:
 def _places(lines: Sequence[TraceLine], graph: Graph) -> np.ndarray:
     """Scores that give the order in which edges were tried, ``[n_edges]``: those of attribution itself aren't kept."""
     place = np.full(graph.n_edges, len(lines), dtype=np.float64)
-    for number, line in enumerate(lines):
+    for number, line in reversed(list(enumerate(lines))):  # the first pass tries every edge that a later one does
         if not line.edge.startswith("gate:"):
             place[graph.edge(line.edge).number] = number
     return place

@@ -105,7 +105,7 @@ def verdict_on(circuit: Circuit, record: Record) -> list[str]:
         n_edges=circuit.n_edges,
         n_graph=circuit.graph.n_edges,
         metric=record.request.metric or "kl",
-        threshold=record.request.options.get("threshold"),
+        threshold=record.threshold,
     )
 
 

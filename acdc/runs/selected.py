@@ -43,7 +43,7 @@ def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: 
     Raises:
         RunFolderError: the files don't belong together, or the circuit, whose scores stand nowhere else, is lost.
     """
-    by_rule = record.engine is None  # else the method decided, one that another package brings
+    by_rule = record.request.selection is not None  # else the method decided
     if lines and by_rule:
         raise RunFolderError(
             f"{path / TRACE}, line 1: a run of {record.request.method} decides on no edge; the trace is of another run."

@@ -59,7 +59,7 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
         (["--method", "eap-ig"], "leaves open which of them are the circuit; give --top, --above or --greedy."),
         (["--method", "eap-ig", "--top", 5, "--threshold", 0.1], "the method eap-ig has no --threshold (that is an"),
         (["--method", "eap-ig", "--top", 5, "--gates"], "the method eap-ig has no --gates"),
-        (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig)"),
+        (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig"),
         (
             ["--top", 5],
             "--top chooses edges by their scores, and the method acdc decides by itself",

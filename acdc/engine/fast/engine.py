@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from acdc.engine.base import PruningEngine
+from acdc.engine.fast.alone import Alone
 from acdc.engine.fast.baseline import run_clean
+from acdc.engine.fast.begun import run_circuit
 from acdc.engine.fast.chains import KeepRates, chain_length
 from acdc.engine.fast.cost import run_cost
 from acdc.engine.fast.downstream import Downstream, plan_downstream
@@ -64,20 +66,49 @@ class FastEngine(PruningEngine):
         self._tactics = tactics
         self._scratch = Scratch()
         self._baseline, clean = run_clean(setting, tactics)
-        layers = [
+        self._layers = [
             LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
             for layer, attention in enumerate(model.attention)
         ]
-        vectors = [heads.vectors(x, self._baseline.live) for heads, x in zip(layers, clean.read_by_heads, strict=True)]
-        self._present = Present(self._baseline, vectors, clean.mlp_outputs)
-        mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
-        scorer = make_scorer(setting, measure)
-        self._recomputing = Recomputing(self._baseline, self._present, layers, mlps, scorer, self._scratch, tactics)
-        self._present.metric = float(scorer.score(self._present.input(graph.slots[-1], whole=False)[None])[0])
+        both = zip(self._layers, clean.read_by_heads, strict=True)
+        vectors = [heads.vectors(x, self._baseline.live) for heads, x in both]
+        self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
+        self._scorer = make_scorer(setting, measure)
+        self._alone: Alone | None = None
+        self._begin(Present(self._baseline, vectors, clean.mlp_outputs))
+
+    def _begin(self, present: Present) -> None:
+        """Begin with a circuit's values."""
+        self._present = present
+        self._recomputing = Recomputing(
+            self._baseline, present, self._layers, self._mlps, self._scorer, self._scratch, self._tactics
+        )
+        present.metric = float(self._scorer.score(present.input(self.graph.slots[-1], whole=False)[None])[0])
         self._plan: tuple[int, Downstream] | None = None  # of a node
         self._pending: list[tuple[Slot, np.ndarray]] = []
         self._tried: dict[bytes, tuple[Trial, int]] = {}  # the last runs, by the edges removed in them
         self._rates = KeepRates()
+
+    @torch.no_grad()
+    def begin_again(self) -> None:
+        """See :meth:`acdc.pruning.protocol.Pruning.begin_again`."""
+        super().begin_again()
+        kept = self._circuit.kept
+        for slot in self.graph.slots:
+            self._reads[slot.index, : slot.n_parents] = kept[slot.edges]
+        self._tried, self._alone = {}, None
+        self._scratch.clear()
+        self._baseline, run = run_circuit(self._baseline, self._layers, kept)
+        self._begin(Present(self._baseline, run.vectors, run.mlp_outputs, run.inputs))
+
+    @torch.no_grad()
+    def _effects(self, slot: Slot) -> np.ndarray:
+        if self._alone is None:
+            self._alone = Alone(self._baseline, self._present.vectors, self._layers, self._mlps, self._scorer)
+        values = self._alone.values(slot, self._present.metric)
+        if (bad := np.flatnonzero(~np.isfinite(values))).size:
+            self._refuse(slot.first_edge + bad[:1])
+        return values - self._present.metric
 
     @staticmethod
     def serves(model: Model) -> bool:

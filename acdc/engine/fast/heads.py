@@ -104,6 +104,7 @@ class LayerHeads:
         self._table = table
         self._projections = {letter: self._projection(letter) for letter in get_args(Letter)}
         self.W_O = attention.W_O.contiguous()
+        self._joint: dict[Letter, tuple[tuple[str | int, ...], Tensor]] = {}  # heads' weights side by side
         _, length = filled.shape
         visible = table.visible[..., :length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=filled.device)
@@ -144,7 +145,7 @@ class LayerHeads:
         self,
         letter: Letter,
         heads: list[int],
-        x: Float[Tensor, "head run place d_model"],
+        x: Float[Tensor, "#head run place d_model"],
         places: Places,
         *,
         spoils_input: bool = False,
@@ -154,7 +155,7 @@ class LayerHeads:
         Args:
             letter: which of them.
             heads: query heads.
-            x: their inputs.
+            x: their inputs; one, where all of them read the same.
             places: where the inputs stand.
             spoils_input: the inputs may be written over, which is quicker: the narrow projection is scaled
                 instead of them.
@@ -166,12 +167,17 @@ class LayerHeads:
             x = normalized(self.attention.norm, x)
         if projection.latent is not None:
             x = projection.latent(x)
-        shape, chosen = x.shape, index(heads, x.device)
-        every = heads == list(range(len(projection.weight)))
-        weight = projection.weight if every else projection.weight[chosen]
-        y = torch.bmm(x.reshape(len(heads), -1, shape[-1]), weight)  # [head, run * place, d_head]
+        shape, chosen = (len(heads), *x.shape[1:]), index(heads, x.device)
+        rows = x.reshape(len(x), -1, shape[-1])
+        if len(x) < len(heads):
+            y = self._of_the_same(letter, heads, rows[0])
+        else:
+            every = heads == list(range(len(projection.weight)))
+            y = torch.bmm(
+                rows, projection.weight if every else projection.weight[chosen]
+            )  # [head, run * place, d_head]
         if scale is not None:
-            y *= scale.view(len(heads), -1, 1)
+            y *= scale.view(len(x), -1, 1)
         if projection.bias is not None:
             y += projection.bias[chosen]
         rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
@@ -180,7 +186,7 @@ class LayerHeads:
         if projection.everything is not None:
             weight, bias = projection.everything
             square = _affine(x.reshape(-1, shape[-1]), weight, bias).pow(2).mean(-1)
-            gain = torch.rsqrt(square + projection.norm.eps).view(len(heads), -1, 1)
+            gain = torch.rsqrt(square + projection.norm.eps).view(len(x), -1, 1)
             width = y.shape[-1]
             groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
             if projection.norm.weight is not None:
@@ -198,6 +204,18 @@ class LayerHeads:
             return y
         at = (places.position,) if projection.scale.dim() == 1 else (places.prompt, places.position)
         return y * projection.scale[at][:, None]
+
+    def _of_the_same(self, letter: Letter, heads: list[int], rows: Tensor) -> Tensor:
+        """Heads' projections of one input, ``[row, width]`` to ``[head, row, d_head]``, as one product.
+
+        Its weights are those of the heads asked for last.
+        """
+        key = (letter, *heads)
+        if self._joint.get(letter, (None,))[0] != key:
+            weight = self._projections[letter].weight[index(heads, rows.device)]
+            self._joint[letter] = key, weight.transpose(0, 1).flatten(1).contiguous()
+        y = rows @ self._joint[letter][1]  # [row, head * d_head]
+        return y.view(len(rows), len(heads), -1).transpose(0, 1).contiguous()
 
     def mix(
         self, heads: list[int], q: Queries, k: Keys, v: Values, places: Places

@@ -29,25 +29,36 @@ class Present:
         metric: the metric.
     """
 
-    def __init__(self, baseline: Baseline, vectors: list[HeadVectors], mlp_outputs: list[AtPlaces]) -> None:
-        """Begin with the whole model.
+    def __init__(
+        self,
+        baseline: Baseline,
+        vectors: list[HeadVectors],
+        mlp_outputs: list[AtPlaces],
+        inputs: dict[int, AtPlaces] | None = None,
+    ) -> None:
+        """Begin with the whole model, or with a circuit.
 
         Args:
             baseline: what never changes.
             vectors: by layer; taken over.
             mlp_outputs: by layer, at live places; likewise.
+            inputs: by slot, at live places, where it isn't what the whole model has; likewise.
         """
         self._baseline = baseline
         self.vectors = vectors
         self.metric = 0.0
-        self._inputs: dict[int, AtPlaces] = {}  # by slot, where it has changed
+        self._inputs = {} if inputs is None else inputs  # by slot, where it has changed
         self._mlp_outputs = mlp_outputs  # by layer
         self._first_products: dict[int, Sequence[Tensor]] = {}  # by layer, [live place or answer, d_mlp] each
 
     def input(self, slot: Slot, *, whole: bool) -> AtPlaces:
-        """What a slot reads."""
+        """What a slot reads; needed at the answers alone, it is so for good."""
         changed = self._inputs.get(slot.index)
-        return self._baseline.clean(slot, whole=whole) if changed is None else changed
+        if changed is None:
+            return self._baseline.clean(slot, whole=whole)
+        if not whole and len(changed) != len(self._baseline.answers):
+            changed = self._inputs[slot.index] = self._baseline.at_answers(changed)
+        return changed
 
     def mlp_output(self, layer: int, *, whole: bool) -> AtPlaces:
         """What an MLP writes; needed at the answers alone, it is so for good."""

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from acdc.cli.terminal import Terminal
-from acdc.evaluation.areas import BAND, MIB_SHARES, mib_sizes
+from acdc.comparison.areas import BAND, MIB_SHARES, mib_sizes
 from acdc.evaluation.completeness import Completeness
 from acdc.evaluation.curves import Curve, Family
 from acdc.evaluation.intervals import Interval
@@ -30,8 +30,9 @@ def print_yardstick(out: Terminal, judgements: Iterable[Judgement]) -> None:
             out.print()
     if curves:
         out.print(_areas(curves))
-        for line in dict.fromkeys(curve.doubt for _, curve in curves if curve.doubt is not None):
-            out.print(line)
+        for one, curve in curves:
+            if curve.doubt is not None:
+                out.print(f"{_prompts(one)}: {curve.doubt}")
         out.print()
     for one in judgements:
         if one.completeness is not None:
@@ -124,7 +125,7 @@ def _print_completeness(out: Terminal, one: Judgement, found: Completeness) -> N
     )
     out.print(table)
     out.print()
-    nodes = _table(f"minimality of its {counted(len(found.minimality), 'node')}, the least missed first", "node")
+    nodes = _table(f"the least missed of its {counted(len(found.minimality), 'node')}", "node")
     nodes.add_column(f"changes\n{found.metric} by", justify="right")
     nodes.add_column("after taking out", justify="left")
     for node in found.minimality[:_MOST_NODES]:
@@ -135,16 +136,14 @@ def _print_completeness(out: Terminal, one: Judgement, found: Completeness) -> N
 
 def _print_tests(out: Terminal, one: Judgement, found: HypothesisTests) -> None:
     """The tests of a circuit, then its superfluous edges."""
-    table = _table(f"hypothesis tests of {one.circuit}, {_prompts(one)}", "test", "p", "")
+    table = _table(f"hypothesis tests of {one.circuit}, {_prompts(one)}", "hypothesis", "p", "speaks")
     table.columns[2].justify = "left"
     for test in found.tests:
         p = "" if test.p is None else f"{test.p:.2g}"
-        speaks = "for" if test.rejected is test.for_the_circuit else "against"
-        decided = "rejected" if test.rejected else "not rejected"
-        table.add_row(test.name, p, f"{test.said}\n{decided}, which speaks {speaks} the circuit: {test.hypothesis}")
-    table.caption = (
-        f"scores by {found.score}, rejected below p = {LEVEL:g}; random circuits are walks, of {found.n_edges:,} edges too"
-    )
+        speaks = "for it" if test.rejected is test.for_the_circuit else "against it"
+        table.add_row(f"{test.name}: {test.hypothesis}\n  {test.said}", p, speaks)
+    walks = f"random circuits are walks, of {counted(found.n_edges, 'edge')} too"
+    table.caption = f"scores by {found.score}, rejected below p = {LEVEL:g}; {walks}"
     out.print(table)
     out.print(Padding("\n".join(_edges(found)), (0, 0, 1, 0)))
 
@@ -165,4 +164,4 @@ def _edges(found: HypothesisTests) -> Iterator[str]:
 
 
 def _figure(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{round(value, 6) + 0.0:.4g}"  # no "-0", no rounding spelt out

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acdc.evaluation.areas import BAND
+from acdc.comparison.areas import BAND
 from acdc.evaluation.curves import Curve
 from acdc.evaluation.judgement import HELD_OUT, Judgement
 from acdc.export.plots import check_matplotlib, styled, write

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from acdc.circuit import Circuit
-from acdc.engine.setting import Setting
-from acdc.errors import SettingsError
-from acdc.evaluation.areas import (
+from acdc.comparison.areas import (
     LogAreas,
     MibAreas,
     log_areas,
@@ -25,6 +23,8 @@ from acdc.evaluation.areas import (
     mib_sizes,
     smallest_faithful,
 )
+from acdc.engine.setting import Setting
+from acdc.errors import SettingsError
 from acdc.evaluation.intervals import Interval, drawn_means, ends
 from acdc.evaluation.running import metric_of, values_of
 from acdc.graph import Graph
@@ -68,7 +68,7 @@ class Family:
         points: by size asked for.
         mib: MIB's figures of them.
         log: ours.
-        smallest: edges of the smallest one that is faithful (:data:`acdc.evaluation.areas.BAND`); the whole model, if
+        smallest: edges of the smallest one that is faithful (:data:`acdc.comparison.areas.BAND`); the whole model, if
             no other is.
         smallest_interval: of that number, over prompts; an end is ``None`` too where prompts are drawn on which not
             even the whole graph is.

@@ -165,15 +165,15 @@ class _Testing:
             self._independence(model, rest),
             _against_chance(
                 "sufficiency",
-                "nine tenths of random circuits are as near to the model",
+                "it is nearer to the model than at most nine tenths of random circuits",
                 int((_distance(chosen, model) >= _distance(own, model)).sum()),
-                "random circuits are no nearer to the model",
+                "random circuits are no nearer",
             ),
             _against_chance(
                 "partial necessity",
-                "without nine tenths of random circuits the model is as far off",
+                "it is missed more than at most nine tenths of random circuits",
                 int((_distance(without, model) < _distance(rest, model)).sum()),
-                "random circuits are missed less by the model",
+                "random circuits are missed less",
             ),
         )
         return HypothesisTests(self._metric.name, len(self._setting.prompts), n, found, tuple(self._minimality(own)))
@@ -183,13 +183,13 @@ class _Testing:
         better, worse = int((difference > tie).sum()), int((difference < -tie).sum())
         n = better + worse
         said = f"better on {better}, worse on {worse}, the same on {len(difference) - n}"
-        hypothesis = "the circuit does better than the model on 40 to 60 % of the prompts"
+        hypothesis = "it does better than the model on 40 to 60 % of the prompts"
         share = better / n if n else 0.5
         return HypothesisTest("equivalence", hypothesis, share, equivalence(better, worse), False, said)
 
     def _independence(self, model: np.ndarray, rest: np.ndarray) -> HypothesisTest:
         statistic, p = independence(model, rest, self._rng)
-        hypothesis = "the scores of the complement say nothing of the model's"
+        hypothesis = "scores of its complement say nothing of the model's"
         return HypothesisTest("independence", hypothesis, statistic, p, False, f"HSIC {statistic:.3g}")
 
     def _minimality(self, own: np.ndarray) -> Iterator[EdgeTest]:

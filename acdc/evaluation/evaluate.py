@@ -116,6 +116,7 @@ def _report(circuits: Any, tasks: list[Task] | None, asked: Options, opener: _Op
         for case in waiting(found, "opening models and drawing prompts")
         for job in _jobs(case, opener.of(case), tasks, drawer, asked)
     ]
+    asked.yardstick.check([job.drawn.which for job in jobs])
     done = _judged(jobs, asked, threads)
     return Report(tuple(done), tuple(drawer.notes))
 

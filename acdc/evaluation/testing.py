@@ -66,7 +66,7 @@ class EdgeTest:
 
     Attributes:
         edge: its name.
-        change: mean square of what its removal does to the scores of prompts.
+        change: root mean square of what its removal does to the scores of prompts.
         beats: of so many random edges, the number whose removal changes less.
         p: the probability of no more, were the edge better than nine tenths of such.
         p_holm: corrected for the number of edges; below :data:`LEVEL` the edge is superfluous.
@@ -159,6 +159,7 @@ class _Testing:
         random = [random_circuit(graph, n, rng) for _ in range(N_RANDOM)]
         runs = self._scores([whole, kept, ~kept, *random, *(~one for one in random)])
         model, own, rest = runs[:3]
+        tie = self._rounding()
         chosen, without = runs[3 : 3 + N_RANDOM], runs[3 + N_RANDOM :]
         found = (
             self._equivalence(own - model),
@@ -166,13 +167,13 @@ class _Testing:
             _against_chance(
                 "sufficiency",
                 "it is nearer to the model than at most nine tenths of random circuits",
-                int((_distance(chosen, model) >= _distance(own, model)).sum()),
+                int((_distance(chosen, model) >= _distance(own, model) - tie).sum()),
                 "random circuits are no nearer",
             ),
             _against_chance(
                 "partial necessity",
                 "it is missed more than at most nine tenths of random circuits",
-                int((_distance(without, model) < _distance(rest, model)).sum()),
+                int((_distance(without, model) < _distance(rest, model) - tie).sum()),
                 "random circuits are missed less",
             ),
         )
@@ -198,10 +199,10 @@ class _Testing:
         if not pairs:
             return
         runs = self._scores([mask for pair in pairs for mask in pair])
-        by_chance = ((runs[0::2] - runs[1::2]) ** 2).mean(1)  # [random]
+        by_chance = _distance(runs[0::2], runs[1::2])  # [random]
         numbers = np.flatnonzero(self._kept)
-        changes = ((self._scores(self._less(numbers)) - own) ** 2).mean(1)  # [edge]
-        beats = [int((by_chance < change).sum()) for change in changes]
+        changes = _distance(self._scores(self._less(numbers)), own)  # [edge]
+        beats = [int((by_chance < change - self._rounding()).sum()) for change in changes]
         p_values = [at_most(x) for x in beats]
         for number, change, x, p, p_holm in zip(numbers, changes, beats, p_values, holm(p_values), strict=True):
             yield EdgeTest(self._graph.edge(number).name, float(change), x, p, p_holm)
@@ -262,6 +263,7 @@ def _against_chance(name: str, hypothesis: str, x: int, said: str) -> Hypothesis
     return HypothesisTest(name, hypothesis, float(x), at_least(x), True, f"{x} of {N_RANDOM} {said}")
 
 
-def _distance(scores: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Mean square over prompts, ``[..., prompt]`` to ``[...]``."""
-    return ((scores - model) ** 2).mean(-1)
+def _distance(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Root mean square of a difference over prompts, ``[..., prompt]`` to ``[...]``."""
+    found: np.ndarray = ((scores - others) ** 2).mean(-1) ** 0.5
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from acdc.evaluation.completeness import completeness
 from acdc.evaluation.curves import curve
 from acdc.evaluation.judgement import HELD_OUT, Judgement
 from acdc.evaluation.testing import hypothesis_tests
+
+#: Prompts that a circuit wasn't found on.
+_UNSEEN = (HELD_OUT, "test")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ class Yardstick:
             )
         return made
 
+    def check(self, which: Sequence[str]) -> None:
+        """Raise :class:`SettingsError` where there are no prompts to test on, by which of a task's prompts there are."""
+        if self.tests and not any(one in _UNSEEN for one in which):
+            raise SettingsError(
+                "there are no held-out prompts to test hypotheses on; give a `task`, or a file, that has others than "
+                "those the circuit was found on."
+            )
+
     def of(self, setting: Setting, circuit: Circuit, judged: Judgement) -> Judgement:
         """A judgement with what is asked for beside.
 
@@ -58,6 +69,6 @@ class Yardstick:
             judged = replace(
                 judged, completeness=completeness(setting, circuit, judged.task, metric, ablated, convention)
             )
-        if self.tests and judged.which in (HELD_OUT, "test"):
+        if self.tests and judged.which in _UNSEEN:
             judged = replace(judged, tests=hypothesis_tests(setting, circuit, convention))
         return judged

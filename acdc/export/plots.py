@@ -32,7 +32,7 @@ def check_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise AcdcError(
-            "the plots need matplotlib, which isn't installed: pip install 'acdc-circuits[benchmarks]'."
+            "plots need matplotlib, which isn't installed: pip install 'acdc-circuits[benchmarks]'."
         ) from error
 
 

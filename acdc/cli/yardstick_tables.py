@@ -164,4 +164,4 @@ def _edges(found: HypothesisTests) -> Iterator[str]:
 
 
 def _figure(value: float) -> str:
-    return f"{round(value, 6) + 0.0:.4g}"  # no "-0", no rounding spelt out
+    return f"{round(value, 5) + 0.0:.4g}"  # no "-0", no rounding spelt out

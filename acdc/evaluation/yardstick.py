@@ -45,7 +45,11 @@ class Yardstick:
         return made
 
     def check(self, which: Sequence[str]) -> None:
-        """Raise :class:`SettingsError` where there are no prompts to test on, by which of a task's prompts there are."""
+        """Raise :class:`SettingsError` where there are no prompts to test on.
+
+        Args:
+            which: of a task's prompts there are, see :class:`Judgement`.
+        """
         if self.tests and not any(one in _UNSEEN for one in which):
             raise SettingsError(
                 "there are no held-out prompts to test hypotheses on; give a `task`, or a file, that has others than "

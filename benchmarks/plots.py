@@ -1,54 +1,15 @@
-"""How every plot looks, and how it is saved."""
+"""How plots of benchmarks are saved; how they look is :mod:`acdc.export.plots`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from acdc.errors import AcdcError
-from acdc.files import atomic_write
+from acdc.export.plots import check_matplotlib, styled, write
+
+__all__ = ["check_matplotlib", "save", "styled"]
 
 _FORMATS = ("png", "svg")
-_STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.linewidth": 0.4,
-    "grid.alpha": 0.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
-    "savefig.dpi": 300,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "acdc",  # the same data give the same file
-}
-
-
-def check_matplotlib() -> None:
-    """Raise :class:`AcdcError` unless plots can be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise AcdcError(
-            "the plots need matplotlib, which isn't installed: pip install 'acdc-circuits[benchmarks]'."
-        ) from error
-
-
-@contextmanager
-def styled() -> Iterator[Any]:
-    """``matplotlib.pyplot`` without a screen, in the style of all plots."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context():
-        mpl.rcdefaults()  # a matplotlibrc that happens to lie in the working directory has no say
-        mpl.rcParams.update(_STYLE)
-        yield plt
 
 
 def save(figure: Any, folder: Path, name: str) -> list[Path]:
@@ -60,9 +21,7 @@ def save(figure: Any, folder: Path, name: str) -> list[Path]:
     Raises:
         RunFolderError: a file can't be written.
     """
-    written = []
-    for format in _FORMATS:
-        written.append(folder / f"{name}.{format}")
-        with atomic_write(written[-1], "wb") as file:
-            figure.savefig(file, format=format, metadata={"Date": None} if format == "svg" else None)
+    written = [folder / f"{name}.{format}" for format in _FORMATS]
+    for path in written:
+        write(figure, path)
     return written

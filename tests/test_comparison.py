@@ -242,8 +242,10 @@ def test_a_reference_gives_precision_recall_and_areas():
     assert found.area == pytest.approx(1 / 2 * (1 - 3 / outside))
     assert found.score_areas[1] == 1
     assert 0 < found.score_areas[0] < 1
+    assert found.mib_areas[1] > found.mib_areas[0]  # straight lines, from the first circuit on
+    assert [one["mib_area"] for one in found.to_json()["reference"]["circuits"]] == found.mib_areas
     alike = compare(circuit(*OTHER, scores={}), reference=reference)
-    assert alike.score_areas == [None]
+    assert alike.score_areas == alike.mib_areas == [None]
     assert alike.pair.edges == Overlap(5, 4, 2)  # the only one against the reference
 
 

@@ -1,14 +1,13 @@
 """Agreement with a reference circuit, and the area under the ROC curve by the ACDC paper's step rule."""
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from acdc.circuit import Circuit
-from acdc.comparison import Agreement, agreement, ranking, staircase, step_area
+from acdc.comparison import Agreement, agreement, mib_area, mib_points, ranking, staircase, step_area
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 
@@ -80,8 +79,7 @@ def test_straight_lines_read_higher_on_the_same_points():
     y = [0.05, 0.1, 0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.97, 1]
     points = list(zip(x, y, strict=True))
     assert step_area(points) == pytest.approx(0.9028, abs=5e-5)
-    trapezoid = sum((right - left) * (low + high) / 2 for (left, low), (right, high) in pairwise(points))
-    assert trapezoid == pytest.approx(0.9311, abs=5e-5)
+    assert mib_area(points) == pytest.approx(0.9311, abs=5e-5)
 
 
 def circuit(*kept):
@@ -142,3 +140,22 @@ def test_a_ranking_is_the_area_over_all_its_cuts():
 def test_scores_of_another_graph_are_refused():
     with pytest.raises(SettingsError, match=r"scores must have shape \(8,\), got \(7,\)"):
         ranking(np.zeros(7), circuit(1))
+
+
+def test_mib_s_area_scales_the_false_positives_and_adds_no_point():
+    assert mib_area([(0.25, 0.5), (0.5, 1)]) == pytest.approx(0.5 * 0.75)
+    assert mib_area([(0, 0.5), (0.5, 1)]) == mib_area([(0, 0.5), (1, 1)]) == pytest.approx(0.75)
+    assert mib_area([]) is mib_area([(0, 1)]) is None
+
+
+def test_mib_s_circuits_grow_by_magnitude_from_the_logits_and_their_sizes_are_rounded_up():
+    names = [edge.name for edge in GRAPH.edges()]
+    order = ["m0->logits", "input->m0", "input->logits", "a0.h0->logits", "input->a0.h0<v>"]
+    scores = np.zeros(GRAPH.n_edges)
+    for rank, name in enumerate(order):
+        scores[names.index(name)] = (-1) ** rank * (9 - rank)
+    reference = circuit(*map(names.index, order[:2]))
+    # of 8 edges: 1 seven times, which is on no path; then 2, 4 (of which 3 are on one) and 8
+    assert mib_points(scores, reference) == [(0, 0)] * 7 + [(0, 1), (1 / 6, 1), (1, 1)]
+    scores[names.index("input->a0.h0<q>")] = np.nan
+    assert mib_points(scores, reference) == [(0, 0)] * 7 + [(0, 1), (1 / 6, 1), (1, 1)]

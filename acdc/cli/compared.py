@@ -222,11 +222,15 @@ def _keepers(found: Comparison) -> Table:
 
 
 def _print_reference(out: Terminal, found: Comparison) -> None:
-    columns = ("precision", "recall", "F1", "false positives", "ROC of scores")
+    columns = ("precision", "recall", "F1", "false positives", "ROC of scores", "by MIB")
     table = _table(f"against the {REFERENCE}", "", *columns)
-    for name, one, area in zip(found.labels, found.agreements or (), found.score_areas or (), strict=True):
-        table.add_row(name, *map(share, (one.precision, one.recall, one.f1, one.false_positive_rate, area)))
-    table.caption = "false positives: the share of the edges outside the reference that are kept"
+    areas = zip(found.score_areas or (), found.mib_areas or (), strict=True)
+    for name, one, both in zip(found.labels, found.agreements or (), areas, strict=True):
+        table.add_row(name, *map(share, (one.precision, one.recall, one.f1, one.false_positive_rate, *both)))
+    table.caption = (
+        "false positives: the share of the edges outside the reference that are kept; ROC of scores: by the ACDC "
+        "paper's step rule, and as MIB counts it"
+    )
     out.print(table)
     note = None if found.reference is None else found.reference.found.further.get("note")
     if isinstance(note, str):  # of a published circuit

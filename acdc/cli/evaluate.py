@@ -14,10 +14,15 @@ import click
 from acdc.cli.printing import say
 from acdc.cli.prompt_options import redrawing_options
 from acdc.cli.selection_options import selection_of, selection_options
+from acdc.cli.targets import check_free
 from acdc.engine.ablations import ABLATIONS
-from acdc.errors import RunFolderError
+from acdc.errors import SettingsError
 from acdc.metrics import METRICS
 from acdc.wording import either
+
+#: What is measured beside a circuit's behaviour, by option; and what a curve is drawn as.
+_BESIDE = ("curve", "completeness", "tests")
+_PICTURES = (".svg", ".png")
 
 
 @click.command()
@@ -44,9 +49,13 @@ from acdc.wording import either
     show_default=True,
     help="acdc; or eap-ig, to count as EAP-IG and MIB do (see docs/other-tools.md).",
 )
+@click.option("--curve", is_flag=True, help="Faithfulness over sizes, by the scores: CPR, CMD and what they leave out.")
+@click.option("--plot", type=click.Path(path_type=Path), help="File to draw the curves into: .svg or .png.")
+@click.option("--completeness", is_flag=True, help="Take out nodes: completeness, and minimality of each.")
+@click.option("--tests", is_flag=True, help="Hypothesis tests, on held-out prompts.")
 @click.option("--worst", type=int, help="Show so many of the worst prompts.  [default: 3; of several circuits none]")
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object, and nothing else.")
-@click.option("--csv", "table", type=click.Path(path_type=Path), help="File to write: a line a prediction.")
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="File to write: a line a prediction, or a size.")
 @click.option("--batch-size", default="auto", show_default=True, help="Prompts run at a time.")
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
 @click.option("--dtype", help="float32, float64, bfloat16 or float16.  [default: as it was found, or float32]")
@@ -57,6 +66,7 @@ def evaluate(
     worst: int | None,
     as_json: bool,
     table: Path | None,
+    plot: Path | None,
     top: int | None,
     above: float | None,
     greedy: int | None,
@@ -69,16 +79,12 @@ def evaluate(
     Without --task it is run on the very prompts that it was found on, and on held-out ones.
     """
     from acdc.evaluation.beforehand import check_names, check_place
-    from acdc.reading import kind_at
 
-    if table is not None:
-        if kind_at(table) is not None:
-            raise RunFolderError(f"{table} exists already; choose another file with --csv.")
-        if not table.parent.is_dir():
-            raise RunFolderError(f"can't write {table}: there is no folder {table.parent}; make it first.")
+    beside = [name for name in _BESIDE if options[name]]
+    _check_files(table, plot, beside)
     selection = selection_of(by, top=top, above=above, greedy=greedy)
     several = len(circuits) > 1
-    shown = (0 if several else 3) if worst is None else worst
+    shown = (0 if several or beside else 3) if worst is None else worst
     for circuit in circuits:
         check_place(circuit)
     check_names(task, **{name: options[name] for name in ("metric", "ablation", "answers", "wrong_answers")})
@@ -87,7 +93,11 @@ def evaluate(
 
     report = run_evaluation(list(circuits), task=list(task) or None, worst=shown, selection=selection, **options)
     if table is not None:
-        _write_csv(table, report.rows())  # first: it is on disk whatever becomes of the output
+        _write_csv(table, report.rows(*beside))  # first: it is on disk whatever becomes of the output
+    if plot is not None:
+        from acdc.evaluation.curve_plot import draw_curves
+
+        draw_curves(report, plot)
     if as_json:
         text = json.dumps(report.to_json(), indent=1, allow_nan=False)
         sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that json leaves
@@ -95,9 +105,30 @@ def evaluate(
     else:
         from acdc.cli.evaluation_tables import print_report
 
-        print_report(report, groups=not several)
-    if table is not None and not as_json:
-        say(table)
+        print_report(report, groups=not several and not beside)
+    for written in filter(None, (table, plot)):
+        if not as_json:
+            say(written)
+
+
+def _check_files(table: Path | None, plot: Path | None, beside: Sequence[str]) -> None:
+    """Raise :class:`AcdcError` where a file can't be written, or what it is to hold isn't asked for."""
+    for option, path in (("--csv", table), ("--plot", plot)):
+        if path is not None:
+            check_free(path, option)
+    if table is not None and len(beside) > 1:
+        raise SettingsError(f"--csv holds one table, not --{' and --'.join(beside)}; give one of them, or --json.")
+    if plot is None:
+        return
+    from acdc.export.plots import check_matplotlib
+
+    if "curve" not in beside:
+        raise SettingsError("--plot draws the curve of --curve; give both.")
+    if plot.suffix.lower() not in _PICTURES:
+        raise SettingsError(f"{plot} doesn't end in one of {', '.join(_PICTURES)}; give another file with --plot.")
+    if plot == table:
+        raise SettingsError("--csv and --plot name the same file; give two.")
+    check_matplotlib()
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from acdc.cli.evaluation_matrix import matrix
 from acdc.cli.printing import as_options
 from acdc.cli.terminal import Terminal
+from acdc.cli.yardstick_tables import print_yardstick
 from acdc.evaluation.intervals import Interval
 from acdc.evaluation.judgement import Judgement, WorstPrompt
 from acdc.evaluation.report import Report
@@ -53,6 +54,7 @@ def print_report(report: Report, *, groups: bool) -> None:
                 out.print(_groups_table(one, kind))
         for number, worst in enumerate(one.worst, 1):
             _print_worst(out, one, number, worst, f"{one.circuit}, " if several else "")
+    print_yardstick(out, report)
     _print_verdicts(out, report.verdict)
 
 

@@ -16,7 +16,7 @@ from acdc.circuit import Circuit
 from acdc.comparison.correlation import spearman
 from acdc.comparison.found import differences, is_known, known_of_some, settings
 from acdc.comparison.overlap import Overlap, Pair
-from acdc.comparison.roc import Agreement, agreement, check_reference, ranking, step_area
+from acdc.comparison.roc import Agreement, agreement, check_reference, mib_area, mib_points, ranking, step_area
 from acdc.errors import SettingsError
 from acdc.provenance import EDITED
 from acdc.wording import counted, quoted
@@ -215,6 +215,17 @@ class Comparison:
         points = [ranking(one.scores, reference) for one in self.circuits]
         return [step_area(curve) if len(curve) > 1 else None for curve in points]
 
+    @cached_property
+    def mib_areas(self) -> list[float | None] | None:
+        """The same as MIB counts it (see :func:`mib_area`), by circuits of its ten sizes; the two don't compare."""
+        reference, step = self.reference, self.score_areas
+        if reference is None or step is None:
+            return None
+        return [
+            None if area is None else mib_area(mib_points(one.scores, reference))
+            for one, area in zip(self.circuits, step, strict=True)
+        ]
+
     def sentences(self) -> list[str]:
         """The answer in a sentence, and what is to be known beside it."""
         return [self._answer(), *self._notes()]
@@ -307,15 +318,16 @@ class Comparison:
             yield a, b, Pair(first, second)
 
     def _reference_json(self) -> dict[str, Any] | None:
-        if self.reference is None or self.agreements is None or self.score_areas is None:
+        if self.reference is None or self.agreements is None or self.score_areas is None or self.mib_areas is None:
             return None
+        rows = zip(self.labels, self.agreements, self.score_areas, self.mib_areas, strict=True)
         return {
             "source": self.reference_source,
             "n_edges": self.reference.n_edges,
             "area": self.area,
             "circuits": [
-                {"name": name, **found.to_json(), "score_area": area}
-                for name, found, area in zip(self.labels, self.agreements, self.score_areas, strict=True)
+                {"name": name, **found.to_json(), "score_area": area, "mib_area": mib}
+                for name, found, area, mib in rows
             ],
         }
 

@@ -1,8 +1,9 @@
-"""How far circuits agree with a reference circuit, and the area under their ROC curve by the ACDC paper's rule."""
+"""How far circuits agree with a reference, and areas under ROC curves: the ACDC paper's rule, and MIB's beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from acdc.circuit import Circuit
+from acdc.comparison.areas import MIB_SHARES
 from acdc.errors import SettingsError
 from acdc.graph import Graph
+from acdc.selection import Greedy, select
 
 
 @dataclass(frozen=True)
@@ -123,3 +126,47 @@ def step_area(points: Iterable[tuple[float, float]]) -> float:
     """
     corners = staircase(points)
     return sum((right - left) * height for (left, height), (right, _) in pairwise(corners))
+
+
+def mib_points(scores: np.ndarray, reference: Circuit) -> list[tuple[float, float]]:
+    """False and true positive rate of circuits of MIB's ten sizes (arXiv 2504.13151), as its code chooses them.
+
+    They grow from the logits by the magnitude of scores, of each share of edges rounded up, and lose what is on no
+    path; an edge without a score (NaN) counts as one of 0.
+
+    Args:
+        scores: ``[n_edges]``.
+        reference: a circuit that keeps some edges, not all.
+
+    Returns:
+        A point a size, the smallest first; the last one has every edge, ``(1, 1)``.
+
+    Raises:
+        SettingsError: `scores` are of another graph, or the reference keeps all edges or none.
+    """
+    check_reference(reference, reference.graph)
+    graph, kept = reference.graph, reference.in_graph
+    known = np.where(np.isnan(scores), 0.0, scores)
+    found = []
+    for share in MIB_SHARES:
+        mask = select(graph, known, Greedy(math.ceil(share * graph.n_edges), "magnitude"))
+        both = int((mask & kept).sum())
+        found.append(((int(mask.sum()) - both) / (graph.n_edges - reference.n_edges), both / reference.n_edges))
+    return found
+
+
+def mib_area(points: Sequence[tuple[float, float]]) -> float | None:
+    """The area under a ROC curve as MIB's code computes it: straight lines between points in their order.
+
+    False positive rates are divided by the last one, and no point is added, so that it isn't the area of
+    :func:`step_area`: straight lines promise mixtures of circuits, and what lies before the first point is left out.
+
+    Args:
+        points: false and true positive rate of each circuit, by size.
+
+    Returns:
+        The area; ``None`` where the last point has no false positive.
+    """
+    if not points or not (last := points[-1][0]):
+        return None
+    return sum((right - left) / last * (low + high) / 2 for (left, low), (right, high) in pairwise(points))

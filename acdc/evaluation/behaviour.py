@@ -26,6 +26,16 @@ def usable_metrics(setting: Setting) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.needs in have] + own
 
 
+def check_finite(setting: Setting, logits: Tensor) -> None:
+    """Raise :class:`NumericsError` where one of some logits ``[prediction, n_outputs]`` isn't finite."""
+    bad = ~logits.isfinite().all(-1)  # [prediction]
+    if bad.any():
+        raise NumericsError(
+            f'{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try `dtype="float32"`, '
+            "or leave the prompt out."
+        )
+
+
 def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | None = None) -> Behaviour:
     """Judge logits, ``[prediction, n_outputs]``, against the model's own and the answers.
 
@@ -38,12 +48,7 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
         NumericsError: a logit is NaN or infinite; names the prompt.
     """
     answers, prompts = setting.answers, setting.prompts
-    bad = ~logits.isfinite().all(-1)  # [prediction]
-    if bad.any():
-        raise NumericsError(
-            f'{setting.prompt_of(int(bad.nonzero()[0]))}: logits are NaN or infinite; try `dtype="float32"`, '
-            "or leave the prompt out."
-        )
+    check_finite(setting, logits)
     values: dict[str, Tensor] = {}  # [prediction] each
     if prompts.has_answers:
         hit = (logits.argmax(-1, keepdim=True) == answers.right).any(-1).double()

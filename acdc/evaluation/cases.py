@@ -9,7 +9,7 @@ from typing import Any
 
 from acdc.asked import path, shown
 from acdc.circuit import Circuit
-from acdc.errors import NoGraphError, SettingsError
+from acdc.errors import NoGraphError, SettingsError, UnchosenError
 from acdc.evaluation.beforehand import check_place
 from acdc.evaluation.source import Source
 from acdc.graph import Graph
@@ -17,7 +17,7 @@ from acdc.interchange import open_circuit
 from acdc.models.model import Model
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular, read_record
 from acdc.runs.run import Run
-from acdc.selection import Selection, select
+from acdc.selection import Above, Selection, select
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Case:
             )
 
 
-def cases(given: Any, graph: Graph | None, selection: Selection | None, nodes: bool) -> list[Case]:
+def cases(
+    given: Any, graph: Graph | None, selection: Selection | None, nodes: bool, scores: bool = False
+) -> list[Case]:
     """Circuits as a caller gives them.
 
     Args:
@@ -71,6 +73,7 @@ def cases(given: Any, graph: Graph | None, selection: Selection | None, nodes: b
         graph: of the model, if it is open, for files that don't say it.
         selection: chooses the edges by their scores, whatever is marked.
         nodes: files are lists of nodes.
+        scores: they count, whatever a file marks: where it marks nothing, all edges are taken.
 
     Raises:
         AcdcError: one is none, or its file can't be read.
@@ -79,13 +82,15 @@ def cases(given: Any, graph: Graph | None, selection: Selection | None, nodes: b
     if not several:
         raise SettingsError("no circuit is given; give one, or a list of them.")
     labels = ["the circuit"] if len(several) == 1 else [f"circuit {number}" for number in range(1, len(several) + 1)]
-    found = [_case(one, label, graph, selection, nodes) for one, label in zip(several, labels, strict=True)]
+    found = [_case(one, label, graph, selection, nodes, scores) for one, label in zip(several, labels, strict=True)]
+    if scores:
+        found = [replace(case, circuit=_all_if_none(case.circuit)) for case in found]
     before = [sum(one.label == case.label for one in found[:place]) for place, case in enumerate(found)]
     labels = [f"{case.label} #{n + 1}" if n else case.label for case, n in zip(found, before, strict=True)]
     return [replace(case, label=label) for case, label in zip(found, labels, strict=True)]
 
 
-def _case(given: Any, label: str, graph: Graph | None, selection: Selection | None, nodes: bool) -> Case:
+def _case(given: Any, label: str, graph: Graph | None, selection: Selection | None, nodes: bool, scores: bool) -> Case:
     if isinstance(given, Circuit):
         return Case(label, _chosen(given, selection), Source.of_circuit(given))
     if isinstance(given, Run):
@@ -95,11 +100,23 @@ def _case(given: Any, label: str, graph: Graph | None, selection: Selection | No
         raise SettingsError(f"a circuit must be an acdc.Circuit, an acdc.Run or a path, not {shown(given)}.")
     check_place(given)
     place = path("circuits", given)
-    circuit = _opened(place, graph, selection, nodes)
+    circuit = _scored(place, graph, selection, nodes) if scores else _opened(place, graph, selection, nodes)
     folder = place if place.is_dir() else place.parent
     if (place.is_dir() or place.name == CIRCUIT) and is_regular(folder / RECORD):
         return Case(str(place), circuit, Source.of_record(read_record(folder)))
     return Case(str(place), circuit, Source.of_circuit(circuit))
+
+
+def _all_if_none(circuit: Circuit) -> Circuit:
+    return circuit if circuit.n_edges else replace(circuit, in_graph=~circuit.in_graph)
+
+
+def _scored(place: Path, graph: Graph | None, selection: Selection | None, nodes: bool) -> Circuit:
+    """A circuit of a file whose scores count: all its edges, where it chooses none."""
+    try:
+        return _opened(place, graph, selection, nodes)
+    except UnchosenError:
+        return _opened(place, graph, Above(0.0), nodes)
 
 
 def _opened(place: Path, graph: Graph | None, selection: Selection | None, nodes: bool) -> Circuit:

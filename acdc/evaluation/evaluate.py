@@ -24,6 +24,7 @@ from acdc.evaluation.judgement import EAP_IG, Judgement
 from acdc.evaluation.judging import Asked, judge
 from acdc.evaluation.prompts import judged_prompts
 from acdc.evaluation.report import Report
+from acdc.evaluation.yardstick import Yardstick
 from acdc.graph import Graph
 from acdc.metrics import Metric, find_metric
 from acdc.models.loading import load_model, memory_errors
@@ -63,6 +64,9 @@ def evaluate(
     nodes: bool = False,
     convention: str = "acdc",
     worst: int = 3,
+    curve: bool = False,
+    completeness: bool = False,
+    tests: bool = False,
     batch_size: int | str = "auto",
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -102,7 +106,7 @@ def evaluate(
 
 def _report(circuits: Any, tasks: list[Task] | None, asked: Options, opener: _Opener, threads: int | None) -> Report:
     """Every circuit on every set of prompts."""
-    found = cases(circuits, opener.graph, asked.selection, asked.nodes)
+    found = cases(circuits, opener.graph, asked.selection, asked.nodes, scores=asked.yardstick.curve)
     drawer = Drawer(asked.draw)
     if tasks is None:
         for case in found:  # before a model is opened in vain
@@ -112,6 +116,7 @@ def _report(circuits: Any, tasks: list[Task] | None, asked: Options, opener: _Op
         for case in waiting(found, "opening models and drawing prompts")
         for job in _jobs(case, opener.of(case), tasks, drawer, asked)
     ]
+    asked.yardstick.check([job.drawn.which for job in jobs])
     done = _judged(jobs, asked, threads)
     return Report(tuple(done), tuple(drawer.notes))
 
@@ -140,6 +145,7 @@ class Options:
         convention: ``acdc``; or ``eap-ig``, to get the numbers of EAP-IG and the MIB benchmark, see
             :mod:`acdc.evaluation.conventions`.
         worst: on how many of the worst prompts to show what model and circuit would say.
+        yardstick: `curve`, `completeness` and `tests`: measure these too, see :class:`Yardstick`.
         batch_size: prompts that the whole model runs at a time, or ``auto``.
     """
 
@@ -150,6 +156,7 @@ class Options:
     nodes: bool
     convention: str
     worst: int
+    yardstick: Yardstick
     batch_size: int | None
 
     @classmethod
@@ -173,6 +180,7 @@ class Options:
             nodes=flag("nodes", given["nodes"]),
             convention=given["convention"],
             worst=worst,
+            yardstick=Yardstick.checked(given, draw.split),
             batch_size=asked_batch_size(given["batch_size"]),
         )
 
@@ -274,7 +282,7 @@ def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> l
     setting = _setting(jobs[0], asked, threads)
     prompts = judged_prompts(setting)
     wanted = [Asked(job.case.circuit, job.measure.name, job.shares, asked.worst) for job in jobs]
-    return [
+    judged = [
         Judgement(
             circuit=job.case.label,
             n_edges=job.case.circuit.n_edges,
@@ -292,6 +300,7 @@ def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> l
         )
         for job, (evaluation, worst) in zip(jobs, judge(setting, wanted, asked.convention), strict=True)
     ]
+    return [asked.yardstick.of(setting, job.case.circuit, one) for job, one in zip(jobs, judged, strict=True)]
 
 
 def _setting(job: _Job, asked: Options, threads: int | None) -> Setting:

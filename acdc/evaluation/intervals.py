@@ -80,7 +80,7 @@ class MeanIntervals:
         values = (self._measured.states[state].values or {})[name]
         if bool((values == values[0]).all()):
             return Interval(why="it is the same on every prompt")
-        return _ends(self._means[self._names.index((state, name))])
+        return ends(self._means[self._names.index((state, name))])
 
     def _unknown(self) -> str | None:
         """Why there is no interval at all."""
@@ -91,33 +91,43 @@ class MeanIntervals:
     @cached_property
     def _means(self) -> np.ndarray:
         """``[figure, draw]``, every mean on every draw of the prompts."""
-        from scipy.stats import bootstrap  # half a second, which reading a run needn't wait for
-
-        measured, n = self._measured, self._measured.n_prompts
+        measured = self._measured
         prompt_of = np.zeros(0, dtype=np.int64) if measured.prompt_of is None else measured.prompt_of
-        counts = np.bincount(prompt_of, minlength=n).astype(np.float64)  # [prompt], its predictions
-        sums = np.stack(
-            [
-                np.bincount(prompt_of, weights=(measured.states[state].values or {})[name], minlength=n)
-                for state, name in self._names
-            ]
-        )  # [figure, prompt]
+        values = [(measured.states[state].values or {})[name] for state, name in self._names]
+        return drawn_means(values, prompt_of, measured.n_prompts)
 
-        def means(prompts: np.ndarray, axis: int) -> np.ndarray:
-            """``[..., prompt]`` to ``[figure, ...]``."""
-            return sums[:, prompts].sum(-1) / counts[prompts].sum(-1)
 
-        found = bootstrap(
-            (np.arange(n),),
-            means,
-            n_resamples=_DRAWS,
-            batch=max(1, _AT_A_TIME // sums.size),
-            vectorized=True,
-            confidence_level=LEVEL,
-            method="percentile",
-            rng=np.random.default_rng(_SEED),
-        )
-        return np.asarray(found.bootstrap_distribution)
+def drawn_means(values: Sequence[np.ndarray], prompt_of: np.ndarray, n_prompts: int) -> np.ndarray:
+    """Means of some figures on prompts drawn with replacement, the same draws for all of them, and at every call.
+
+    Args:
+        values: ``[prediction]`` each.
+        prompt_of: ``[prediction]``, the prompt of each.
+        n_prompts: how many prompts, at least two.
+
+    Returns:
+        ``[figure, draw]``
+    """
+    from scipy.stats import bootstrap  # half a second, which reading a run needn't wait for
+
+    counts = np.bincount(prompt_of, minlength=n_prompts).astype(np.float64)  # [prompt], its predictions
+    sums = np.stack([np.bincount(prompt_of, weights=each, minlength=n_prompts) for each in values])  # [figure, prompt]
+
+    def means(prompts: np.ndarray, axis: int) -> np.ndarray:
+        """``[..., prompt]`` to ``[figure, ...]``."""
+        return sums[:, prompts].sum(-1) / counts[prompts].sum(-1)
+
+    found = bootstrap(
+        (np.arange(n_prompts),),
+        means,
+        n_resamples=_DRAWS,
+        batch=max(1, _AT_A_TIME // sums.size),
+        vectorized=True,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(_SEED),
+    )
+    return np.asarray(found.bootstrap_distribution)
 
 
 class Intervals(MeanIntervals):
@@ -147,10 +157,10 @@ class Intervals(MeanIntervals):
             return Interval(why=f"in some resamples the model and the ablated model are too close by {metric}")
         shares = 1 - part / whole
         same = float(np.ptp(shares)) <= _ALIKE
-        return Interval(why="it is the same on every draw") if same else _ends(shares)
+        return Interval(why="it is the same on every draw") if same else ends(shares)
 
 
-def _ends(drawn: Sequence[float] | np.ndarray) -> Interval:
+def ends(drawn: Sequence[float] | np.ndarray) -> Interval:
     """The interval that holds the middle of some drawn figures."""
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from acdc.evaluation.intervals import Intervals
 from acdc.results import QUANTITIES, Evaluation
 from acdc.wording import counted
+
+if TYPE_CHECKING:
+    from acdc.evaluation.completeness import Completeness
+    from acdc.evaluation.curves import Curve
+    from acdc.evaluation.testing import HypothesisTests
 
 #: Tags of a pair that say which of several forms it has.
 FORMS = ("template", "group")
@@ -80,6 +85,7 @@ class Judgement:
         evaluation: the figures, with their values per prediction.
         prompts: the prompts, in order.
         worst: those on which the metric is highest, the worst first.
+        curve, completeness, tests: where they were asked for; tests of held-out prompts alone.
     """
 
     circuit: str
@@ -95,6 +101,9 @@ class Judgement:
     evaluation: Evaluation
     prompts: Sequence[JudgedPrompt]
     worst: Sequence[WorstPrompt]
+    curve: Curve | None = None
+    completeness: Completeness | None = None
+    tests: HypothesisTests | None = None
 
     def __repr__(self) -> str:
         share = self.evaluation.faithfulness
@@ -147,7 +156,14 @@ class Judgement:
                 state: {name: each.tolist() for name, each in (found.values or {}).items()}
                 for state, found in evaluation.states.items()
             },
+            **{name: found.to_json() for name, found in self.beside.items()},
         }
+
+    @property
+    def beside(self) -> dict[str, Curve | Completeness | HypothesisTests]:
+        """What was measured beside its behaviour: ``curve``, ``completeness``, ``tests``, as far as asked for."""
+        found = {"curve": self.curve, "completeness": self.completeness, "tests": self.tests}
+        return {name: one for name, one in found.items() if one is not None}
 
     def _figures(self, state: str) -> dict[str, Any]:
         """Every figure of a state, with its interval."""

@@ -48,8 +48,20 @@ class Report(Sequence[Judgement]):
             "notes": list(self.notes),
         }
 
-    def rows(self) -> list[dict[str, Any]]:
-        """A row a prediction of every judgement, see :meth:`Judgement.rows`; all have the columns of all."""
-        rows = [row for one in self.judgements for row in one.rows()]
+    def rows(self, of: str | None = None) -> list[dict[str, Any]]:
+        """A row a prediction of every judgement, see :meth:`Judgement.rows`; all have the columns of all.
+
+        Args:
+            of: ``curve``, ``completeness`` or ``tests``: rows of that instead, where it was asked for.
+        """
+        if of is None:
+            rows = [row for one in self.judgements for row in one.rows()]
+        else:
+            rows = [
+                {"circuit": one.circuit, "task": one.task, "which": one.which, **row}
+                for one in self.judgements
+                if of in one.beside
+                for row in one.beside[of].rows()
+            ]
         columns = dict.fromkeys(name for row in rows for name in row)
         return [dict.fromkeys(columns) | row for row in rows]

@@ -10,7 +10,7 @@ import numpy as np
 from acdc.asked import option
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.methods.base import Cost, Found, Log, Method
-from acdc.randomcircuits import random_edges, random_walks
+from acdc.randomcircuits import random_circuit, random_edges
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from acdc.metrics import Metric
 
 #: How edges are drawn, by name.
-KINDS = {"walks": random_walks, "uniform": random_edges}
+KINDS = {"walks": random_circuit, "uniform": random_edges}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Random(Method):
     Attributes:
         kind: ``walks`` from the input to the logits, whose edges all count; or ``uniform``, each set of edges as
             likely as any other, most of which are on no path while they are few, so that hardly a circuit is left.
-        edges: how many; walks are added until there are as many, so that there may be a few more.
+        edges: how many.
         seed: of the draw.
     """
 
@@ -69,5 +69,5 @@ class Random(Method):
         Raises:
             SettingsError: the graph hasn't as many edges.
         """
-        kept = KINDS[self.kind](setting.graph, self.edges, self.seed)
+        kept = KINDS[self.kind](setting.graph, self.edges, np.random.default_rng(self.seed))
         return Found(np.zeros(setting.graph.n_edges), kept, measured={"cost": self.cost(setting.graph).to_json()})

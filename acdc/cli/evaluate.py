@@ -61,6 +61,7 @@ def evaluate(
     above: float | None,
     greedy: int | None,
     by: str | None,
+    level: str | None,
     **options: Any,
 ) -> None:
     """Judge CIRCUIT... beside their model.
@@ -76,7 +77,7 @@ def evaluate(
             raise RunFolderError(f"{table} exists already; choose another file with --csv.")
         if not table.parent.is_dir():
             raise RunFolderError(f"can't write {table}: there is no folder {table.parent}; make it first.")
-    selection = selection_of(by, top=top, above=above, greedy=greedy)
+    selection = selection_of(by, level, top=top, above=above, greedy=greedy)
     several = len(circuits) > 1
     shown = (0 if several else 3) if worst is None else worst
     for circuit in circuits:

@@ -193,10 +193,9 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
 
 
 def check_fits(select: Selection | None, cfg: GraphConfig) -> None:
-    """Raise :class:`SettingsError` where more edges are to be selected than a graph has, before a prompt is run."""
-    wanted = getattr(select, "n", 0)
-    if select is not None and wanted > cfg.n_edges:
-        raise SettingsError(f"the selection {select.words} is larger than the graph, which has {cfg.n_edges} edges.")
+    """Raise :class:`SettingsError` where more is to be selected than a graph has, before a prompt is run."""
+    if select is not None:
+        select.check_size(cfg)
 
 
 def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:

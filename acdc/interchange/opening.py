@@ -20,7 +20,7 @@ from acdc.interchange.torchfile import read_torch
 from acdc.reading import opened
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular
 from acdc.runs.run import load_circuit
-from acdc.selection import Selection, Top, select
+from acdc.selection import Selection, Top, node_totals, select
 from acdc.wording import counted
 
 #: How a file of torch.save begins: a zip archive, or a bare pickle of older versions.
@@ -181,20 +181,22 @@ def _chosen(path: Path, content: Content, selection: Selection) -> Content:
             AcdcWarning,
             stacklevel=3,
         )
-    _tell_ties(path, scores, selection)
+    _tell_ties(path, graph, scores, selection)
     found = replace(without_figures(content.found), selection=selection.to_json())
     return content._replace(in_graph=mask, found=found)
 
 
-def _tell_ties(path: Path, scores: np.ndarray, selection: Any) -> None:
-    """Warn where a number of edges cuts through some that have the same score."""
+def _tell_ties(path: Path, graph: Graph, scores: np.ndarray, selection: Any) -> None:
+    """Warn where a number of edges or nodes cuts through some that have the same score."""
     if not isinstance(selection, Top):
         return
+    if selection.level == "nodes":
+        scores = node_totals(graph, scores)[graph.n_inputs : -1]
     keys = np.abs(scores) if selection.by == "magnitude" else scores
     least = np.partition(keys, -selection.n)[-selection.n]
     if (n_alike := int((keys == least).sum())) > (n_taken := selection.n - int((keys > least).sum())):
         warnings.warn(
-            f"{path}: {n_alike:,} edges share the score {least:g}, and {n_taken:,} of them are chosen "
+            f"{path}: {n_alike:,} {selection.level} share the score {least:g}, and {n_taken:,} of them are chosen "
             f"({selection.words}): those that come first in the graph.",
             AcdcWarning,
             stacklevel=4,

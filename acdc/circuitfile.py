@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from acdc.errors import AcdcError, CircuitFileError
+from acdc.errors import AcdcError, CircuitFileError, NoGraphError
 from acdc.files import atomic_write
 from acdc.graph import Graph, GraphConfig
 from acdc.jsondata import check, distinct, parse
@@ -107,7 +107,7 @@ def of_a_circuit(path: Path) -> Iterator[None]:
     """What is wrong with a file's content becomes :class:`CircuitFileError`, which names it."""
     try:
         yield
-    except CircuitFileError:
+    except (CircuitFileError, NoGraphError):
         raise
     except AcdcError as error:
         raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from acdc.editing import without_figures
 from acdc.errors import AcdcWarning, CircuitFileError, NoGraphError, SettingsError, UnchosenError
 from acdc.graph import Graph
 from acdc.interchange.lists import check_listed, read_edges, read_nodes
+from acdc.interchange.network import read_graphml, read_node_link
 from acdc.interchange.torchfile import read_torch
 from acdc.reading import opened
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular
@@ -27,6 +29,8 @@ from acdc.wording import counted
 _TORCH = (b"PK\x03\x04", b"\x80")
 _TORCH_ENDINGS = (".pt", ".pth", ".bin")
 _BOM = b"\xef\xbb\xbf"
+#: How networkx's node-link JSON begins; a circuit's file begins otherwise.
+_NODE_LINK = re.compile(rb'\{\s*"(directed|multigraph|graph)"')
 
 
 def open_circuit(
@@ -35,8 +39,9 @@ def open_circuit(
     """Open a circuit of ours or of others.
 
     Kinds of files, told apart by what they hold: a run's folder; a circuit's JSON of ours, EAP-IG's or MIB's, with
-    or without the choice of edges; EAP-IG's ``.pt``, read without running anything in it; and text, a list of edges
-    (``a0.h1->a2.h3<k>`` or ``m0->*``, one a line) or of nodes (``a0.h1, m2``), where ``#`` begins a comment.
+    or without the choice of edges; EAP-IG's ``.pt``, read without running anything in it; GraphML and networkx's
+    node-link JSON (:mod:`acdc.interchange.network`); and text, a list of edges (``a0.h1->a2.h3<k>`` or ``m0->*``, one a
+    line) or of nodes (``a0.h1, m2``), where ``#`` begins a comment.
 
     Where a file holds scores and no choice of edges (none is marked as ``in_graph``, or every edge of another
     tool's file is), a selection must choose. Scores of a list are unknown (NaN). Warned of are edges on no path from
@@ -91,7 +96,9 @@ def open_circuit(
 
 
 def kind_of(path: Path) -> str:
-    """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``.
+    """What a path leads to, by name.
+
+    A run's ``folder``; a circuit's ``file`` (JSON), ``torch file``, ``GraphML file`` or ``node-link file``; a ``list``.
 
     Raises:
         CircuitFileError: it can't be read.
@@ -105,8 +112,11 @@ def kind_of(path: Path) -> str:
         raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
     if start.startswith(_TORCH):
         return "torch file"
-    if start.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
-        return "file"
+    text = start.removeprefix(_BOM).lstrip()
+    if text[:1] in (b"{", b"["):
+        return "node-link file" if _NODE_LINK.match(text) else "file"
+    if text[:1] == b"<" or path.suffix.lower() == ".graphml":
+        return "GraphML file"
     ending = path.suffix.lower()
     return "torch file" if ending in _TORCH_ENDINGS else "file" if ending == ".json" else "list"
 
@@ -119,6 +129,8 @@ def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | Non
         return read_torch(path)
     if kind == "file":
         return read(path, lone_scores=True)
+    if kind in ("GraphML file", "node-link file"):
+        return (read_graphml if kind == "GraphML file" else read_node_link)(path, graph)
     if graph is None:
         check_listed(path)
         what = f"{path} is a list of {'nodes' if nodes else 'edges'} by name"

@@ -22,7 +22,18 @@ from acdc.graph import Graph, Node
 from acdc.graphconfig import GraphConfig
 from acdc.wording import counted
 
-__all__ = ["LEVELS", "RANKINGS", "Above", "Greedy", "Selection", "Top", "node_totals", "select", "words_of"]
+__all__ = [
+    "LEVELS",
+    "RANKINGS",
+    "Above",
+    "Greedy",
+    "Selection",
+    "Top",
+    "node_totals",
+    "select",
+    "select_nodes",
+    "words_of",
+]
 
 #: By what edges are ranked: the score as it is, or its size.
 RANKINGS = ("magnitude", "value")
@@ -244,13 +255,34 @@ def select(graph: Graph, scores: np.ndarray, selection: Selection) -> np.ndarray
     selection.check_size(graph.cfg)
     if selection.level == "edges":
         return graph.on_path(selection._chosen(graph, _keys(selection, scores)))
-    totals, inner = node_totals(graph, scores), slice(graph.n_inputs, -1)
+    totals = node_totals(graph, scores)
     if (unknown := np.isnan(totals)).any():
         raise SettingsError(
             f"the scores of the edges out of {graph.nodes[int(unknown.argmax())].name} are infinite and of both signs, "
             "so they have no sum; choose edges, or compute them again."
         )
-    inside = np.ones(len(graph.nodes), dtype=bool)
+    return select_nodes(graph, totals, selection)
+
+
+def select_nodes(graph: Graph, totals: np.ndarray, selection: Selection) -> np.ndarray:
+    """The circuit of the nodes that a rule chooses by scores of their own, see :func:`select`.
+
+    Args:
+        graph: of the scores.
+        totals: ``[n_nodes]``; those of the input and the logits don't matter, as they are always in.
+        selection: :class:`Top` or :class:`Above`, at the level of nodes.
+
+    Returns:
+        ``[n_edges]`` bool.
+
+    Raises:
+        SettingsError: more nodes wanted than the graph has, or a score that is no number.
+    """
+    selection.check_size(graph.cfg)
+    inner, inside = slice(graph.n_inputs, -1), np.ones(len(graph.nodes), dtype=bool)
+    if (unknown := np.isnan(totals[inner])).any():
+        name = graph.nodes[graph.n_inputs + int(unknown.argmax())].name
+        raise SettingsError(f"the score of {name} is no number, so nodes can't be ranked by them; compute them again.")
     inside[inner] = ranked(totals[inner], selection)
     return graph.on_path(graph.among(inside))
 

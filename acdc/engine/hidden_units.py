@@ -37,8 +37,8 @@ def plain_mlps(model: Model) -> list[NormedMlp]:
     for layer in range(cfg.n_layers):
         if (plain := model.plain_mlp(layer)) is None:
             raise SettingsError(
-                f"the MLP of layer {layer} of {model.name} isn't plain (experts, or more than two products and an "
-                "activation), so its hidden units can't be told apart; choose among edges or nodes."
+                f"the MLP of layer {layer} of {model.name} isn't plain (experts, or a module that acdc doesn't read "
+                "as weights and an activation), so its hidden units can't be told apart; choose among edges or nodes."
             )
         found.append(plain)
     if len(widths := sorted({one.plain.W_out.shape[0] for one in found})) > 1:

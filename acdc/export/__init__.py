@@ -34,8 +34,8 @@ FORMATS = {
     "graphml": ".graphml",
     "node-link": ".node-link.json",
     "edges": ".edges.txt",
-    "json": ".json",
     "eap-ig": ".pt",
+    "json": ".json",
     "html-table": ".html",
 }
 #: How the content of a file that is no diagram is made; a new format's function is named here.

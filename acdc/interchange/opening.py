@@ -112,7 +112,7 @@ def kind_of(path: Path) -> str:
     text = start.removeprefix(_BOM).lstrip()
     if text[:1] in (b"{", b"["):
         return "node-link file" if _NODE_LINK.match(text) else "file"
-    if text[:1] == b"<" or path.suffix.lower() == ".graphml":
+    if (text[:1] == b"<" and b"graphml" in text) or path.suffix.lower() == ".graphml":
         return "GraphML file"
     ending = path.suffix.lower()
     return "torch file" if ending in _TORCH_ENDINGS else "file" if ending == ".json" else "list"
@@ -166,8 +166,9 @@ def _scores_nodes(content: Content) -> bool:
 
 
 def _unchosen(path: Path, content: Content) -> UnchosenError:
+    what = "nodes" if _scores_nodes(content) else "edges"
     return UnchosenError(
-        f"{path} holds the scores of {'nodes' if _scores_nodes(content) else 'edges'} and {_marks(content)}; choose its "
+        f"{path} holds the scores of {what} and {_marks(content)}; choose its "
         "circuit by a selection, the number of edges or their least score (--top or --above of acdc evaluate, compare "
         "and edit; in Python `selection=Top(100)`)."
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from acdc.comparing import compare as compare
     from acdc.decision import Decision as Decision
     from acdc.discovery.discover import discover as discover
+    from acdc.discovery.hidden_units import hidden_units as hidden_units
     from acdc.discovery.setting_up import prompts as prompts
     from acdc.discovery.setting_up import set_up as set_up
     from acdc.errors import AcdcError as AcdcError
@@ -64,6 +65,7 @@ _PUBLIC = {
     "evaluate": "acdc.evaluation.evaluate",
     "export_circuit": "acdc.export",
     "find_task": "acdc.pairs.finding",
+    "hidden_units": "acdc.discovery.hidden_units",
     "load_model": "acdc.models.loading",
     "open_circuit": "acdc.interchange",
     "prompts": "acdc.discovery.setting_up",

@@ -239,15 +239,16 @@ class Circuit:
     def to_networkx(self) -> nx.MultiDiGraph:
         """The kept part as a networkx graph; edges carry ``name``, ``letter`` and ``score``.
 
-        The graph carries how it was found, as far as that is known, the method's options by their names and what
-        isn't a plain value as JSON; figures that can't be vouched for are left out, and ``doubt`` says why.
+        The graph carries ``cfg``, its shape as JSON, and how it was found, as far as that is known, the method's
+        options by their names and what isn't a plain value as JSON; figures that can't be vouched for are left out,
+        and ``doubt`` says why. :func:`acdc.interchange.from_networkx` reads it.
         """
         out = self.graph.to_networkx(self.in_graph)
         for _, _, data in out.edges(data=True):
             data["score"] = float(self.scores[self.graph.edge(data["name"]).number])
         found = self.found.known if self.doubt is None else self.found.without_figures | {"doubt": self.doubt}
         options = found.pop("options", {})
-        for name, value in (options | found).items():
+        for name, value in (options | found | {"cfg": asdict(self.graph.cfg)}).items():
             if value is not None:
                 out.graph[name] = json.dumps(value) if isinstance(value, dict | list) else value
         return out

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from acdc.errors import AcdcError, CircuitFileError
+from acdc.errors import AcdcError, CircuitFileError, NoGraphError
 from acdc.files import atomic_write
 from acdc.graph import Graph, GraphConfig
 from acdc.jsondata import check, distinct, parse
@@ -35,13 +35,17 @@ NEURON_KEYS = ("neurons", "neurons_scores", "neurons_in_graph")
 
 
 class Content(NamedTuple):
-    """What a file holds: the fields of :class:`acdc.Circuit`, and whether it says which edges are kept."""
+    """What a file holds: the fields of :class:`acdc.Circuit`, and what is only in files of others.
+
+    That is whether it says which edges are kept, and scores of nodes, ``[n_nodes]`` (0 for ``logits``), if it has any.
+    """
 
     graph: Graph
     in_graph: np.ndarray
     scores: np.ndarray
     found: Provenance
     is_marked: bool = True
+    node_scores: np.ndarray | None = None
 
 
 def write(path: Path, graph: Graph, in_graph: np.ndarray, scores: np.ndarray, found: Provenance) -> None:
@@ -96,10 +100,28 @@ def read(path: Path, *, follow: bool = True, lone_scores: bool = False) -> Conte
         graph = Graph(config_of(data["cfg"], size))
         _refuse_neurons(path, data["nodes"])
         scores, in_graph, is_marked = parse(lambda: _read_edges(graph, data["edges"], lone_scores))
+        node_scores = _node_scores(graph, data["nodes"])
         found = Provenance.from_json(data.get("found"))
         if found.fingerprint is not None and _contradicted(data["nodes"], graph, in_graph):
             found = replace(found, fingerprint="")  # that of nothing
-    return Content(graph, in_graph, scores, found, is_marked)
+    return Content(graph, in_graph, scores, found, is_marked, node_scores)
+
+
+def _node_scores(graph: Graph, nodes: Any) -> np.ndarray | None:
+    """``[n_nodes]`` of a file whose nodes are scored, as EAP-IG's at node level; ``None`` where none is."""
+    scored = {}
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        score = node[0] if isinstance(node, tuple) else node.get("score") if isinstance(node, dict) else None
+        if score is not None:
+            scored[name] = score
+    if not scored:
+        return None
+    found = np.zeros(len(graph.nodes))
+    found[graph.n_inputs : -1] = np.nan  # of a node that is left out
+    for name, score in scored.items():
+        check(score, float, f"nodes.{name}.score")
+        found[graph.node(name).index] = score
+    return found
 
 
 @contextmanager
@@ -107,7 +129,7 @@ def of_a_circuit(path: Path) -> Iterator[None]:
     """What is wrong with a file's content becomes :class:`CircuitFileError`, which names it."""
     try:
         yield
-    except CircuitFileError:
+    except (CircuitFileError, NoGraphError):
         raise
     except AcdcError as error:
         raise CircuitFileError(f"{path} isn't a circuit of its own cfg: {error}") from error

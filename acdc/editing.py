@@ -54,7 +54,7 @@ def edges_among(graph: Graph, nodes: object) -> np.ndarray:
     """
     inside = nodes_of(graph, nodes)
     inside[: graph.n_inputs] = inside[-1] = True
-    return _between(graph, inside)
+    return graph.among(inside)
 
 
 def edges_joining(graph: Graph, nodes: object, in_graph: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def edges_joining(graph: Graph, nodes: object, in_graph: np.ndarray) -> np.ndarr
     others = new | graph.live_nodes(in_graph)
     others[: graph.n_inputs] = others[-1] = True
     old_alone = others & ~new
-    return _between(graph, others) & ~_between(graph, old_alone)
+    return graph.among(others) & ~graph.among(old_alone)
 
 
 def nodes_of(graph: Graph, nodes: object) -> np.ndarray:
@@ -129,15 +129,6 @@ def _agreed(mine: Any, other: Any) -> Any:
     if mine is None or mine == other:
         return other
     return mine if other is None else None
-
-
-def _between(graph: Graph, inside: np.ndarray) -> np.ndarray:
-    """The edges with both ends in a set of nodes, ``[n_edges]`` bool."""
-    mask = np.zeros(graph.n_edges, dtype=bool)
-    for slot in graph.slots:
-        if inside[slot.node.index]:
-            mask[slot.edges] = inside[: slot.n_parents]
-    return mask
 
 
 def _flat(what: object) -> Iterable[object]:

@@ -259,6 +259,14 @@ class Graph:
                 kept[slot.edges] = False
         return kept
 
+    def among(self, nodes: np.ndarray) -> np.ndarray:
+        """Every edge with both ends in a set of nodes, ``[n_nodes]`` bool to ``[n_edges]`` bool."""
+        mask = np.zeros(self.n_edges, dtype=bool)
+        for slot in self.slots:
+            if nodes[slot.node.index]:
+                mask[slot.edges] = nodes[: slot.n_parents]
+        return mask
+
     def live_nodes(self, mask: np.ndarray) -> np.ndarray:
         """Which nodes an edge of `mask` touches, ``[n_nodes]`` bool."""
         self.check_mask(mask)

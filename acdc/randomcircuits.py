@@ -1,8 +1,8 @@
 """Circuits drawn by chance: what a circuit of that size does without being found.
 
-Edges drawn uniformly are no such null: of GPT-2 small's 32,491, 649 drawn leave some 29 on a path, and fewer drawn none, so
-that the circuit is empty in effect. Walks from the input to the logits are on paths by construction. Nothing here
-imports torch.
+Edges drawn uniformly are no such null: of GPT-2 small's 32,491, 649 drawn leave some 29 on a path, and fewer drawn
+none, so that the circuit is empty in effect. Walks from the input to the logits are on paths by construction. Nothing
+here imports torch.
 """
 
 from __future__ import annotations

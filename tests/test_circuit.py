@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -185,6 +186,7 @@ def test_to_networkx_carries_scores_and_what_is_known(circuit):
     assert set(graph.nodes) == {"input", "a0.h1", "m1", "logits"}
     score = circuit.scores[circuit.graph.edge("a0.h1->m1").number]
     assert graph.edges["a0.h1", "m1", "m1"] == {"name": "a0.h1->m1", "letter": None, "score": score}
+    assert json.loads(graph.graph.pop("cfg")) == asdict(circuit.graph.cfg)
     assert graph.graph == {
         "task": "ioi",
         "model": "gpt2",

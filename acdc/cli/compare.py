@@ -36,6 +36,7 @@ def compare(
     above: float | None,
     greedy: int | None,
     by: str | None,
+    level: str | None,
     nodes: bool,
     names: bool,
     diagram: Path | None,
@@ -64,7 +65,7 @@ def compare(
     _check_free({"--diagram": diagram, "--csv": table})
     if diagram is not None:
         check_two(len(circuits) + (reference is not None and len(circuits) == 1))
-    selection = selection_of(by, top=top, above=above, greedy=greedy)
+    selection = selection_of(by, level, top=top, above=above, greedy=greedy)
     found = compared(*circuits, reference=reference, selection=selection, nodes=nodes)
     if diagram is not None and format is not None:
         export_comparison(found, format, diagram, strongest=strongest)

@@ -71,6 +71,7 @@ def evaluate(
     above: float | None,
     greedy: int | None,
     by: str | None,
+    level: str | None,
     **options: Any,
 ) -> None:
     """Judge CIRCUIT... beside their model.
@@ -82,7 +83,7 @@ def evaluate(
 
     beside = [name for name in _BESIDE if options[name]]
     _check_files(table, plot, beside)
-    selection = selection_of(by, top=top, above=above, greedy=greedy)
+    selection = selection_of(by, level, top=top, above=above, greedy=greedy)
     several = len(circuits) > 1
     shown = (0 if several or beside else 3) if worst is None else worst
     for circuit in circuits:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from acdc.cli.export_mib import MIB, export_mib
 from acdc.cli.printing import announce, say
 from acdc.cli.sources import circuit_at
 from acdc.export import FORMATS
@@ -13,9 +14,14 @@ from acdc.wording import either
 
 
 @click.command()
-@click.argument("circuit", type=click.Path(path_type=Path))
-@click.option("--format", help=f"{either(FORMATS)}.  [default: as the ending of --out says]")
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    help=f"{either(FORMATS)}; or {MIB}, a folder for MIB's leaderboard, of several CIRCUITs.  [default: as the ending "
+    "of --out says]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in the run folder]")
+@click.option("--name", metavar="TASK_MODEL", help="For mib: what all are of.  [default: as they were found]")
 @click.option("--title", help="Above a picture or table.  [default: names of task and model]")
 @click.option(
     "--sweep",
@@ -26,12 +32,40 @@ from acdc.wording import either
 )
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
 def export(
-    circuit: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
+    circuits: tuple[Path, ...],
+    format: str | None,
+    out: Path | None,
+    name: str | None,
+    title: str | None,
+    sweep: tuple[Path, ...],
+    top: int | None,
 ) -> None:
     """Write CIRCUIT in another format.
 
-    CIRCUIT is a run folder, or a circuit file.
+    CIRCUIT is a run folder, or a circuit file. For mib there are nine for each task and model, or one whose scores rank
+    the edges; without --out, a folder of that format is checked.
     """
+    if format == MIB:
+        export_mib(circuits, out, name, title=title, sweep=sweep, top=top)
+    else:
+        _export(_only(circuits, name), format, out, title, sweep, top)
+
+
+def _only(circuits: tuple[Path, ...], name: str | None) -> Path:
+    """The one circuit of a file. Raises :class:`SettingsError`."""
+    from acdc.errors import SettingsError
+
+    if len(circuits) > 1:
+        raise SettingsError(f"a file holds one circuit, and {len(circuits)} are given; {MIB} takes several.")
+    if name is not None:
+        raise SettingsError(f"`name` is for {MIB}; leave it out.")
+    return circuits[0]
+
+
+def _export(
+    circuit: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
+) -> None:
+    """Write one circuit as a file."""
     from acdc.circuit import Circuit
     from acdc.errors import RunFolderError, SettingsError, UnknownNameError
     from acdc.export import check_shown, export_circuit
@@ -40,7 +74,7 @@ def export(
     from acdc.runs.folder import CIRCUIT, is_finished
 
     if format is not None and format not in FORMATS:
-        raise UnknownNameError("format", format, FORMATS)
+        raise UnknownNameError("format", format, (*FORMATS, MIB))
     source = circuit if circuit.is_file() else circuit / CIRCUIT
     if not source.is_file() and not is_finished(circuit):  # a finished run's circuit can be rebuilt
         raise RunFolderError(f"{circuit} has no {CIRCUIT}; give a finished run's folder, or a circuit file.")
@@ -77,7 +111,9 @@ def _format(format: str | None, out: Path | None) -> str:
     from acdc.errors import SettingsError
 
     ending = "" if out is None else out.suffix.lower()
-    named = {known: name for name, known in FORMATS.items()}.get(ending)
+    ended = "" if out is None or out.name.startswith(".") else out.name.lower()
+    endings = sorted(FORMATS, key=lambda name: -len(FORMATS[name]))  # .node-link.json before .json
+    named = next((name for name in endings if ended.endswith(FORMATS[name])), None)
     if format is None:
         if out is None:
             raise SettingsError("give --format, or a file to write with --out, whose ending says it.")
@@ -86,7 +122,7 @@ def _format(format: str | None, out: Path | None) -> str:
                 f"{out} doesn't end in one of {', '.join(FORMATS.values())}; give another --out, or --format."
             )
         return named
-    if named not in (None, format) and not (format == "eap-ig" and ending == ".json"):
+    if named not in (None, format) and not (format in ("eap-ig", "node-link") and ending == ".json"):
         raise SettingsError(f"{out} ends as {named} does, but --format says {format}; change one of them.")
     return format
 

@@ -39,7 +39,7 @@ def default_folder(context: click.Context) -> Path:
     defaults |= {name: value for name, value in type(method)().options.items() if name != "seed"}
     changed = {name: value for name, value in given.items() if value != defaults[name] and name != leading}
     selection = selection_for(method.name, **{name: context.params[name] for name in SELECTING})
-    asked = {name: value for name, value in given.items() if name not in ("top", "above", "greedy", "by")}
+    asked = {name: value for name, value in given.items() if name not in SELECTING}
     asked = {"dtype": "float32", "n": None, **asked, **options, "task": task, "method": method.name}
     asked["selection"] = None if selection is None else selection.to_json()
     asked["model"] = model.rstrip("/") or model

@@ -33,6 +33,7 @@ _COMMANDS = {
     "compare": "acdc.cli.compare",
     "export": "acdc.cli.export",
     "edit": "acdc.cli.edit",
+    "hidden-units": "acdc.cli.hidden_units",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",
     "models": "acdc.cli.models",
@@ -52,7 +53,7 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        return getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        return getattr(import_module(_COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -63,13 +63,13 @@ def given_options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: params[name] for name in params if name in names and params[name] is not None}
 
 
-def selection_for(method: str, by: str | None, **numbers: float | None) -> Selection | None:
+def selection_for(method: str, by: str | None, level: str | None, **numbers: float | None) -> Selection | None:
     """:func:`acdc.cli.selection_options.selection_of`, as a method needs it.
 
     Raises:
         SettingsError: as there, one is given where the method decides, or none where the method needs one.
     """
-    select = selection_of(by, **numbers)
+    select = selection_of(by, level, **numbers)
     if select is not None and method in METHODS and METHODS[method].decides:
         scoring = next(other for other in METHODS.values() if not other.decides)
         raise SettingsError(

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from acdc.errors import SettingsError
-from acdc.selection import RANKINGS, Above, Greedy, Selection, Top
+from acdc.selection import LEVELS, RANKINGS, Above, Greedy, Selection, Top
 from acdc.wording import either, some
 
 #: Options that say what is selected.
-SELECTING = ("top", "above", "greedy", "by")
+SELECTING = ("top", "above", "greedy", "by", "level")
 _RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
 
 
@@ -23,6 +23,11 @@ def selection_options(top: str) -> Callable[[Callable[..., Any]], Callable[..., 
         click.option("--above", type=float, help="Likewise: those of at least this score."),
         click.option("--greedy", type=int, help="Likewise: so many, grown from the logits, the best edge first."),
         click.option("--by", help=f"What these three rank by: {either(RANKINGS)}.  [default: magnitude]"),
+        click.option(
+            "--level",
+            help=f"What --top and --above choose: {either(LEVELS)} (heads and MLPs, by the sum of their edges out; all "
+            "edges among them, the input and the logits).  [default: edges]",
+        ),
     )
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,11 +38,12 @@ def selection_options(top: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return add
 
 
-def selection_of(by: str | None, **numbers: float | None) -> Selection | None:
+def selection_of(by: str | None, level: str | None, **numbers: float | None) -> Selection | None:
     """The selection that was given; ``None`` if none was.
 
     Args:
         by: what it ranks by; ``None`` where that wasn't said.
+        level: what it chooses; likewise.
         numbers: of each rule that the command has; ``None`` where it wasn't given.
 
     Raises:
@@ -47,8 +53,9 @@ def selection_of(by: str | None, **numbers: float | None) -> Selection | None:
     if len(given) > 1:
         raise SettingsError(f"`{given[0]}` and `{given[1]}` contradict each other; give one of them.")
     if given:
-        return _RULES[given[0]](numbers[given[0]], by or "magnitude")
-    if by is not None:
-        rules = [f"`{name}`" for name in numbers]
-        raise SettingsError(f"`by` says what {some(rules, len(rules))} rank by; give one of them with it.")
+        return _RULES[given[0]](numbers[given[0]], by or "magnitude", level or "edges")
+    for name, what in (("by", "rank by"), ("level", "choose")):
+        if {"by": by, "level": level}[name] is not None:
+            rules = [f"`{rule}`" for rule in numbers]
+            raise SettingsError(f"`{name}` says what {some(rules, len(rules))} {what}; give one of them with it.")
     return None

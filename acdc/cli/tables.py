@@ -12,6 +12,7 @@ from acdc.cli.terminal import Terminal
 from acdc.export.summary import score_words
 from acdc.nodescores import node_scores
 from acdc.results import Behaviour, Evaluation, faithfulness
+from acdc.selection import words_of
 from acdc.wording import counted
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def _how(record: Record) -> str:
         passes = "" if record.passes is None else f" in {record.passes} {'pass' if record.passes == 1 else 'passes'}"
         threshold = f"{method}{budget}threshold {record.threshold or 0.0:g} in {by}"
         return f"{threshold}, {record.tried} tried{passes} in {record.seconds:.0f} s"
-    words = [str(request.method), *_words(request.options), *_words(request.selection or {})]
+    words = [str(request.method), *_words(request.options), words_of(request.selection or {})]
     cost = ", ".join(_words(record.cost or {}))
-    return f"{' '.join(words)} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
+    return f"{' '.join(filter(None, words))} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
 
 
 def _unseen(found: Mapping[str, Any]) -> str:

@@ -192,15 +192,14 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
 
 
 def check_fits(method: Method, select: Selection | None, cfg: GraphConfig) -> None:
-    """Raise :class:`SettingsError` where more edges are asked for than a graph has, before a prompt is run."""
+    """Raise :class:`SettingsError` where more is asked for than a graph has, before a prompt is run."""
     if method.least_edges > cfg.n_edges:
         raise SettingsError(
             f"the method {method.name} is to leave {method.least_edges:,} edges, and the graph has {cfg.n_edges:,}; "
             "ask for fewer."
         )
-    wanted = getattr(select, "n", 0)
-    if select is not None and wanted > cfg.n_edges:
-        raise SettingsError(f"the selection {select.words} is larger than the graph, which has {cfg.n_edges} edges.")
+    if select is not None:
+        select.check_size(cfg)
 
 
 def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Method, int]:

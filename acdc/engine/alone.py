@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from acdc.engine.contributions import contribution_bytes
+from acdc.engine.hidden_units import MaskedMlps
 from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
 from acdc.models.patched import run_patched
@@ -18,6 +19,7 @@ def run_alone(
     kept: Bool[np.ndarray, " n_edges"] | Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"],
     *,
     inputs: Float[Tensor, "n_inputs batch pos d_model"] | None = None,
+    mlps: MaskedMlps | None = None,
 ) -> Float64[Tensor, "prediction n_outputs"]:
     """A circuit's logits at the predictions that count.
 
@@ -25,6 +27,7 @@ def run_alone(
         setting: model, prompts and what removed edges carry.
         kept: its edges; or shares from 0 to 1, and if they want a gradient, the logits have one.
         inputs: in place of what the input nodes write.
+        mlps: in place of the model's MLPs, some hidden units of which are ablated.
     """
     if isinstance(kept, np.ndarray):
         kept = torch.tensor(np.ascontiguousarray(kept))  # a copy: torch takes no array that is read-only or runs back
@@ -34,7 +37,13 @@ def run_alone(
     with torch.set_grad_enabled(torch.is_grad_enabled() and kept.requires_grad):
         for rows in given.chunks:
             _, residual = run_patched(
-                setting.model, setting.graph, setting.tokens[rows], inputs[:, rows], kept, given.ablated(rows)
+                setting.model,
+                setting.graph,
+                setting.tokens[rows],
+                inputs[:, rows],
+                kept,
+                given.ablated(rows),
+                mlp=None if mlps is None else mlps.on(rows),
             )
             found.append(setting.predictions(residual, rows))
         return torch.cat(found)

@@ -18,6 +18,7 @@ from torch import Tensor
 from acdc.circuit import Circuit
 from acdc.engine.alone import run_alone
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.hidden_units import MaskedMlps
 from acdc.engine.setting import Setting
 from acdc.engine.side_by_side import SideBySide
 from acdc.errors import SettingsError
@@ -34,7 +35,12 @@ _WORTH = 4
 _MOST, _RESIDUAL_BYTES = 512, 256 * 2**20
 
 
-def run(setting: Setting, circuits: Iterable[Any] | Any) -> Iterator[Logits]:
+def run(
+    setting: Setting,
+    circuits: Iterable[Any] | Any,
+    *,
+    hidden_units: Bool[np.ndarray, "n_layers d_mlp"] | Any | None = None,
+) -> Iterator[Logits]:
     """Run circuits of a setting's model on its prompts.
 
     Many at once cost a small part of as many runs: what they share is computed once. Each is equal to
@@ -46,12 +52,16 @@ def run(setting: Setting, circuits: Iterable[Any] | Any) -> Iterator[Logits]:
             ``[n_edges]``, or a tensor ``[n_edges]`` of floating point numbers from 0 to 1: the share of its
             current value that each edge carries. If such weights want a gradient, their logits have one.
             A boolean array ``[circuit, n_edges]`` is many of them.
+        hidden_units: ``[n_layers, d_mlp]`` bool, the hidden units of MLPs that stay; the others carry their ablated
+            values into what their MLP writes (:class:`acdc.engine.hidden_units.MaskedMlps`). By default all stay.
+            Circuits are then run one by one, and have no gradient.
 
     Returns:
         For each circuit, in order, its logits at the predictions that count.
 
     Raises:
-        SettingsError: one of them is no circuit of this graph; says which, and what it is.
+        SettingsError: one of them is no circuit of this graph; says which, and what it is; or `hidden_units` is no
+            set of hidden units of this model, or it has none that are known.
     """
     wrong = isinstance(circuits, Circuit | Mapping | str | bytes)
     if isinstance(circuits, np.ndarray | Tensor):
@@ -61,15 +71,24 @@ def run(setting: Setting, circuits: Iterable[Any] | Any) -> Iterator[Logits]:
     numbered = enumerate(circuits, 1)
     checked = (_checked(setting.graph, circuit, f"circuit {number}") for number, circuit in numbered)
     given = iter(list(checked)) if isinstance(circuits, Sequence | np.ndarray | Tensor) else checked
-    return _logits(setting, given)
+    return _logits(setting, given, None if hidden_units is None else MaskedMlps(setting, hidden_units))
 
 
-def _logits(setting: Setting, circuits: Iterator[Edges]) -> Iterator[Logits]:
+def _logits(setting: Setting, circuits: Iterator[Edges], mlps: MaskedMlps | None) -> Iterator[Logits]:
     """Those of circuits that are checked."""
     like = setting.contributions.inputs
     together = max(1, min(_MOST, _RESIDUAL_BYTES // (len(setting.rows) * like.shape[-1] * like.element_size())))
     while taken := list(islice(circuits, together)):
-        yield from _in_own_state(_logits_of(setting, taken))
+        yield from _in_own_state(_logits_of(setting, taken) if mlps is None else _masked(setting, taken, mlps))
+
+
+def _masked(setting: Setting, taken: Sequence[Edges], mlps: MaskedMlps) -> Iterator[Logits]:
+    for circuit in taken:
+        if isinstance(circuit, Tensor) and circuit.requires_grad:
+            raise SettingsError("no gradient passes a mask of hidden units; give weights that want none (detach()).")
+        with torch.no_grad():
+            logits = run_alone(setting, circuit, mlps=mlps)
+        yield logits
 
 
 def _logits_of(setting: Setting, taken: Sequence[Edges]) -> Iterator[Logits]:

@@ -1,8 +1,9 @@
 """Circuits as files that people look at or other programs read.
 
 ``svg``, ``png`` and ``pdf`` are diagrams; ``dot`` is the diagram's source for
-Graphviz; ``graphml`` and ``json`` are for programs, ``eap-ig`` (a ``.pt`` or JSON file) for
-EAP-IG and MIB; ``html-table`` lists the edges. Nothing here imports torch but to write a ``.pt``
+Graphviz; ``graphml``, ``node-link`` (networkx's JSON), ``edges`` (names, one a line) and ``json``
+are for programs, ``eap-ig`` (a ``.pt`` or JSON file) for EAP-IG and MIB (a folder for MIB:
+:mod:`acdc.export.mib`); ``html-table`` lists the edges. Nothing here imports torch but to write a ``.pt``
 file, and only the three pictures need Graphviz.
 """
 
@@ -16,7 +17,8 @@ from acdc.comparison import Comparison
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.export.eap_ig import write_eap_ig
 from acdc.export.excerpt import Excerpt
-from acdc.export.graphml import to_graphml
+from acdc.export.graphml import to_graphml, to_node_link
+from acdc.export.lists import to_edges
 from acdc.export.table import to_html_table
 from acdc.export.wanted import HasCircuit, circuit_of
 from acdc.files import atomic_write
@@ -30,18 +32,28 @@ FORMATS = {
     "pdf": ".pdf",
     "dot": ".dot",
     "graphml": ".graphml",
-    "json": ".json",
+    "node-link": ".node-link.json",
+    "edges": ".edges.txt",
     "eap-ig": ".pt",
+    "json": ".json",
     "html-table": ".html",
 }
 #: How the content of a file that is no diagram is made; a new format's function is named here.
 _WRITTEN: Mapping[str, Callable[[Excerpt], bytes]] = {
     "graphml": lambda excerpt: to_graphml(excerpt.circuit),
+    "node-link": lambda excerpt: to_node_link(excerpt.circuit),
+    "edges": lambda excerpt: to_edges(excerpt.circuit),
     "html-table": lambda excerpt: to_html_table(excerpt).encode(),
 }
 #: The formats of diagrams.
 PICTURES = ("svg", "png", "pdf", "dot")
-_WHOLE = ("graphml", "json", "eap-ig")  # for programs: without a heading, a part would pass for the circuit
+_WHOLE = (
+    "graphml",
+    "node-link",
+    "edges",
+    "json",
+    "eap-ig",
+)  # for programs: without a heading, a part would pass for the circuit
 _MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
 

@@ -76,6 +76,11 @@ def _readable_scores(circuit: Circuit) -> np.ndarray:
     return circuit.scores
 
 
+def check_readable(circuit: Circuit) -> None:
+    """Raise :class:`SettingsError` for a circuit that EAP-IG would misread."""
+    _readable_scores(circuit)
+
+
 def ties(circuit: Circuit) -> str | None:
     """What to know before edges are ranked by the scores of a circuit (MIB's CPR); ``None`` if none are tied.
 

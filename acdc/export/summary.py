@@ -11,6 +11,7 @@ import numpy as np
 
 from acdc.circuit import Circuit, Provenance
 from acdc.graph import Graph
+from acdc.selection import words_of
 from acdc.wording import counted, shortened
 
 _MAX_NAME = 50  # characters of a task or model in the title
@@ -37,7 +38,7 @@ def facts(circuit: Circuit) -> list[str]:
     elif found.options:
         out.append(_words(found.options))
     if found.selection:
-        out.append(_words(found.selection))
+        out.append(_short(printable(words_of(found.selection))))
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
     if found.edited_from is not None:

@@ -3,7 +3,9 @@
 Writing for others is a format of :mod:`acdc.export`.
 """
 
+from acdc.interchange.mib import read_submission
+from acdc.interchange.network import from_networkx
 from acdc.interchange.opening import open_circuit
 from acdc.interchange.ranking import ranking
 
-__all__ = ["open_circuit", "ranking"]
+__all__ = ["from_networkx", "open_circuit", "ranking", "read_submission"]

@@ -44,14 +44,19 @@ def read_edges(path: Path, graph: Graph) -> Content:
     def numbers(name: str) -> tuple[int, ...]:
         if "->" not in name and _is_a_list_of_nodes(name, graph):
             raise CircuitFileError(f"{quoted(name)} is a node, not an edge; for a list of nodes give `nodes=True`.")
-        parts = [part.strip() for part in name.split("->")]
-        if len(parts) == 2 and ("*" in parts or _HEAD.fullmatch(parts[1])):
-            return tuple(np.flatnonzero(edges_of(graph, name)).tolist())
-        return (graph.edge("->".join(parts)).number,)
+        return edges_named(graph, name)
 
     mask = np.zeros(graph.n_edges, dtype=bool)
     mask[[number for line in _distinct(path, _lines(path), numbers, "edge") for number in line]] = True
     return _content(graph, mask)
+
+
+def edges_named(graph: Graph, name: str) -> tuple[int, ...]:
+    """The numbers of the edges that a name or pattern with an arrow stands for. Raises :class:`AcdcError`."""
+    parts = [part.strip() for part in name.split("->")]
+    if len(parts) == 2 and ("*" in parts or _HEAD.fullmatch(parts[1])):
+        return tuple(np.flatnonzero(edges_of(graph, name)).tolist())
+    return (graph.edge("->".join(parts)).number,)
 
 
 def read_nodes(path: Path, graph: Graph) -> Content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +17,20 @@ from acdc.editing import without_figures
 from acdc.errors import AcdcWarning, CircuitFileError, NoGraphError, SettingsError, UnchosenError
 from acdc.graph import Graph
 from acdc.interchange.lists import check_listed, read_edges, read_nodes
+from acdc.interchange.network import read_graphml, read_node_link
 from acdc.interchange.torchfile import read_torch
 from acdc.reading import opened
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular
 from acdc.runs.run import load_circuit
-from acdc.selection import Selection, Top, select
+from acdc.selection import Selection, Top, node_totals, select, select_nodes
 from acdc.wording import counted
 
 #: How a file of torch.save begins: a zip archive, or a bare pickle of older versions.
 _TORCH = (b"PK\x03\x04", b"\x80")
 _TORCH_ENDINGS = (".pt", ".pth", ".bin")
 _BOM = b"\xef\xbb\xbf"
+#: How networkx's node-link JSON begins; a circuit's file begins otherwise.
+_NODE_LINK = re.compile(rb'\{\s*"(directed|multigraph|graph)"')
 
 
 def open_circuit(
@@ -35,8 +39,9 @@ def open_circuit(
     """Open a circuit of ours or of others.
 
     Kinds of files, told apart by what they hold: a run's folder; a circuit's JSON of ours, EAP-IG's or MIB's, with
-    or without the choice of edges; EAP-IG's ``.pt``, read without running anything in it; and text, a list of edges
-    (``a0.h1->a2.h3<k>`` or ``m0->*``, one a line) or of nodes (``a0.h1, m2``), where ``#`` begins a comment.
+    or without the choice of edges; EAP-IG's ``.pt``, of which nothing is run; GraphML and networkx's node-link JSON
+    (:mod:`acdc.interchange.network`); and text, a list of edges (``a0.h1->a2.h3<k>`` or ``m0->*``, one a line) or of
+    nodes (``a0.h1, m2``), where ``#`` begins a comment.
 
     Where a file holds scores and no choice of edges (none is marked as ``in_graph``, or every edge of another
     tool's file is), a selection must choose. Scores of a list are unknown (NaN). Warned of are edges on no path from
@@ -46,7 +51,8 @@ def open_circuit(
     Args:
         path: a file, or a run's folder.
         graph: of the model that the circuit shall be of; a list needs it.
-        selection: chooses edges by their scores (:mod:`acdc.selection`), whatever the file marks.
+        selection: chooses edges by their scores (:mod:`acdc.selection`), whatever the file marks; nodes by their own
+            where a file has them (EAP-IG's at node level), else by the sums of their edges'.
         nodes: the file is a list of nodes; the circuit is all edges among them, the input and the logits.
 
     Raises:
@@ -72,11 +78,7 @@ def open_circuit(
     if selection is not None:
         content = _chosen(path, content, selection)
     elif kind in ("file", "torch file") and _has_scores_only(content):
-        raise UnchosenError(
-            f"{path} holds the scores of edges and {_marks(content)}; choose its circuit by a selection, the "
-            "number of edges or their least score (--top or --above of acdc evaluate, compare and edit; in Python "
-            "`selection=Top(100)`)."
-        )
+        raise _unchosen(path, content)
     if not content.in_graph.any():
         raise CircuitFileError(f"{path} is an empty circuit: it keeps none of {content.graph.n_edges:,} edges.")
     circuit = Circuit(content.graph, content.in_graph, content.scores, content.found)
@@ -91,7 +93,9 @@ def open_circuit(
 
 
 def kind_of(path: Path) -> str:
-    """What a path leads to: a run's ``folder``, a circuit's ``file`` (JSON), a ``torch file``, or a ``list``.
+    """What a path leads to, by name.
+
+    A run's ``folder``; a circuit's ``file`` (JSON), ``torch file``, ``GraphML file`` or ``node-link file``; a ``list``.
 
     Raises:
         CircuitFileError: it can't be read.
@@ -105,8 +109,11 @@ def kind_of(path: Path) -> str:
         raise CircuitFileError(f"can't read {path}: {error.strerror}.") from error
     if start.startswith(_TORCH):
         return "torch file"
-    if start.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
-        return "file"
+    text = start.removeprefix(_BOM).lstrip()
+    if text[:1] in (b"{", b"["):
+        return "node-link file" if _NODE_LINK.match(text) else "file"
+    if (text[:1] == b"<" and b"graphml" in text) or path.suffix.lower() == ".graphml":
+        return "GraphML file"
     ending = path.suffix.lower()
     return "torch file" if ending in _TORCH_ENDINGS else "file" if ending == ".json" else "list"
 
@@ -119,6 +126,8 @@ def _read(path: Path, kind: str, graph: Graph | None, selection: Selection | Non
         return read_torch(path)
     if kind == "file":
         return read(path, lone_scores=True)
+    if kind in ("GraphML file", "node-link file"):
+        return (read_graphml if kind == "GraphML file" else read_node_link)(path, graph)
     if graph is None:
         check_listed(path)
         what = f"{path} is a list of {'nodes' if nodes else 'edges'} by name"
@@ -146,9 +155,23 @@ def _has_scores_only(content: Content) -> bool:
     """Whether a file doesn't choose: no edge is marked, or all are by a tool that marks all before it chooses."""
     if not content.is_marked:
         return True
-    if content.found.method is not None or not np.nan_to_num(content.scores).any():
+    if content.found.method is not None or not (np.nan_to_num(content.scores).any() or _scores_nodes(content)):
         return False
     return not content.in_graph.any() or bool(content.in_graph.all())
+
+
+def _scores_nodes(content: Content) -> bool:
+    """Whether a file scores nodes in place of edges, as EAP-IG does at node level."""
+    return content.node_scores is not None and not np.nan_to_num(content.scores).any()
+
+
+def _unchosen(path: Path, content: Content) -> UnchosenError:
+    what = "nodes" if _scores_nodes(content) else "edges"
+    return UnchosenError(
+        f"{path} holds the scores of {what} and {_marks(content)}; choose its "
+        "circuit by a selection, the number of edges or their least score (--top or --above of acdc evaluate, compare "
+        "and edit; in Python `selection=Top(100)`)."
+    )
 
 
 def _marks(content: Content) -> str:
@@ -160,13 +183,16 @@ def _marks(content: Content) -> str:
 def _chosen(path: Path, content: Content, selection: Selection) -> Content:
     """The edges that a selection chooses."""
     graph, scores, words = content.graph, content.scores, selection.words
-    if graph.n_edges > 1 and (scores == scores[0]).all():
+    own = content.node_scores if selection.level == "nodes" else None
+    if own is None and _scores_nodes(content):
+        raise SettingsError(f'{path} holds scores of nodes, and none of edges; choose nodes by them (`level="nodes"`).')
+    if own is None and graph.n_edges > 1 and (scores == scores[0]).all():
         raise SettingsError(
             f"{path}: all {graph.n_edges:,} edges have the score {scores[0]:g}, so none can be chosen by it; score "
             "them first, or give a file that says which edges are in the circuit."
         )
     try:
-        mask = select(graph, scores, selection)
+        mask = select(graph, scores, selection) if own is None else select_nodes(graph, own, selection)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
     if not mask.any():
@@ -181,20 +207,22 @@ def _chosen(path: Path, content: Content, selection: Selection) -> Content:
             AcdcWarning,
             stacklevel=3,
         )
+    if selection.level == "nodes":
+        scores = (node_totals(graph, scores) if own is None else own)[graph.n_inputs : -1]
     _tell_ties(path, scores, selection)
     found = replace(without_figures(content.found), selection=selection.to_json())
     return content._replace(in_graph=mask, found=found)
 
 
 def _tell_ties(path: Path, scores: np.ndarray, selection: Any) -> None:
-    """Warn where a number of edges cuts through some that have the same score."""
+    """Warn where a number of edges or nodes cuts through some that have the same score."""
     if not isinstance(selection, Top):
         return
     keys = np.abs(scores) if selection.by == "magnitude" else scores
     least = np.partition(keys, -selection.n)[-selection.n]
     if (n_alike := int((keys == least).sum())) > (n_taken := selection.n - int((keys > least).sum())):
         warnings.warn(
-            f"{path}: {n_alike:,} edges share the score {least:g}, and {n_taken:,} of them are chosen "
+            f"{path}: {n_alike:,} {selection.level} share the score {least:g}, and {n_taken:,} of them are chosen "
             f"({selection.words}): those that come first in the graph.",
             AcdcWarning,
             stacklevel=4,

@@ -106,6 +106,9 @@ def _content(path: Path, graph: Graph, data: Mapping[str, Any]) -> Content:
     )
     if data.get("nodes_in_graph") is not None:
         _matrix(data, "nodes_in_graph", (n_sources,), "b")
+    node_scores = None
+    if data.get("nodes_scores") is not None:
+        node_scores = np.append(_matrix(data, "nodes_scores", (n_sources,), "f")[rows], 0.0)
     n_marked = int(marked.sum())
     in_graph, found = np.zeros(graph.n_edges, dtype=bool), np.zeros(graph.n_edges)
     for slot in graph.slots:
@@ -118,7 +121,7 @@ def _content(path: Path, graph: Graph, data: Mapping[str, Any]) -> Content:
             AcdcWarning,
             stacklevel=5,
         )
-    return Content(graph, in_graph, found, Provenance(), is_marked)
+    return Content(graph, in_graph, found, Provenance(), is_marked, node_scores)
 
 
 def _order(key: str, given: Any, names: list[str]) -> np.ndarray:

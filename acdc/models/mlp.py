@@ -89,8 +89,19 @@ class PlainMlp:
         self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
     ) -> Float[Tensor, "row d_model"]:
         """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
-        inner = self.activation(inner) if gate is None else inner.mul_(self.activation(gate))
-        return _affine(inner, self.W_out, self.b_out)
+        return self.written(self._activated(inner, gate))
+
+    def hidden(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_mlp"]:
+        """Its hidden units on normed inputs: what ``W_out`` reads."""
+        gate = None if self.W_gate is None else x @ self.W_gate
+        return self._activated(_affine(x, self.W_in, self.b_in), gate)
+
+    def written(self, hidden: Float[Tensor, "row d_mlp"]) -> Float[Tensor, "row d_model"]:
+        """From the hidden units to the output."""
+        return _affine(hidden, self.W_out, self.b_out)
+
+    def _activated(self, inner: Tensor, gate: Tensor | None) -> Tensor:
+        return self.activation(inner) if gate is None else inner.mul_(self.activation(gate))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from acdc.models.tokens import Tokens
 
 #: From slots and their inputs to the inputs to use.
 Edit = Callable[[Sequence[Slot], Float[Tensor, "slot batch pos d_model"]], Float[Tensor, "slot batch pos d_model"]]
+#: From a layer and what its MLP reads to what that writes.
+Mlp = Callable[[int, Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
 
 
 def run_patched(
@@ -30,6 +32,7 @@ def run_patched(
     ablated: Float[Tensor, "n_sources batch pos d_model"],
     *,
     edit: Edit | None = None,
+    mlp: Mlp | None = None,
 ) -> tuple[Float[Tensor, "n_sources batch pos d_model"], Float[Tensor, "batch pos d_model"]]:
     """Run the model with some edges ablated, or each to a part.
 
@@ -42,6 +45,7 @@ def run_patched(
             the current value that each carries, the rest being ablated. They may have a gradient.
         ablated: what removed edges carry.
         edit: sees, and may replace, the input of every slot.
+        mlp: in place of the model's MLPs.
 
     Returns:
         What every node wrote, and the last residual stream.
@@ -59,6 +63,7 @@ def run_patched(
 
     slots = iter(graph.slots)
     n_heads = graph.cfg.n_heads
+    mlp = model.mlp if mlp is None else mlp
     for layer in range(graph.cfg.n_layers):
         q, k, v = read(list(islice(slots, 3 * n_heads)), constant).split(n_heads)
         heads, rest = model.heads(layer, q, k, v, tokens)
@@ -67,7 +72,7 @@ def run_patched(
         written.add(heads)
         if not graph.cfg.attn_only:
             seen = before_attention if graph.cfg.parallel_attn_mlp else constant
-            written.add(model.mlp(layer, read([next(slots)], seen)[0])[None])
+            written.add(mlp(layer, read([next(slots)], seen)[0])[None])
     return written.all(), read([next(slots)], constant)[0]
 
 

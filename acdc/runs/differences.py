@@ -8,6 +8,7 @@ from typing import Any
 
 from acdc.pairs.finding import file_of
 from acdc.runs.record import Record
+from acdc.selection import words_of
 from acdc.wording import quoted
 
 #: What a key means that a request lacks: options that came later were off before, or as they are by default now.
@@ -89,5 +90,5 @@ def _same_place(before: Any, after: Any, directory: str | None) -> bool:
 
 def _said(value: Any) -> str:
     if isinstance(value, Mapping):  # a selection
-        return " ".join(f"{name} {_said(part)}" for name, part in value.items()).replace("'", "")
+        return words_of(value)
     return "not given" if value is None else quoted(value)

@@ -10,7 +10,7 @@ from typing import Any
 _MOST_BYTES = 120  # of a name; systems take 255, and files in the folder have names of their own
 _MOST_PART = 40
 #: Options whose values say what they are.
-_SPEAKING = ("metric", "ablation", "order", "corruption", "dtype", "by")
+_SPEAKING = ("metric", "ablation", "order", "corruption", "dtype", "by", "level")
 
 
 def run_name(task: str, model: str, leading: float | str, options: Mapping[str, Any]) -> str:

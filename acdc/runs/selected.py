@@ -25,10 +25,13 @@ def rule_of(selection: Mapping[str, Any] | None) -> Selection:
     """The rule that a file has. Raises :class:`AcdcError` for what is none, :class:`ValueError` for a damaged one."""
     given = dict(selection or {})
     names = [name for name in given if name in RULES]
-    if len(names) != 1 or given.keys() - {names[0], "by"}:
-        raise ValueError("request.selection must name one rule (top, above or greedy), and by what edges are ranked")
-    by = given.get("by", "magnitude")
-    return RULES[names[0]](given[names[0]], by)  # type: ignore[call-arg] # each has a number and `by`
+    if len(names) != 1 or given.keys() - {names[0], "by", "level"}:
+        raise ValueError(
+            "request.selection must name one rule (top, above or greedy), by what edges are ranked, and whether edges "
+            "or nodes are chosen"
+        )
+    by, level = given.get("by", "magnitude"), given.get("level", "edges")
+    return RULES[names[0]](given[names[0]], by, level)  # type: ignore[call-arg] # each has a number and these
 
 
 def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: Circuit | CircuitFileError) -> Circuit:

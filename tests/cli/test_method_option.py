@@ -72,7 +72,7 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
         (["--method", "eap-ig", "--greedy", 0], "at least 1"),
         (["--method", "eap-ig", "--above", "nan"], "must be a finite number"),
         (["--method", "eap-ig", "--above", "-1"], "no score's magnitude is below 0"),
-        (["--method", "eap-ig", "--top", 10**6], "the selection top 1000000 by magnitude is larger than the graph"),
+        (["--method", "eap-ig", "--top", 10**6], "a selection of 1,000,000 edges is more than the"),
         (["--method", "eap-ig", "--top", 5, "--by", "size"], "unknown ranking 'size'"),
         (["--method", "eap-ig", "--top", 5, "--steps", 0], "--steps must be from 1 to 1000, not 0."),
         (["--method", "eap-ig", "--top", 5, "--steps", 10**9], "--steps must be from 1 to 1000"),

@@ -78,7 +78,7 @@ def test_each_head_may_have_a_norm_of_its_own(kind):
         assert (norm.kind, norm.eps) == (kind, 1e-5)
         for head, weight in enumerate(weights):
             alone = F.layer_norm(x, (8,), weight, None, 1e-5) if kind == "layer" else F.rms_norm(x, (8,), weight, 1e-5)
-            assert torch.allclose(norm.of_head(head)(x), alone, atol=1e-6)
+            assert torch.allclose(norm.of_heads([head])(x[None, None])[0, 0], alone, atol=1e-6)
 
 
 def test_heads_with_norms_of_different_kinds_are_refused():

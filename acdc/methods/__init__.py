@@ -4,7 +4,7 @@
 >>> find_method("acdc", threshold=0.02)
 Acdc(threshold=0.02, order='default', gates=False, seed=0)
 >>> EapIg(steps=10).options
-{'steps': 10}
+{'steps': 10, 'rule': 'left', 'tolerance': 0.0}
 """
 
 from acdc.methods.acdc import Acdc as Acdc
@@ -12,6 +12,12 @@ from acdc.methods.base import Cost as Cost
 from acdc.methods.base import Found as Found
 from acdc.methods.base import Log as Log
 from acdc.methods.base import Method as Method
+from acdc.methods.conductance import Conductance as Conductance
+from acdc.methods.eap import CleanCorrupted as CleanCorrupted
+from acdc.methods.eap import Eap as Eap
 from acdc.methods.eap_ig import EapIg as EapIg
+from acdc.methods.eap_ig_activations import EapIgActivations as EapIgActivations
+from acdc.methods.hisp import Hisp as Hisp
+from acdc.methods.ifr import Ifr as Ifr
 from acdc.methods.registry import METHODS as METHODS
 from acdc.methods.registry import find_method as find_method

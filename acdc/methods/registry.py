@@ -11,11 +11,22 @@ from acdc.asked import shown, text
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.methods.acdc import Acdc
 from acdc.methods.base import Method
+from acdc.methods.conductance import Conductance
+from acdc.methods.eap import CleanCorrupted, Eap
 from acdc.methods.eap_ig import EapIg
+from acdc.methods.eap_ig_activations import EapIgActivations
+from acdc.methods.hisp import Hisp
+from acdc.methods.ifr import Ifr
 from acdc.wording import quoted, some
 
 #: A new method's file is named here.
-METHODS: Mapping[str, type[Method]] = {method.name: method for method in (Acdc, EapIg)}
+METHODS: Mapping[str, type[Method]] = {
+    method.name: method
+    for method in (
+        *(Acdc, EapIg),
+        *(Eap, Conductance, EapIgActivations, CleanCorrupted, Ifr, Hisp),
+    )
+}
 
 
 def find_method(method: str | Method | Any, **options: Any) -> Method:

@@ -168,8 +168,8 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        v = self._project("v", v_in, self.group(head), None)
-        return (self.pattern(head, q_in, k_in, table, keys).to(v.dtype) @ v) @ self.W_O[head]
+        v = self._project("v", v_in, self.group(head), table)
+        return self.mix(self.pattern(head, q_in, k_in, table, keys), v) @ self.W_O[head]
 
     def pattern(
         self,
@@ -187,19 +187,49 @@ class Attention:
             ``[batch, pos, pos]``, in float32 at least.
         """
         q, k = self.query(head, q_in, table), self.key(self.group(head), k_in, table)
-        scores = self.scale * (q @ k.transpose(-1, -2))  # [batch, pos_q, pos_k]
+        return self.weights(q[None], k[None], table, keys, slice(head, head + 1))[0]
+
+    def mix(
+        self, weights: Float[Tensor, "*head batch pos pos"], v: Float[Tensor, "*head batch pos d_value"]
+    ) -> Float[Tensor, "*head batch pos d_value"]:
+        """What heads gather of values, in front of ``W_O``."""
+        return weights.to(v.dtype) @ v
+
+    def weights(
+        self,
+        q: Float[Tensor, "head batch pos d_head"],
+        k: Float[Tensor, "head batch pos d_head"],
+        table: PositionTable,
+        keys: Bool[Tensor, "batch pos"],
+        heads: slice = slice(None),
+    ) -> Float[Tensor, "head batch pos pos"]:
+        """How much some heads look from each position at each other one, by their queries and keys.
+
+        Args:
+            q: queries as they meet the keys.
+            k: keys, of each query head.
+            table: positions.
+            keys: ``[batch, pos]`` bool, which positions hold a token.
+            heads: which query heads these are.
+
+        Returns:
+            ``[head, batch, pos, pos]``, in float32 at least.
+        """
+        scores = self.scale * (q @ k.transpose(-1, -2))  # [head, batch, pos_q, pos_k]
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
-        length = q_in.shape[1]
+        length = q.shape[-2]
         if table.bias is not None:
-            scores = scores + table.bias[..., head, :length, :length]
+            bias = table.bias[..., heads, :length, :length].movedim(-3, 0)
+            scores = scores + (bias if bias.dim() == 4 else bias[:, None])
         visible = table.visible[..., :length, :length] & keys[:, None, :]
         # A query past its prompt's end may see no key at all; it then sees itself, so that
         # nothing becomes NaN. No position that counts reads it.
         visible = visible | torch.eye(length, dtype=torch.bool, device=keys.device) & ~keys[:, :, None]
         scores = scores.masked_fill(~visible, -torch.inf)
         if self.sinks is not None:
-            scores = torch.cat((scores, self.sinks[head].expand(*scores.shape[:-1], 1)), -1)
+            sinks = self.sinks[heads].view(-1, 1, 1, 1)
+            scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
         return scores.softmax(-1, dtype=accurate)[..., :length]
 
@@ -207,14 +237,13 @@ class Attention:
         self, head: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
     ) -> Float[Tensor, "batch pos d_head"]:
         """A head's queries as they meet the keys, ``[batch, pos, d_model]`` to ``[batch, pos, d_head]``."""
-        q = self._project("q", x, head, table.rotary)
-        return q if table.q_scale is None else q * table.q_scale[..., : x.shape[1], None]
+        return self._project("q", x, head, table)
 
     def key(
         self, group: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
     ) -> Float[Tensor, "batch pos d_head"]:
         """The same of the keys that a group of heads has."""
-        return self._project("k", x, group, table.rotary)
+        return self._project("k", x, group, table)
 
     def contributions(
         self, heads: Float[Tensor, "head *place d_model"]
@@ -254,22 +283,51 @@ class Attention:
             return self.W_K, self.b_K, self.k_norm, self.kv_latent
         return self.W_V, self.b_V, Norm("none"), self.kv_latent
 
-    def _project(self, letter: str, x: Tensor, head: int, rotary: Rotary | None) -> Tensor:
-        """One head's queries, keys or values, ``[batch, pos, d_head]``."""
-        weight, bias, qk_norm, latent = self.parts(letter)
-        x = self.norm(x) if latent is None else latent(self.norm(x))
-        if spans_heads(qk_norm, weight):
-            y = torch.einsum("bpd,hde->bphe", x, weight)  # [batch, pos, head, d_head]
-            y = qk_norm((y if bias is None else y + bias).flatten(-2))
-            y = y.unflatten(-1, (weight.shape[0], weight.shape[2]))[:, :, head]
-        else:
-            y = x @ weight[head] if bias is None else x @ weight[head] + bias[head]
-            if rotary is not None and rotary.before_norm:
-                return qk_norm.of_head(head)(rotary(y))
-            y = qk_norm.of_head(head)(y)
+    def before(self, letter: str, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch width"]:
+        """What queries, keys or values are projected from: the normed residual stream, or its latent."""
+        latent = self.parts(letter)[3]
+        return self.norm(x) if latent is None else latent(self.norm(x))
+
+    def behind(
+        self, letter: str, y: Float[Tensor, "head batch pos d_head"], own: list[int], table: PositionTable
+    ) -> Float[Tensor, "head batch pos d_head"]:
+        """From projections to queries, keys or values as attention takes them.
+
+        Args:
+            letter: which of them.
+            y: what weights and biases make; where a norm spans all heads (:func:`spans_heads`), what it gives.
+            own: which of the letter's weights each is made with: query heads, or key and value heads.
+            table: positions.
+        """
+        weight, _, qk_norm, _ = self.parts(letter)
+        rotary = None if letter == "v" else table.rotary
+        early = rotary is not None and rotary.before_norm
+        if not spans_heads(qk_norm, weight):
+            if rotary is not None and early:
+                y = rotary(y)
+            y = qk_norm.of_heads(own)(y)
         if self.clip is not None:
             y = y.clamp(-self.clip, self.clip)
-        return y if rotary is None else rotary(y)
+        if rotary is not None and not early:
+            y = rotary(y)
+        return y * table.q_scale[..., : y.shape[-2], None] if letter == "q" and table.q_scale is not None else y
+
+    def _project(self, letter: str, x: Tensor, own: int, table: PositionTable) -> Tensor:
+        """One head's queries, keys or values, ``[batch, pos, d_head]``."""
+        weight, bias, qk_norm, _ = self.parts(letter)
+        x = self.before(letter, x)
+        if spans_heads(qk_norm, weight):
+            y = self.spanning(letter, x)[own]
+        else:
+            y = x @ weight[own] if bias is None else x @ weight[own] + bias[own]
+        return self.behind(letter, y[None], [own], table)[0]
+
+    def spanning(self, letter: str, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "head batch pos d_head"]:
+        """Projections of all heads together and the norm that spans them, where there is one (:func:`spans_heads`)."""
+        weight, bias, qk_norm, _ = self.parts(letter)
+        y = torch.einsum("bpd,hde->bphe", x, weight)
+        y = qk_norm((y if bias is None else y + bias).flatten(-2))
+        return y.unflatten(-1, (weight.shape[0], weight.shape[2])).movedim(-2, 0)
 
 
 def spans_heads(qk_norm: Norm, weight: Tensor) -> bool:

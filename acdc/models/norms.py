@@ -42,11 +42,12 @@ class Norm:
             y = y * self.weight
         return y if self.bias is None else y + self.bias
 
-    def of_head(self, head: int) -> Norm:
-        """The norm of one head."""
+    def of_heads(self, heads: list[int]) -> Norm:
+        """The norm of some heads' vectors, ``[head, batch, pos, width]``, where each may have its own weights."""
         if self.weight is None or self.weight.dim() == 1:
             return self
-        return Norm(self.kind, self.weight[head], None if self.bias is None else self.bias[head], self.eps)
+        bias = None if self.bias is None else self.bias[heads, None, None]
+        return Norm(self.kind, self.weight[heads, None, None], bias, self.eps)
 
     def center(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """``x`` minus its mean for ``layer``, else ``x``."""

@@ -20,6 +20,7 @@ _SEALED = (
     *("format", "request", "engine", "hashes", "versions", "earlier_versions", "graph", "cfg", "drops_are_free"),
     *("left_out", "noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
     *("within_noise", "last_metric", "verdict", "usual_metric", "cost", "task_sha256", "asked", "directory"),
+    "conservation",
 )
 #: Those of these that format 1 left out.
 _NOT_BEFORE = ("asked", "directory")

@@ -272,7 +272,7 @@ def _nodes(case: Case, sides: Sides, threads: int, n: int) -> Nodes:
             "by hooks": of("patched", 1),
             "acdc": _patched(setting),
             "EAP-IG, nodes, exact": of("exact", 1),
-            "acdc, eap-ig-activations": scores("eap-ig-activations", steps=NODE_STEPS, rule="midpoint"),
+            "acdc, eap-ig-activations": scores("eap-ig-activations", steps=NODE_STEPS),
             "EAP-IG-activations": of("activations", n),
         },
         slope={

@@ -14,31 +14,35 @@ Result = TypeVar("Result")
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def measured(work: Callable[[], Result], repeats: int) -> tuple[Result, dict[str, Any]]:
+def measured(
+    work: Callable[[], Result], repeats: int, between: Callable[[], Any] = lambda: None
+) -> tuple[Result, dict[str, Any]]:
     """Do a piece of work some times.
 
     Args:
         work: what to do.
         repeats: how often.
+        between: takes back what it leaves behind.
 
     Returns:
         What the first time gave; and ``cpu`` and ``wall``, seconds of the quickest time, and
-        ``peak_bytes``, by how much the process grew at most in the first time (``None`` where the
-        system doesn't say).
+        ``peak_bytes``, by how much the process grew at most in the last time: by then all libraries
+        are loaded. It is ``None`` where there was only one, or the system doesn't say.
     """
-    before = _start_of_peak()
-    begin = _now()
-    result = work()
-    times = [_since(begin)]
-    peak = None if before is None else 1024 * (_kib("VmHWM") - before)
-    print("time", flush=True)
-    for _ in range(repeats - 1):
+    results, times, before = [], [], None
+    for i in range(repeats):
+        before = _start_of_peak() if i and i == repeats - 1 else None
         begin = _now()
-        work()
+        result = work()
         times.append(_since(begin))
+        if not i:
+            results.append(result)
+        peak = None if before is None else 1024 * (_kib("VmHWM") - before)
+        del result
+        between()
         print("time", flush=True)
     cpu, wall = min(times)
-    return result, {"cpu": cpu, "wall": wall, "peak_bytes": peak}
+    return results[0], {"cpu": cpu, "wall": wall, "peak_bytes": peak}
 
 
 def _start_of_peak() -> int | None:

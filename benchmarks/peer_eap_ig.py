@@ -77,7 +77,8 @@ class Peer:
 
     def edges(self, method: str, steps: int | None, repeats: int) -> dict[str, Any]:
         """Scores of all edges by name, and what they took."""
-        graph, took = measured(lambda: self._attributed(method, steps), repeats)
+        forget = self._model.zero_grad  # gradients of all weights, which it lets be made
+        graph, took = measured(lambda: self._attributed(method, steps), repeats, forget)
         return {"scores": {name: float(edge.score) for name, edge in graph.edges.items()}, **took}
 
     def activations(self, steps: int) -> dict[str, float]:

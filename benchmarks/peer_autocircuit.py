@@ -58,13 +58,13 @@ def read_prompts(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([row["clean_tokens"] for row in rows]), torch.tensor([row["corrupted_tokens"] for row in rows])
 
 
-def open_model(folder: Path) -> Any:
+def open_model(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     """A GPT-2 from disk as a HookedTransformer, its weights as they are (nothing folded or centred)."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
     from transformers import GPT2LMHeadModel
 
-    source = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True)
+    source = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True, dtype=dtype)
     theirs = source.config
     config = HookedTransformerConfig(
         n_layers=theirs.n_layer,
@@ -77,7 +77,8 @@ def open_model(folder: Path) -> Any:
         eps=theirs.layer_norm_epsilon,
         act_fn=theirs.activation_function,
         normalization_type="LN",
-        # What AutoCircuit needs to tell edges apart.
+        dtype=dtype,
+        # What AutoCircuit and EAP-IG need to tell edges apart.
         use_attn_result=True,
         use_split_qkv_input=True,
         use_hook_mlp_in=True,

@@ -1,4 +1,4 @@
-"""AutoCircuit in an environment and a process of its own."""
+"""Peers in an environment and in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 
 
 class PeerError(AcdcError):
-    """AutoCircuit can't be installed, or it fails."""
+    """A peer can't be installed, or it fails."""
 
 
 def environment(venv: Path) -> Path:
-    """AutoCircuit's Python, in an environment that is made if it isn't there.
+    """The peers' Python, in an environment that is made if it isn't there.
 
     One that somebody else made is used as it is.
 
@@ -47,7 +48,7 @@ def environment(venv: Path) -> Path:
             return python
         elif venv.exists() and any(venv.iterdir()):
             raise PeerError(f"{venv} is there already and isn't a virtual environment; choose another --venv.")
-        say(f"Setting up {venv} for AutoCircuit (a few minutes the first time, 2 GB) ...", err=True)
+        say(f"Setting up {venv} for the peers (a few minutes the first time, 2 GB) ...", err=True)
         venv.mkdir(parents=True, exist_ok=True)
         stamp.write_text("unfinished")
         _call(sys.executable, "-I", "-m", "venv", str(venv))  # isolated from where it is called
@@ -65,37 +66,49 @@ def _call(*command: str) -> None:
         raise PeerError(_last_line("\n".join(errors) or done.stderr, done.returncode))
 
 
-def run_peer(python: Path, job: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Run ``peer_autocircuit.py`` with a bar; give its result.
+def run_peer(
+    python: Path,
+    script: str,
+    job: dict[str, Any],
+    scratch: Path,
+    *,
+    title: str,
+    unit: str,
+    total: int,
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a script of this folder with a bar; give its result.
 
     Args:
         python: of its environment.
-        job: what it is to do, see there; without an order of the edges, it tries as many as in the longest.
+        script: the file's name.
+        job: what it is to do, see there.
         scratch: a folder for the job and the result.
+        title: what the bar is called.
+        unit: what it counts: the script prints a line of it for each.
+        total: how many there will be.
+        settings: further environment variables.
 
     Raises:
         PeerError: it fails; says why.
     """
     job_file, result_file = scratch / "job.json", scratch / "result.json"
+    result_file.unlink(missing_ok=True)  # of a script before it
     job_file.write_text(json.dumps({**job, "result": str(result_file)}))
-    given = [order for order in job["runs"].values() if order is not None]
-    total = sum(map(len, given)) + (len(job["runs"]) - len(given)) * max(map(len, given))
     # Isolated: with this folder or the user's packages on its path, it could import others' modules.
-    command = [str(python), "-I", str(HERE / "peer_autocircuit.py"), str(job_file)]
+    command = [str(python), "-I", str(HERE / script), str(job_file)]
     threads = {"OMP_NUM_THREADS": str(job["threads"])}
-    settings = {**os.environ, **KEEP_MEMORY, **threads, "HF_HUB_OFFLINE": "1"}
+    environ = {**os.environ, **(settings or {}), **threads, "HF_HUB_OFFLINE": "1"}
     pause = 0.1 if sys.stderr.isatty() else 10  # in a log file, a line every ten seconds is enough
     try:
         with (
             tempfile.TemporaryFile("w+") as errors,
-            tqdm(
-                total=total, unit="edge", desc="AutoCircuit", dynamic_ncols=True, leave=False, mininterval=pause
-            ) as bar,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=settings, text=True) as process,
+            tqdm(total=total, unit=unit, desc=title, dynamic_ncols=True, leave=False, mininterval=pause) as bar,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environ, text=True) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:
-                bar.update(line.strip() == "edge")
+                bar.update(line.strip() == unit)
             if process.wait():
                 errors.seek(0)
                 raise PeerError(_last_line(errors.read(), process.returncode))

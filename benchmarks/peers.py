@@ -1,11 +1,13 @@
-"""acdc and AutoCircuit side by side: the same weights, prompts, metric, patch values and threshold.
+"""acdc and a peer side by side: AutoCircuit, with the same weights, prompts, metric, patch values and threshold.
 
     python benchmarks/peers.py --out out/peers
     python benchmarks/peers.py --shape gpt2-small --out out/peers-gpt2
+    python benchmarks/peers.py --eap-ig CHECKOUT --out out/peers-eap-ig
 
 AutoCircuit (on PyPI: auto-circuit) needs older libraries than acdc, so it runs in an environment
 of its own, with the versions of ``peers-requirements.txt``. Where that can't be had, acdc is
-measured alone. Everything runs on the processor.
+measured alone. Everything runs on the processor. EAP-IG (not on PyPI: a checkout of it) runs in the same environment;
+see ``eap_ig.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from peer_process import HERE, PeerError, environment, run_peer
+from click.core import ParameterSource
+from eap_ig import compare as compare_eap_ig
+from peer_process import HERE, KEEP_MEMORY, PeerError, environment, run_peer
 from peer_rows import OURS, OWN, Row, as_json, notes_of, print_rows
 from shapes import Seconds, Shape, Stopwatch, TimedRun, ablated_metric, prompts_of, timed_run, write_model, write_pairs
 
@@ -30,6 +34,7 @@ from acdc.cli.main import main
 from acdc.cli.printing import say
 from acdc.engine.choice import make_engine
 from acdc.engine.setting import Setting, prepare
+from acdc.errors import SettingsError
 from acdc.files import atomic_write
 from acdc.graph import Edge, Graph
 from acdc.metrics import find_metric
@@ -72,19 +77,44 @@ LOGITS_TOLERANCE = 1e-3
     "--venv",
     type=click.Path(path_type=Path),
     default=HERE / ".peers-venv",
-    help="AutoCircuit's environment; made where there is none.  [default: benchmarks/.peers-venv]",
+    help="The peers' environment; made where there is none.  [default: benchmarks/.peers-venv]",
+)
+@click.option(
+    "--eap-ig",
+    type=click.Path(path_type=Path),
+    metavar="CHECKOUT",
+    help="Compare attribution with a checkout of hannamw/EAP-IG, in place of ACDC with AutoCircuit.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for peers.json.")
-def command(shape: str, sample: int | None, threads: int, venv: Path, out: Path, **asked: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    shape: str,
+    share: float,
+    sample: int | None,
+    threads: int,
+    venv: Path,
+    eap_ig: Path | None,
+    out: Path,
+    **asked: Any,
+) -> None:
     """Time acdc's engines and AutoCircuit on a random GPT-2, and compare the edges they keep.
 
-    Prints a table and writes it, with the edges, to peers.json.
+    Prints a table and writes it, with the edges, to peers.json. With --eap-ig: attribution's scores, seconds and
+    memory beside EAP-IG's, and what both say of nodes beside brute force.
     """
+    if eap_ig is not None:
+        for name in ("share", "sample"):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise SettingsError(f"--{name} is for AutoCircuit's ACDC; leave it out with --eap-ig.")
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads)
-    sample = sample or SAMPLE.get(shape)
-    with tempfile.TemporaryDirectory(prefix="acdc-peers-") as scratch:
-        record = compare(shape, Path(scratch), sample=sample, threads=threads, venv=venv, **asked)
+    with tempfile.TemporaryDirectory(prefix="acdc-peers-") as folder:
+        scratch, given = Path(folder), {"threads": threads, "venv": venv, **asked}
+        if eap_ig is not None:
+            record = compare_eap_ig(eap_ig, shape, SHAPES[shape], scratch, **given)
+        else:
+            record = compare(shape, scratch, share=share, sample=sample or SAMPLE.get(shape), **given)
     path = out / "peers.json"
     with atomic_write(path) as file:
         json.dump(record, file, indent=1)
@@ -211,13 +241,29 @@ def _peer(case: Case, picked: Sequence[Edge] | None, threads: int, venv: Path, s
         orders = {"AutoCircuit": [edge.name for edge in picked]}
     versions = None
     try:
-        found = run_peer(environment(venv), {**job, "runs": orders}, scratch)
+        found = _run(environment(venv), {**job, "runs": orders}, scratch)
         versions = found.get("versions")
         difference = _check_same(found, setting)
     except PeerError as error:
         return Peer(versions=versions, failure=str(error))
     rows = tuple(_peer_row(name, run, setting.graph) for name, run in found["runs"].items())
     return Peer(rows, versions, difference)
+
+
+def _run(python: Path, job: dict[str, Any], scratch: Path) -> dict[str, Any]:
+    """Run ``peer_autocircuit.py``; without an order of the edges, it tries as many as in the longest."""
+    given = [order for order in job["runs"].values() if order is not None]
+    total = sum(map(len, given)) + (len(job["runs"]) - len(given)) * max(map(len, given))
+    return run_peer(
+        python,
+        "peer_autocircuit.py",
+        job,
+        scratch,
+        title="AutoCircuit",
+        unit="edge",
+        total=total,
+        settings=KEEP_MEMORY,
+    )
 
 
 def in_order(graph: Graph) -> Iterator[Edge]:

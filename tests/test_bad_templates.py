@@ -18,8 +18,18 @@ def edited(old, new):
 
 #: What stands in the file, and what is said after its name.
 BAD = {
-    "no toml": ("summary = ", ": this is not TOML: Invalid value (at end of document)."),
+    "no toml": ("summary = ", ": this is not TOML: Invalid value (at end of document); texts stand in"),
     "a key twice": (GIFTS + "[words]\n", "this is not TOML: Cannot declare ('words',) twice"),
+    "two of a name": (
+        edited("[corruptions.other-names]", "[corruptions.other-giver]"),
+        "); give one of them another name.",
+    ),
+    "no quotes": (edited('source = "made up"', "source = made up"), "column 10); texts stand in straight quotes."),
+    "no last quote": (
+        edited('source = "made up"', 'source = "made up'),
+        "); a text ends with the quote that it begins",
+    ),
+    "no comma": (edited('"names"', '["Mary" "John"]'), "); a list ends with ']', and commas stand between"),
     "nested": ("x = " + "[" * 50_000, ": it is nested too deeply"),
     "empty": ("", ": it lacks 'summary'; give it."),
     "a key": ("sumary = 'x'\n" + GIFTS, ": unknown key 'sumary': did you mean summary"),

@@ -1,6 +1,7 @@
 """How often a model runs while a task is checked: each clean prompt once, however many corruptions there are."""
 
 from collections import Counter
+from typing import ClassVar
 from unittest import mock
 
 import pytest
@@ -19,7 +20,7 @@ class Numbers(Task):
     name = "numbers"
     summary = "numbers"
     metric = "logit-diff"
-    corruptions = {"one": "a first", "two": "a second", "other": "of other prompts"}
+    corruptions: ClassVar = {"one": "a first", "two": "a second", "other": "of other prompts"}
 
     def generate(self, tokenizer, n, seed, split, corruption):
         """See Task."""

@@ -75,7 +75,9 @@ class Setting:
 
     def has_clean(self, prompts: PromptSet) -> bool:
         """Whether others' clean prompts are the same, in the same order, and read at the same positions."""
-        mine, theirs = ([(pair.clean, pair.answer_positions) for pair in each.pairs] for each in (self.prompts, prompts))
+        mine, theirs = (
+            [(pair.clean, pair.answer_positions) for pair in each.pairs] for each in (self.prompts, prompts)
+        )
         return mine == theirs
 
     def prompt_of(self, prediction: int) -> str:

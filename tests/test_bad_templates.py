@@ -6,6 +6,7 @@ import pytest
 from test_templates import GIFTS, NAMES
 
 from acdc.errors import AcdcError, UnknownNameError
+from acdc.models.opening import find_tokenizer
 from acdc.pairs.finding import find_task
 
 SWAPPED = 'replace = { again = "{friend}" }'
@@ -18,8 +19,15 @@ def edited(old, new):
 
 #: What stands in the file, and what is said after its name.
 BAD = {
-    "no toml": ("summary = ", ": this is not TOML: Invalid value (at end of document)."),
+    "no toml": ("summary = ", ": this is not TOML: Invalid value (at end of document); texts stand in"),
     "a key twice": (GIFTS + "[words]\n", "this is not TOML: Cannot declare ('words',) twice"),
+    "two of a name": (
+        GIFTS + "[corruptions.more]\n[corruptions.more]\n",
+        "); give one of them another name.",
+    ),
+    "no quotes": (edited('"who is given to"', "who is given to"), "column 11); texts stand in straight quotes."),
+    "no last quote": (edited('given to"', "given to"), "); a text ends with the quote that it begins with"),
+    "no comma": (edited('"ring", "key"', '"ring" "key"'), "); a list ends with ']', and commas stand between"),
     "nested": ("x = " + "[" * 50_000, ": it is nested too deeply"),
     "empty": ("", ": it lacks 'summary'; give it."),
     "a key": ("sumary = 'x'\n" + GIFTS, ": unknown key 'sumary': did you mean summary"),
@@ -226,6 +234,21 @@ def test_what_is_no_text(tmp_path, data, says):
     (tmp_path / "mine.toml").write_bytes(data)
     with pytest.raises(AcdcError, match=re.escape(says)):
         find_task(tmp_path / "mine.toml")
+
+
+def test_a_corruption_that_changes_nothing_is_named(tmp_path):
+    (tmp_path / "mine.toml").write_text(edited(SWAPPED, 'replace = { again = "{giver}" }'))
+    with pytest.raises(AcdcError, match=r"would change nothing; change the words, the answers or corruptions\.\S+\.$"):
+        find_task(tmp_path / "mine.toml").prompts(find_tokenizer("tiny-tasks"), 4)
+
+
+def test_a_file_without_its_ending(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(GIFTS)
+    with pytest.raises(AcdcError, match=r"no task 'mine'; a file is given with its ending: mine\.toml\.$"):
+        find_task("mine")
+    with pytest.raises(UnknownNameError, match="unknown task 'min'"):
+        find_task("min")
 
 
 def test_what_is_no_file(tmp_path):

@@ -23,7 +23,7 @@ _WORST = 5
 @click.option(
     "--tokenizer",
     "tokenizer_name",
-    help="Check under this tokenizer, alone or in place of the model's: hub name or folder.",
+    help="Check under this tokenizer, alone or in place of the model's: a model's name or a folder.",
 )
 @click.option("--n", type=int, help="Prompt pairs, and as many held out.  [default: 100, or all of a file]")
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -21,7 +21,7 @@ _WIDTH = 80  # of what isn't a terminal
 @click.command()
 @click.argument("task")
 @click.option("--model", help="Show under this model's tokenizer, vocabulary and context.")
-@click.option("--tokenizer", "tokenizer_name", help="Show under this tokenizer: hub name or folder.")
+@click.option("--tokenizer", "tokenizer_name", help="Show under this tokenizer: a model's name or a folder.")
 @click.option("--n", type=int, help="Prompt pairs to show.  [default: 3]")
 @click.option("--pair", type=int, help="Show the pair of this number alone, from 1.")
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -73,9 +73,9 @@ def opened(
     limits: dict[str, Any] = {}
     open_model: Model | None = None
     if tokenizer_name is not None:
-        from acdc.models.tokenizers import load_tokenizer
+        from acdc.models.opening import find_tokenizer
 
-        tokenizer = load_tokenizer(tokenizer_name)
+        tokenizer = find_tokenizer(tokenizer_name)
         limits["vocab_size"] = len(tokenizer)
     if model is not None:
         from acdc.models.loading import load_model

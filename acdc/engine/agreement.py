@@ -18,7 +18,7 @@ _OWN_BYTES = 256 * 2**20
 
 
 @torch.no_grad()
-def check_prompts(setting: Setting) -> LogitComparison:
+def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitComparison:
     """Compare what the nodes add up to on the very prompts of a run with the model's own logits.
 
     The model runs each prompt at its own length and without padding; logits are compared where
@@ -26,6 +26,7 @@ def check_prompts(setting: Setting) -> LogitComparison:
 
     Args:
         setting: model, prompts and their values.
+        corrupted_alone: the clean prompts have been compared before.
 
     Raises:
         ModelError: they differ; names the prompt.
@@ -40,7 +41,7 @@ def check_prompts(setting: Setting) -> LogitComparison:
     for prediction, row in enumerate(rows):
         predictions.setdefault(row, []).append(prediction)
     whole = LogitComparison(0.0, 0.0)
-    for which, prompts, logits in sides:
+    for which, prompts, logits in sides[corrupted_alone:]:
         for batch in _alike(prompts, model.n_outputs * logits.element_size()):
             own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
             chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]

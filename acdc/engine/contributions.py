@@ -31,7 +31,14 @@ class Contributions:
 
     @torch.no_grad()
     def __init__(
-        self, model: Model, graph: Graph, clean: Tokens, corrupted: Tokens, ablation: str, batch_size: int
+        self,
+        model: Model,
+        graph: Graph,
+        clean: Tokens,
+        corrupted: Tokens,
+        ablation: str,
+        batch_size: int,
+        known: Contributions | None = None,
     ) -> None:
         """Run all prompts once.
 
@@ -42,29 +49,32 @@ class Contributions:
             corrupted: the corrupted ones, of the same lengths.
             ablation: what removed edges carry, by name.
             batch_size: prompts that are run together.
+            known: those of the same model, graph, clean prompts and ablation: the clean prompts aren't run again.
         """
         self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
-        self._ablation = ABLATIONS[ablation]()
+        self._ablation = ABLATIONS[ablation]() if known is None else known._ablation  # knows of clean prompts only
         n = len(clean.lengths)
         self.chunks = [slice(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
         self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
         inputs, clean_residuals, corrupted_residuals = [], [], []
         for rows in self.chunks:
-            tokens = clean[rows]
-            written, residual = self._run(tokens)
-            inputs.append(written[: graph.n_inputs].clone())
-            clean_residuals.append(residual)
-            self._ablation.see_clean(written, tokens.filled)
-            if len(self.chunks) == 1:
-                self._held["clean"] = written
-            del written
+            if known is None:
+                tokens = clean[rows]
+                written, residual = self._run(tokens)
+                inputs.append(written[: graph.n_inputs].clone())
+                clean_residuals.append(residual)
+                self._ablation.see_clean(written, tokens.filled)
+                if len(self.chunks) == 1:
+                    self._held["clean"] = written
+                del written
             written, residual = self._run(corrupted[rows])
             corrupted_residuals.append(residual)
             if len(self.chunks) == 1 and self._ablation.is_corrupted_run:
                 self._held["corrupted"] = written
             del written
-        self.inputs = torch.cat(inputs, 1)
-        self.clean_residual, self.corrupted_residual = torch.cat(clean_residuals), torch.cat(corrupted_residuals)
+        self.inputs = torch.cat(inputs, 1) if known is None else known.inputs
+        self.clean_residual = torch.cat(clean_residuals) if known is None else known.clean_residual
+        self.corrupted_residual = torch.cat(corrupted_residuals)
 
     def clean(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node writes on some of the clean prompts, ``[n_sources, prompt, pos, d_model]``."""
@@ -92,6 +102,10 @@ class Contributions:
     def forget_clean(self) -> None:
         """Free the clean values; they are computed anew if they are asked for again."""
         self._held.pop("clean", None)
+
+    def forget(self) -> None:
+        """Free what every node writes, likewise."""
+        self._held.clear()
 
     @torch.no_grad()
     def _run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:

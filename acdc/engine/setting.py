@@ -92,6 +92,13 @@ class Setting:
             corrupted_logits=self.corrupted_logits[scored],
         )
 
+    def has_clean(self, prompts: PromptSet) -> bool:
+        """Whether others' clean prompts are the same, in the same order, and read at the same positions."""
+        mine, theirs = (
+            [(pair.clean, pair.answer_positions) for pair in each.pairs] for each in (self.prompts, prompts)
+        )
+        return mine == theirs
+
     def prompt_of(self, prediction: int) -> str:
         """Where the prompt of a prediction comes from, for messages."""
         return self.prompts.pairs[int(self.rows[prediction])].where
@@ -106,6 +113,7 @@ def prepare(
     ablation: str = "corrupted",
     split_input: bool = False,
     batch_size: int | None = None,
+    known: Setting | None = None,
 ) -> Setting:
     """Run the clean and the corrupted prompts once.
 
@@ -118,6 +126,8 @@ def prepare(
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
         batch_size: prompts that the whole model runs at a time; by default all, and what
             they write is kept.
+        known: a setting that differs in its corrupted prompts at most, see :meth:`Setting.has_clean`: the clean ones
+            aren't run again.
 
     Raises:
         UnknownNameError: no such ablation.
@@ -130,7 +140,8 @@ def prepare(
     graph = Graph(replace(model.graph_config, split_input=split_input))
     tokens = Tokens.of([pair.clean for pair in prompts.pairs], model.device)
     corrupted = Tokens.of([pair.corrupted for pair in prompts.pairs], model.device)
-    contributions = Contributions(model, graph, tokens, corrupted, ablation, batch_size or len(prompts))
+    together, before = batch_size or len(prompts), None if known is None else known.contributions
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
     rows, columns, answers = _predictions(prompts, model.device)
     _check_answers(model, prompts)
     setting = Setting(

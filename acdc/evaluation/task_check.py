@@ -22,7 +22,7 @@ from acdc.evaluation.task_figures import TaskFigures
 from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
 from acdc.models.threads import fit_threads
-from acdc.pairs import PromptPair
+from acdc.pairs import PromptPair, PromptSet
 from acdc.pairs.checking import HELD_OUT, CheckedPairs, DrawnPairs, check_pairs, merged
 from acdc.pairs.finding import find_task
 from acdc.pairs.task import Task
@@ -141,8 +141,10 @@ def on_model(model: Model, pairs: CheckedPairs, worst: int) -> TaskCheck:
     fit_threads(model, pairs.drawn[0].prompts)
     doubts = list(pairs.doubts)
     figures = []
+    ran: dict[str, Setting] = {}  # the last one of used and of held-out prompts: corruptions mostly share clean ones
     for drawn in waiting(pairs.drawn, "running the prompts"):
-        found, more = _figures(model, drawn, worst)
+        setting = ran[drawn.which] = _run(model, drawn.prompts, ran.get(drawn.which))
+        found, more = _figures(setting, drawn, worst)
         figures.append(found)
         about = pairs.task.name + (f", {HELD_OUT}" if drawn.which == HELD_OUT else "")
         doubts += [(drawn.corruption, f"{about}: {doubt}") for doubt in more]
@@ -150,12 +152,19 @@ def on_model(model: Model, pairs: CheckedPairs, worst: int) -> TaskCheck:
     return TaskCheck(pairs, model.name, model.tokenizer, tuple(figures), pairs.notes, tuple(said))
 
 
-def _figures(model: Model, drawn: DrawnPairs, worst: int) -> tuple[TaskFigures, list[str]]:
-    """Figures on some pairs, and doubts that come of them."""
-    prompts, available = drawn.prompts, available_memory(model.device)
+def _run(model: Model, prompts: PromptSet, before: Setting | None) -> Setting:
+    """Run some pairs; of the clean prompts of an earlier setting, none again. Raises :class:`AcdcError`."""
+    available = available_memory(model.device)
     size = largest_batch(model, prompts, available, ablation="corrupted", engine="reference")
-    setting = prepare(model, prompts, batch_size=min(size, _TOGETHER, len(prompts)))
-    check_prompts(setting)
+    known = before if before is not None and before.has_clean(prompts) else None
+    setting = prepare(model, prompts, batch_size=min(size, _TOGETHER, len(prompts)), known=known)
+    check_prompts(setting, corrupted_alone=known is not None)
+    setting.contributions.forget()
+    return setting
+
+
+def _figures(setting: Setting, drawn: DrawnPairs, worst: int) -> tuple[TaskFigures, list[str]]:
+    """Figures on some pairs, and doubts that come of them."""
     clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
     against = _against(setting, clean)
     shown = [] if against is None else worst_prompts(setting, against, setting.corrupted_logits, worst)

@@ -22,7 +22,7 @@ from acdc.models.hugging_face import open_folder
 from acdc.models.in_memory import open_in_memory
 from acdc.models.libraries import quiet
 from acdc.models.source import Source, from_bridge
-from acdc.models.tokenizers import tokenizer_of
+from acdc.models.tokenizers import load_tokenizer, tokenizer_of
 from acdc.models.toy import is_toy_folder, open_toy_folder
 from acdc.planted import is_planted, planted
 from acdc.reading import is_gguf
@@ -51,6 +51,31 @@ def find_source(
             return _open_toy(name, folder, place, precision, tokenizer)
         return open_folder(name, folder, place, precision, tokenizer)
     return open_folder(name, cached_folder(name, _repository(name)), place, precision, tokenizer)
+
+
+def find_tokenizer(name: str) -> Any:
+    """The tokenizer of what a user named: a model's name or folder, or a folder of a tokenizer alone.
+
+    Raises:
+        UnknownNameError: no such model; names the nearest.
+        ModelError: it has no tokenizer, or it can't be loaded or isn't here.
+    """
+    name = name.rstrip("/") or name
+    _check_name(name)
+    known = folders().get(name)
+    if is_planted(name):
+        with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
+            planted(name).save(scratch)
+            found = tokenizer_of(Path(scratch))
+    elif known is not None:
+        found = tokenizer_of(known)
+    elif (folder := _folder(name)) is not None:
+        return load_tokenizer(str(folder))
+    else:
+        return load_tokenizer(_repository(name))
+    if found is None:
+        raise ModelError(f"{name} has no tokenizer: its prompts are token ids, which need none.")
+    return found
 
 
 def _open_toy(

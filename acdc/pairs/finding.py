@@ -109,6 +109,9 @@ def _of_name(name: str) -> Task:
         if _is_there(Path(name)):
             known = (*SUFFIXES, TEMPLATE_SUFFIX, ".py:CLASS")
             raise PromptError(f"{Path(name)}: a task file ends in {either(known)}.")
+        files = [f"{name}{ending}" for ending in (TEMPLATE_SUFFIX, *SUFFIXES) if _is_there(Path(f"{name}{ending}"))]
+        if files:
+            raise PromptError(f"there is no task {name!r}; a file is given with its ending: {either(files)}.")
         raise UnknownNameError("task", name, _registered())
     own = [point for point in points if _is_own(point)]
     if own and len(points) > 1:

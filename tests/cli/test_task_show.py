@@ -1,8 +1,10 @@
 """``acdc task show``: pairs token by token, at any width, whatever is in them."""
 
 import re
+from pathlib import Path
 
 import pytest
+import transformers as tf
 from rich.cells import cell_len
 
 TEXT = {
@@ -81,3 +83,22 @@ def test_bad_numbers_and_names(refused, file, gpt2_folder):
     assert refused(*shown, "--corruption", "givn") == "unknown corruption 'givn': known: file."
     assert refused("task", "show", file(TEXT)).endswith("give --model or --tokenizer, under which to check it.")
     assert refused("task", "show", "ioy", "--tokenizer", gpt2_folder).startswith("unknown task 'ioy': did you mean ioi")
+
+
+@pytest.mark.parametrize("name", ["tiny-tasks", "planted-induction"])
+def test_a_tokenizer_by_the_name_of_a_known_model_without_the_hub(call, monkeypatch, name):
+    opened, own = [], tf.AutoTokenizer.from_pretrained
+    monkeypatch.setattr(tf.AutoTokenizer, "from_pretrained", lambda at, **more: opened.append(at) or own(at, **more))
+    task = {"tiny-tasks": "ioi", "planted-induction": "induction"}[name]
+    for command in ("show", "check"):
+        code, out, err = call("task", command, task, "--tokenizer", name, "--n", 2)
+        assert code == 0, err
+        assert task in out
+    assert len(opened) == 2
+    assert all(Path(at).is_absolute() for at in opened)  # in a folder of ours
+
+
+def test_an_unknown_or_missing_tokenizer_by_name(refused, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACDC_CACHE", str(tmp_path))
+    assert "did you mean tiny-tasks" in refused("task", "show", "ioi", "--tokenizer", "tiny-task")
+    assert "acdc models fetch smollm2-135m" in refused("task", "check", "ioi", "--tokenizer", "smollm2-135m")

@@ -160,9 +160,10 @@ class TemplateTask(Task):
         if not made and maker.reasons:
             tried = "" if looked_at == combinations.total else f" of {looked_at:,} combinations that were tried"
             why = maker.reasons.most_common(1)[0][0]
-            return PromptError(
-                f"task {self.name}: no pair can be made with this tokenizer{tried}: {why}; {self._advice()}."
-            )
+            advice = self._advice()
+            if self.files and not self._spec.needs:
+                advice = f"change the words, the answers or corruptions.{corruption}"
+            return PromptError(f"task {self.name}: no pair can be made with this tokenizer{tried}: {why}; {advice}.")
         if looked_at == combinations.total or made == looked_at:
             total = made if looked_at == combinations.total else combinations.total
             return too_few(self.name, split, n, counted(total, f"different {split} pair"))

@@ -17,6 +17,21 @@ else:
 #: No task and no list of words is longer.
 _MOST_BYTES = 4 * 2**20
 
+#: What to do, by how the parser's message begins.
+_ADVICE = {
+    "Invalid value": "texts stand in straight quotes",
+    "Illegal character": "a text ends with the quote that it begins with, on its line",
+    "Unterminated": "a text ends with the quote that it begins with",
+    "Cannot declare": "give one of them another name",
+    "Cannot overwrite": "give one of them another name",
+    "Unclosed array": "a list ends with ']', and commas stand between its entries",
+    "Unclosed inline table": "it ends with '}', and commas stand between its entries",
+    "Expected newline": "nothing but a comment follows a value on its line, and a text has none of its quotes inside",
+    "Invalid statement": "a line is KEY = VALUE, [TABLE] or a comment",
+    "Unescaped": "double it, or put the text in single quotes",
+    "Expected '=' after a key": "a line is KEY = VALUE, and a text in it stands in quotes",
+}
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds.
@@ -28,7 +43,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
-        raise PromptError(f"{path}: this is not TOML: {str(error).rstrip('.')}.") from None
+        said = str(error).rstrip(".")
+        advice = next((f"; {advice}" for begins, advice in _ADVICE.items() if said.startswith(begins)), "")
+        raise PromptError(f"{path}: this is not TOML: {said}{advice}.") from None
     except RecursionError:
         raise PromptError(f"{path}: it is nested too deeply; no task needs that.") from None
     except ValueError as error:  # a date that isn't one, a number of thousands of digits

@@ -176,5 +176,5 @@ def _run_once(
 
 def _planned(asked: Asked, model: Model) -> MemoryOptions:
     """What the memory of a run depends on."""
-    engine = engine_for(asked.engine, model) if asked.method.decides else "reference"  # which patched runs are like
+    engine = engine_for(asked.engine, model) if asked.method.prunes else "reference"  # which patched runs are like
     return {"ablation": asked.ablation, "engine": engine, "gradients": asked.method.uses_gradients}

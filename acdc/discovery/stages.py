@@ -53,8 +53,8 @@ def begun(
     """The model on its prompts, and the record of a run on them; says what the run works on."""
     together, memory = plan(asked, model, prompts)
     threads = fit_threads(model, prompts) if asked.threads is None else asked.threads
-    decides = asked.method.decides
-    asked.announce(f"running the prompts{', and two circuits for the noise floor' if decides else ''}")
+    prunes = asked.method.prunes
+    asked.announce(f"running the prompts{', and two circuits for the noise floor' if prunes else ''}")
     setting, checked = set_up_asked(asked, model, prompts, together)
     record = new_record(asked, task, file_sha256, setting, checked, together)
     record.threads, record.estimated_memory_bytes = int(threads), memory

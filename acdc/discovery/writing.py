@@ -64,7 +64,7 @@ def new_record(
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=0.0,
         format=FORMAT,
-        engine=engine_for(asked.engine, model) if asked.method.decides else None,
+        engine=engine_for(asked.engine, model) if asked.method.prunes else None,
         graph={"nodes": len(graph.nodes), "edges": graph.n_edges},
         cfg=graph.cfg,
         left_out=dict(setting.prompts.left_out),
@@ -99,7 +99,7 @@ def folder_of(asked: Asked, record: Record) -> AbstractContextManager[RunFolder 
     folder = RunFolder(asked.out, record, resume=asked.resume)
     if asked.resume and not folder.resumed:
         asked.announce(f"there is no run in {folder.path} to go on with; this is a new one")
-    elif folder.resumed and asked.method.decides:
+    elif folder.resumed and asked.method.prunes:
         asked.announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
     elif folder.resumed:
         asked.announce(f"the run in {folder.path} had nothing to keep yet; it begins anew")

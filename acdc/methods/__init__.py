@@ -13,5 +13,8 @@ from acdc.methods.base import Found as Found
 from acdc.methods.base import Log as Log
 from acdc.methods.base import Method as Method
 from acdc.methods.eap_ig import EapIg as EapIg
+from acdc.methods.edge_pruning import EdgePruning as EdgePruning
 from acdc.methods.registry import METHODS as METHODS
 from acdc.methods.registry import find_method as find_method
+from acdc.methods.sp import Sp as Sp
+from acdc.methods.ugs import Ugs as Ugs

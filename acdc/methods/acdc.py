@@ -31,6 +31,7 @@ class Acdc(AcdcSettings, Method):
     name: ClassVar = "acdc"
     source: ClassVar = "Conmy et al. 2023, arXiv 2304.14997, Algorithm 1"
     decides: ClassVar = True
+    prunes: ClassVar = True
 
     @property
     def uses_gradients(self) -> bool:

@@ -103,6 +103,8 @@ class Method(ABC):
         name: as users write it.
         source: the paper.
         decides: whether it says itself which edges stay; if not, a selection does.
+        prunes: whether it removes edges one after another on an engine: its run has a noise floor, and goes on after
+            its last decision.
 
     Raises:
         SettingsError: an option is of another type, or makes no sense.
@@ -111,6 +113,7 @@ class Method(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     decides: ClassVar[bool]
+    prunes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_options(self)

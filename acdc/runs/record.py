@@ -27,7 +27,7 @@ _LONGEST = 1e10  # seconds; three centuries
 _CAME_OUT = ("usual_metric", "results")
 _DECIDED = ("noise_floor", "tried", "kept", "within_noise")
 #: What a method measures itself.
-MEASURED = ("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "last_metric", "cost")
+MEASURED = ("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "last_metric", "cost", "masks")
 #: What a record has besides that is tied to its trace and circuit.
 _SEAL = ("trace", "cfg", "verdict")
 #: The states that runs of all versions have.
@@ -122,6 +122,8 @@ class Record:
         within_noise: decisions that rounding could have turned.
         last_metric: that the last decision left.
         cost: of a method of scores: ``forwards`` and ``backwards`` of the patched model over all prompts.
+        masks: of a method of learned masks: how many edges they keep on average, ``expected_edges``; the metric with
+            them as they are, ``metric_soft``, and of what they are rounded to, ``metric_rounded``.
         in_circuit: edges of the circuit.
         metric_ablated: the metric with every edge ablated.
         results: the circuit beside the model.
@@ -160,6 +162,7 @@ class Record:
     within_noise: int | None = None
     last_metric: float | None = None
     cost: Mapping[str, Any] | None = None
+    masks: Mapping[str, Any] | None = None
     in_circuit: int | None = None
     metric_ablated: float | None = None
     results: Results | None = None

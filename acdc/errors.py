@@ -118,7 +118,11 @@ class RunInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, folder: Path, decisions: int) -> None:
-        kept = f"all decisions are in {folder}" if decisions else f"nothing is decided yet in {folder}"
+        kept = (
+            f"all decisions are in {folder}"
+            if decisions
+            else f"nothing could be kept yet in {folder}, where it begins anew"
+        )
         super().__init__(kept)
         self.folder = folder
 

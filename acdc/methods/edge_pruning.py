@@ -21,7 +21,7 @@ class EdgePruning(LearnedMasks):
     """Masks of every edge, times one of what its source writes, driven to a sparsity by Lagrange multipliers.
 
     The loss is the metric and ``l1 (s - t) + l2 (s - t)^2``, with s the share that the drawn masks remove, and t the
-    share that should go, which rises over the first five sixths of the steps; l1 and l2 begin at 0 and are ascended.
+    share that should go, which rises over the first three fifths of the steps; l1 and l2 begin at 0 and are ascended.
     Adam decays nothing: the authors' default decays the multipliers too. Masks begin where they are often between 0
     and 1 (a log alpha of 2), and steps are small: the authors' 10 and 0.8 lose the circuits of planted models. What
     stays is rounded over the whole graph:
@@ -46,9 +46,7 @@ class EdgePruning(LearnedMasks):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.sparsity < 1:
-            raise SettingsError(
-                f"`sparsity` must be a share of the edges, from 0 to less than 1, not {self.sparsity:g}."
-            )
+            raise SettingsError(f"`sparsity` must be a share, from 0 to less than 1, not {self.sparsity:g}.")
         if self.edges < 0:
             raise SettingsError(f"`edges` must be a number of edges, not {self.edges}.")
         if self.edges and self.sparsity != _SPARSITY:

@@ -86,7 +86,7 @@ class _Together:
         self._n += len(written)
 
     def weighted(self, weights: Tensor) -> Tensor:
-        """Sums over the first nodes, ``[slot, source]`` or ``[slot, batch, source]`` to ``[slot, batch, pos, d_model]``."""
+        """Sums over the first nodes by weights of :func:`_sums`, to ``[slot, batch, pos, d_model]``."""
         return _sums(weights, self._written[: weights.shape[-1]])
 
     def all(self) -> Tensor:
@@ -120,7 +120,7 @@ class _Apart:
 
 
 def _sums(weights: Tensor, values: Tensor) -> Tensor:
-    """Weighted sums over sources, of all prompts alike or each by its own weights."""
+    """Weighted sums over sources, by ``[slot, source]`` for all prompts, or ``[slot, batch, source]``."""
     if weights.ndim == 2:
         return torch.tensordot(weights, values, 1)
     return torch.einsum("sbu,ubpd->sbpd", weights, values)

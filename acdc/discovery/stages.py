@@ -58,7 +58,7 @@ def begun(
     setting, checked = set_up_asked(asked, model, prompts, together)
     record = new_record(asked, task, file_sha256, setting, checked, together)
     record.threads, record.estimated_memory_bytes = int(threads), memory
-    if record.engine not in (None, asked.engine):
+    if prunes and record.engine != asked.engine:
         said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
     if (cost := asked.method.cost(setting.graph)) is not None:

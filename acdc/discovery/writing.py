@@ -64,7 +64,7 @@ def new_record(
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=0.0,
         format=FORMAT,
-        engine=engine_for(asked.engine, model) if asked.method.prunes else None,
+        engine=_engine(asked, model),
         graph={"nodes": len(graph.nodes), "edges": graph.n_edges},
         cfg=graph.cfg,
         left_out=dict(setting.prompts.left_out),
@@ -75,6 +75,13 @@ def new_record(
         task_sha256=file_sha256,
         unnamed=_unnamed(asked, model, None if file_sha256 is not None else task),
     )
+
+
+def _engine(asked: Asked, model: Model) -> str | None:
+    """The engine of a method that decides; one that doesn't prune takes whole patched runs, as the reference does."""
+    if not asked.method.decides:
+        return None
+    return engine_for(asked.engine, model) if asked.method.prunes else "reference"
 
 
 def _unnamed(asked: Asked, model: Model, task: Task | None) -> list[str]:

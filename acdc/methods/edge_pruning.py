@@ -23,10 +23,11 @@ class EdgePruning(LearnedMasks):
     The loss is the metric and ``l1 (s - t) + l2 (s - t)^2``, with s the share that the drawn masks remove, and t the
     share that should go, which rises over the first three fifths of the steps; l1 and l2 begin at 0 and are ascended.
     Adam decays nothing: the authors' default decays the multipliers too. Masks begin where they are often between 0
-    and 1 (a log alpha of 2), and steps are small: the authors' 10 and 0.8 lose the circuits of planted models. What
-    stays is rounded over the whole graph:
-    the edges of the largest masks, of equal ones the lower number, as many as were asked for; then those on no path
-    go. An edge's score is the probability that its mask isn't 0.
+    and 1 (a log alpha of 2), and steps are small: the authors' 10 and 0.8 lose the circuits of planted models.
+
+    Masks are rounded over the whole graph, not by the tensor: as many edges as were asked for stay, those of the
+    largest masks, of equal ones the lower number; then those on no path go. An edge's score is the probability that
+    its mask isn't 0.
 
     Attributes:
         sparsity: the share of the graph's edges that goes.
@@ -37,7 +38,7 @@ class EdgePruning(LearnedMasks):
     """
 
     name: ClassVar = "edge-pruning"
-    source: ClassVar = "Bhaskar et al. 2024, arXiv 2406.16778, equations 2 to 5"
+    source: ClassVar = "Bhaskar et al. 2024, arXiv 2406.16778"
     decides: ClassVar = True
 
     sparsity: float = option(_SPARSITY, "Share of the edges that should go.")
@@ -58,7 +59,8 @@ class EdgePruning(LearnedMasks):
             raise SettingsError(f"`edges` is {self.edges:,}, and the graph has {graph.n_edges:,}; ask for fewer.")
         return self.edges or max(1, round((1 - self.sparsity) * graph.n_edges))
 
-    def _masks(self, graph: Graph) -> Masks:
+    def learned(self, graph: Graph) -> Masks:
+        """Masks of a graph, before training."""
         from acdc.methods.masks.schemes import Pruning
 
         return Pruning(graph, self.kept(graph), self.steps, self.seed)

@@ -48,7 +48,8 @@ class Sp(LearnedMasks):
         if self.masks not in _OVER:
             raise UnknownNameError("kind of masks", self.masks, _OVER)
 
-    def _masks(self, graph: Graph) -> Masks:
+    def learned(self, graph: Graph) -> Masks:
+        """Masks of a graph, before training."""
         from acdc.methods.masks.schemes import Probing
 
         return Probing(graph, cast(Literal["edges", "nodes"], self.masks), self.penalty)

@@ -30,7 +30,7 @@ class Ugs(LearnedMasks):
     """
 
     name: ClassVar = "ugs"
-    source: ClassVar = "Li and Janson 2024, arXiv 2409.09951, section 3"
+    source: ClassVar = "Li and Janson 2024, arXiv 2409.09951"
     decides: ClassVar = False
 
     penalty: float = option(0.001, "What an edge costs, in the metric.")
@@ -39,7 +39,8 @@ class Ugs(LearnedMasks):
         super().__post_init__()
         self.check_positive("penalty", self.penalty)
 
-    def _masks(self, graph: Graph) -> Masks:
+    def learned(self, graph: Graph) -> Masks:
+        """Masks of a graph, before training."""
         from acdc.methods.masks.schemes import Uniform
 
         return Uniform(graph, self.penalty)

@@ -71,11 +71,11 @@ class LearnedMasks(Method):
         """
         from acdc.methods.masks.training import trained  # torch, as in acdc.methods.acdc
 
-        return trained(self, self._masks(setting.graph), setting, metric, log or Log())
+        return trained(self, setting, metric, log or Log())
 
     @abstractmethod
-    def _masks(self, graph: Graph) -> Masks:
-        """What is trained."""
+    def learned(self, graph: Graph) -> Masks:
+        """Masks of a graph, before training."""
 
     def check_positive(self, name: str, value: float) -> None:
         """Raise :class:`SettingsError` unless an option is a finite number of at least 0."""

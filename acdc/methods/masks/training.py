@@ -60,13 +60,13 @@ class Masks(ABC):
 
 
 @own_torch_state()
-def trained(method: LearnedMasks, masks: Masks, setting: Setting, metric: Metric, log: Log) -> Found:
-    """Train masks, round them, and measure what is left.
+def trained(method: LearnedMasks, setting: Setting, metric: Metric, log: Log) -> Found:
+    """Train the masks of a method, round them, and measure what is left.
 
     Raises:
         NumericsError: the loss is no number at some step.
     """
-    chance = chance_of(method.seed, 1)
+    masks, chance = method.learned(setting.graph), chance_of(method.seed, 1)
     batches = _batches(setting, method.batch, chance_of(method.seed, 2))
     n_batches = math.ceil(len(setting.prompts) / method.batch)
     optimizer = torch.optim.Adam(list(masks.parameters), lr=method.learning_rate)

@@ -118,8 +118,8 @@ class RunInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, folder: Path, decisions: int) -> None:
-        kept = f"all decisions are in {folder}" if decisions else f"nothing is decided yet in {folder}"
-        super().__init__(kept)
+        nothing = f"nothing could be kept yet in {folder}, where it begins anew"
+        super().__init__(f"all decisions are in {folder}" if decisions else nothing)
         self.folder = folder
 
 

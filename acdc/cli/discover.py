@@ -28,7 +28,7 @@ from acdc.wording import either
 @click.option("--metric", default="kl", show_default=True, help=f"{either(METRICS)}.")
 @click.option("--ablation", default="corrupted", show_default=True, help=f"Removed edges carry: {either(ABLATIONS)}.")
 @click.option("--n", type=int, help="Prompt pairs.  [default: 100, or all of a file]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and of the random order.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts, and of what a method draws.")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
 @prompt_options
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")

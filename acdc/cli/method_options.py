@@ -30,31 +30,29 @@ def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _own_options() -> list[Callable[..., Any]]:
-    """An option for each field of a method; of two methods with a field of one name, the first tells its meaning."""
-    made = {}
+    """An option for each name that fields of methods have; its help says what it means to each of them."""
+    kinds: dict[str, type] = {}
+    on_by_default: dict[str, bool] = {}
+    meanings: dict[str, dict[str, list[str]]] = {}  # of each name: to which methods it means that
     for method in METHODS.values():
         types = get_type_hints(method)
         for one in fields(method):
-            if one.name in made or one.name in _SHARED:
-                continue
-            spelt = f"--{one.name.replace('_', '-')}"
-            meaning = f"{method.name}: {one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
-            if types[one.name] is bool:
-                if one.default:  # on unless it is turned off
-                    spelt = f"{spelt}/{spelt.replace('--', '--no-')}"
-                made[one.name] = click.option(spelt, is_flag=True, default=None, help=meaning)
-            else:
-                meaning = f"{meaning}  [default: {_defaults(one.name)}]"
-                made[one.name] = click.option(spelt, type=types[one.name], help=meaning)
-    return list(made.values())
-
-
-def _defaults(name: str) -> str:
-    """The default of an option; where methods differ, that of the first and the others with whose they are."""
-    by_method = {kind.name: one.default for kind in METHODS.values() for one in fields(kind) if one.name == name}
-    usual, *_ = by_method.values()
-    others = [f"{method}: {default}" for method, default in by_method.items() if default != usual]
-    return "; ".join([str(usual), *others])
+            if one.name not in _SHARED:
+                kinds[one.name] = types[one.name]
+                on_by_default[one.name] = on_by_default.get(one.name, False) or one.default is True
+                meaning = f"{one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
+                meaning += "" if kinds[one.name] is bool else f"  [default: {one.default}]"
+                meanings.setdefault(one.name, {}).setdefault(meaning, []).append(method.name)
+    made = []
+    for name, of in meanings.items():
+        spelt = f"--{name.replace('_', '-')}"
+        text = "  ".join(f"{', '.join(methods)}: {meaning}" for meaning, methods in of.items())
+        if kinds[name] is bool:
+            spelt += spelt.replace("--", "/--no-") if on_by_default[name] else ""  # on unless it is turned off
+            made.append(click.option(spelt, is_flag=True, default=None, help=text))
+        else:
+            made.append(click.option(spelt, type=kinds[name], help=text))
+    return made
 
 
 def given_options(params: Mapping[str, Any]) -> dict[str, Any]:

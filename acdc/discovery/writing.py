@@ -99,7 +99,7 @@ def folder_of(asked: Asked, record: Record) -> AbstractContextManager[RunFolder 
     folder = RunFolder(asked.out, record, resume=asked.resume)
     if asked.resume and not folder.resumed:
         asked.announce(f"there is no run in {folder.path} to go on with; this is a new one")
-    elif folder.trace.past or (folder.resumed and asked.method.decides):
+    elif folder.trace.past or (folder.resumed and asked.method.runs_engine):
         asked.announce(f"going on after {counted(len(folder.trace.past), 'decision')} in {folder.path}")
     elif folder.resumed:
         asked.announce(f"the run in {folder.path} had nothing to keep yet; it begins anew")

@@ -17,6 +17,7 @@ from acdc.methods.eap import CleanCorrupted as CleanCorrupted
 from acdc.methods.eap import Eap as Eap
 from acdc.methods.eap_ig import EapIg as EapIg
 from acdc.methods.eap_ig_activations import EapIgActivations as EapIgActivations
+from acdc.methods.edge_pruning import EdgePruning as EdgePruning
 from acdc.methods.gim import Gim as Gim
 from acdc.methods.hisp import Hisp as Hisp
 from acdc.methods.hybrid import Hybrid as Hybrid
@@ -26,3 +27,5 @@ from acdc.methods.random import Random as Random
 from acdc.methods.registry import METHODS as METHODS
 from acdc.methods.registry import find_method as find_method
 from acdc.methods.relp import RelP as RelP
+from acdc.methods.sp import Sp as Sp
+from acdc.methods.ugs import Ugs as Ugs

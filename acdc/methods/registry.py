@@ -15,6 +15,7 @@ from acdc.methods.conductance import Conductance
 from acdc.methods.eap import CleanCorrupted, Eap
 from acdc.methods.eap_ig import EapIg
 from acdc.methods.eap_ig_activations import EapIgActivations
+from acdc.methods.edge_pruning import EdgePruning
 from acdc.methods.gim import Gim
 from acdc.methods.hisp import Hisp
 from acdc.methods.hybrid import Hybrid
@@ -22,6 +23,8 @@ from acdc.methods.ifr import Ifr
 from acdc.methods.patching import Patching
 from acdc.methods.random import Random
 from acdc.methods.relp import RelP
+from acdc.methods.sp import Sp
+from acdc.methods.ugs import Ugs
 from acdc.wording import quoted, some
 
 #: A new method's file is named here, in the order of the README's table.
@@ -30,7 +33,7 @@ METHODS: Mapping[str, type[Method]] = {
     for method in (
         *(Acdc, Hybrid, Patching),
         *(Eap, EapIg, Conductance, EapIgActivations, CleanCorrupted, RelP, Gim, Ifr, Hisp),
-        *(Random,),
+        *(Sp, EdgePruning, Ugs, Random),
     )
 }
 

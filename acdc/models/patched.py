@@ -28,7 +28,7 @@ def run_patched(
     graph: Graph,
     tokens: Tokens,
     inputs: Float[Tensor, "n_inputs batch pos d_model"],
-    kept: Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"],
+    kept: Bool[Tensor, " n_edges"] | Float[Tensor, "*batch n_edges"],
     ablated: Float[Tensor, "n_sources batch pos d_model"],
     *,
     edit: Edit | None = None,
@@ -42,7 +42,8 @@ def run_patched(
         tokens: the prompts, for their lengths.
         inputs: what the input nodes write.
         kept: the edges that carry current values; or numbers from 0 to 1, the share of
-            the current value that each carries, the rest being ablated. They may have a gradient.
+            the current value that each carries, the rest being ablated, of all prompts alike or of every prompt
+            its own. They may have a gradient.
         ablated: what removed edges carry.
         edit: sees, and may replace, the input of every slot.
         mlp: in place of the model's MLPs.
@@ -57,8 +58,8 @@ def run_patched(
     def read(slots: Sequence[Slot], constant: Tensor) -> Tensor:
         """Inputs of slots that share their parents, ``[slot, batch, pos, d_model]``."""
         n = slots[0].n_parents
-        keep = torch.stack([kept[slot.edges] for slot in slots]).to(inputs)  # [slot, parent]
-        total = written.weighted(keep).add_(torch.tensordot(1 - keep, carried[:n], 1)).add_(constant)
+        keep = torch.stack([kept[..., slot.edges] for slot in slots]).to(inputs)  # [slot, parent], or a batch between
+        total = written.weighted(keep).add_(_sums(1 - keep, carried[:n])).add_(constant)
         return total if edit is None else edit(slots, total)
 
     slots = iter(graph.slots)
@@ -90,8 +91,8 @@ class _Together:
         self._n += len(written)
 
     def weighted(self, weights: Tensor) -> Tensor:
-        """Sums over the first nodes, ``[slot, source]`` to ``[slot, batch, pos, d_model]``."""
-        return torch.tensordot(weights, self._written[: weights.shape[1]], 1)
+        """Sums over the first nodes by weights of :func:`_sums`, to ``[slot, batch, pos, d_model]``."""
+        return _sums(weights, self._written[: weights.shape[-1]])
 
     def all(self) -> Tensor:
         """``[n_sources, batch, pos, d_model]``."""
@@ -112,15 +113,22 @@ class _Apart:
         """As in :class:`_Together`."""
         at, total = 0, weights.new_zeros(())
         for piece in self._pieces:
-            if at == weights.shape[1]:
+            if at == weights.shape[-1]:
                 break
-            total = total + torch.tensordot(weights[:, at : at + len(piece)], piece, 1)
+            total = total + _sums(weights[..., at : at + len(piece)], piece)
             at += len(piece)
         return total
 
     def all(self) -> Tensor:
         """As in :class:`_Together`."""
         return torch.cat(self._pieces)
+
+
+def _sums(weights: Tensor, values: Tensor) -> Tensor:
+    """Weighted sums over sources, by ``[slot, source]`` for all prompts, or ``[slot, batch, source]``."""
+    if weights.ndim == 2:
+        return torch.tensordot(weights, values, 1)
+    return torch.einsum("sbu,ubpd->sbpd", weights, values)
 
 
 def _once(ablated: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ _DECIDED = ("noise_floor", "tried", "kept", "within_noise")
 #: What a method measures itself.
 MEASURED = (
     *("noise_floor", "drops_are_free", "tried", "kept", "within_noise", "passes", "last_metric", "cost"),
-    *("conservation", "search", "found_threshold", "unseen"),
+    *("conservation", "search", "found_threshold", "unseen", "masks"),
 )
 #: What a record has besides that is tied to its trace and circuit.
 _SEAL = ("trace", "cfg", "verdict")
@@ -133,6 +133,8 @@ class Record:
         conservation: of a method of attribution: how far its scores are from what they must add up to, its
             ``identity`` in words, the largest ``residual`` and where it is, ``at``; and of every one of ``parts``
             (cuts, nodes or slots) what the scores add up to and what they must.
+        masks: of a method of learned masks: how many edges they keep on average, ``expected_edges``; the metric with
+            them as they are, ``metric_soft``, and of what they are rounded to, ``metric_rounded``.
         in_circuit: edges of the circuit.
         metric_ablated: the metric with every edge ablated.
         results: the circuit beside the model.
@@ -176,6 +178,7 @@ class Record:
     unseen: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
     conservation: Mapping[str, Any] | None = None
+    masks: Mapping[str, Any] | None = None
     in_circuit: int | None = None
     metric_ablated: float | None = None
     results: Results | None = None

@@ -21,7 +21,7 @@ _SEALED = (
     *("left_out", "noise_floor", "metric_ablated", "trace", "circuit", "tried", "kept", "in_circuit"),
     *("within_noise", "last_metric", "verdict", "usual_metric", "cost", "task_sha256", "asked", "directory"),
     "conservation",
-    *("passes", "search", "found_threshold", "unseen"),
+    *("passes", "search", "found_threshold", "unseen", "masks"),
 )
 #: Those of these that format 1 left out.
 _NOT_BEFORE = ("asked", "directory")

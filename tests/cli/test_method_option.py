@@ -102,7 +102,7 @@ def test_it_goes_on_by_its_folder_alone(run, call, tmp_path, monkeypatch):
         patched.setattr(EapIg, "find", interrupted)
         code, _, err = run(*options, "--out", "out")
     assert code == 130
-    assert "interrupted; nothing is decided yet in out. Go on with: acdc resume out" in err
+    assert "interrupted; nothing could be kept yet in out, where it begins anew. Go on with: acdc resume out" in err
     code, _, err = call("resume", "out")
     assert code == 0, err
     assert "it begins anew" in err
@@ -119,4 +119,5 @@ def test_help_tells_every_option_of_every_method(call):
     out = " ".join(call("discover", "--help")[1].split())
     assert "--threshold FLOAT acdc: largest rise of the metric for an edge. [default: 0.01]" in out
     assert "--steps INTEGER eap-ig: points between the ablated and the clean input. [default: 5]" in out
-    assert "acdc or eap-ig" in out
+    assert "acdc, eap-ig, sp, edge-pruning or ugs" in out
+    assert "sp, edge-pruning, ugs: steps of training. [default: 500]" in out

@@ -38,7 +38,7 @@ def test_a_method_is_found_by_name_with_its_options():
     assert find_method("eap-ig", steps=np.int64(7)) == EapIg(7)
     assert type(find_method("eap-ig", steps=np.int64(7)).steps) is int
     assert find_method(EapIg(3)) == EapIg(3)
-    assert repr(EapIg()) == "EapIg(steps=5)"
+    assert repr(EapIg()) == "EapIg(steps=5, rule='left', tolerance=0.0)"
 
 
 @pytest.mark.parametrize("kind", METHODS.values())

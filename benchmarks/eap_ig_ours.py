@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from peer_clock import measured
 from shapes import prompts_of
 
 from acdc.engine.setting import prepare
+from acdc.methods.base import Found, Method
 from acdc.methods.registry import find_method
-from acdc.metrics import find_metric
+from acdc.metrics import Metric, find_metric
 from acdc.models.loading import load_model
+from acdc.models.model import Model
+from acdc.pairs import PromptSet
 
 
 def main(job: dict[str, Any]) -> None:
@@ -36,9 +40,14 @@ def main(job: dict[str, Any]) -> None:
     methods = {}
     for name, options in job["methods"].items():
         method = find_method(name, **options)
-        found, took = measured(lambda method=method: method.find(prepare(model, prompts), metric), job["repeats"])
+        found, took = measured(partial(_found, method, model, prompts, metric), job["repeats"])
         methods[name] = {"scores": dict(zip(names, found.scores.tolist(), strict=True)), **took}
     Path(job["result"]).write_text(json.dumps({"logits": logits, "methods": methods}))
+
+
+def _found(method: Method, model: Model, prompts: PromptSet, metric: Metric) -> Found:
+    """What a method finds, the prompts' runs included."""
+    return method.find(prepare(model, prompts), metric)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_one_step_with_the_gradient_at_the_clean_end_is_eap():
 
 
 def test_eap_ig_is_complete_at_the_inputs_cut_and_its_rules_converge_as_they_should():
-    """METHODS E 4: the midpoint rule's error goes as one in the square of the steps, the left rule's as one in steps."""
+    """The midpoint rule's error goes as one in the square of the steps, the left rule's as one in the steps."""
     setting = setting_of("gpt2")
     for rule, order in (("left", 1), ("midpoint", 2)):
         errors = [EapIg(n, rule).find(setting, LINEAR).measured["conservation"]["residual"] for n in (8, 16, 32)]

@@ -2,8 +2,8 @@
 
 Source: Shi et al. 2024 (arXiv 2410.13032), mended (:mod:`acdc.evaluation.hypotheses`): prompts are others than those
 that the circuit was found on; random circuits (:mod:`acdc.randomcircuits`) have exactly as many edges on paths; the
-p-values of the edges are corrected after Holm. A prompt's score is that of a metric that has a direction, the logit difference
-where there is one; KL has none.
+p-values of the edges are corrected after Holm. A prompt's score is that of a metric that has a direction, the logit
+difference where there is one; KL has none.
 """
 
 from __future__ import annotations

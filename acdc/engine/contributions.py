@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc.engine.ablations import ABLATIONS
+from acdc.engine.ablations import ABLATIONS, Ablation
 from acdc.engine.sizes import Sizes
 from acdc.graph import Graph
 from acdc.models.model import Model
@@ -50,7 +50,9 @@ class Contributions:
             known: those of the same model, graph, clean prompts and ablation: the clean prompts aren't run again.
         """
         self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
-        self._ablation = ABLATIONS[ablation]() if known is None else known._ablation  # knows of clean prompts only
+        self._ablation: Ablation = (
+            ABLATIONS[ablation]() if known is None else known._ablation
+        )  # knows of clean prompts only
         n = len(clean.lengths)
         self.chunks = [slice(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
         self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
@@ -70,8 +72,8 @@ class Contributions:
             if len(self.chunks) == 1 and self._ablation.is_corrupted_run:
                 self._held["corrupted"] = written
             del written
-        self.inputs = torch.cat(inputs, 1) if known is None else known.inputs
-        self.clean_residual = torch.cat(clean_residuals) if known is None else known.clean_residual
+        self.inputs: Tensor = torch.cat(inputs, 1) if known is None else known.inputs
+        self.clean_residual: Tensor = torch.cat(clean_residuals) if known is None else known.clean_residual
         self.corrupted_residual = torch.cat(corrupted_residuals)
 
     def clean(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:

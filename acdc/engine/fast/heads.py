@@ -184,15 +184,7 @@ class LayerHeads:
         if rotary is not None and rotary.before_norm:
             y = rotary(y.view(*shape[:-1], y.shape[-1])).flatten(1, 2)
         if projection.everything is not None:
-            weight, bias = projection.everything
-            square = _affine(x.reshape(-1, shape[-1]), weight, bias).pow(2).mean(-1)
-            gain = torch.rsqrt(square + projection.norm.eps).view(len(x), -1, 1)
-            width = y.shape[-1]
-            groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
-            if projection.norm.weight is not None:
-                own = projection.norm.weight.view(-1, width)[index(groups, x.device)]  # [head, d_head]
-                gain = gain * own[:, None]
-            y = y * gain
+            y = self._normed_over_heads(letter, heads, x, y)
         elif projection.norm.kind != "none":
             y = _of_heads(projection.norm, chosen)(y)
         y = y.view(*shape[:-1], y.shape[-1])
@@ -204,6 +196,20 @@ class LayerHeads:
             return y
         at = (places.position,) if projection.scale.dim() == 1 else (places.prompt, places.position)
         return y * projection.scale[at][:, None]
+
+    def _normed_over_heads(self, letter: Letter, heads: list[int], x: Tensor, y: Tensor) -> Tensor:
+        """Heads' projections `y` of the inputs `x`, ``[head, row, d_head]``, where one norm is over those of all heads."""
+        projection = self._projections[letter]
+        if projection.everything is None:
+            return y
+        weight, bias = projection.everything
+        square = _affine(x.reshape(-1, x.shape[-1]), weight, bias).pow(2).mean(-1)
+        gain = torch.rsqrt(square + projection.norm.eps).view(len(x), -1, 1)
+        if projection.norm.weight is not None:
+            groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
+            own = projection.norm.weight.view(-1, y.shape[-1])[index(groups, x.device)]  # [head, d_head]
+            gain = gain * own[:, None]
+        return y * gain
 
     def _of_the_same(self, letter: Letter, heads: list[int], rows: Tensor) -> Tensor:
         """Heads' projections of one input, ``[row, width]`` to ``[head, row, d_head]``, as one product.

@@ -83,7 +83,7 @@ def test_csv_has_a_line_a_prediction(call, refused, finished, tmp_path):
     said = refused("evaluate", finished, "--csv", "figures.csv")
     assert said == "figures.csv exists already; choose another file with --csv."
     said = refused("evaluate", finished, "--csv", "nowhere/figures.csv")
-    assert said == "can't write nowhere/figures.csv: there is no folder nowhere; make it first."
+    assert said == "can't write nowhere/figures.csv: there is no folder nowhere; choose another with --csv."
 
 
 def test_a_list_of_edges_is_judged_like_its_run(call, finished, edges):

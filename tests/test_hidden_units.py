@@ -142,7 +142,7 @@ def test_a_mask_goes_with_any_circuit(opened, family):
 
 def test_masks_of_all_and_of_none(opened):
     """All units: nothing changes. None: what the MLP writes is what its removed edges carry."""
-    for family in ("gpt2", "llama", "gpt-neox-parallel"):
+    for family in ("gpt2", "llama", "gpt-neox-parallel", "granite"):
         _, model = opened(family)
         for ablation in ("corrupted", "mean"):
             setting = prepare(model, pairs(), ablation=ablation)
@@ -186,7 +186,7 @@ def test_scores_are_finite_differences(opened, family):
     assert np.abs(scores).min(1).max() > 0
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gpt-neox-parallel"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gpt-neox-parallel", "granite"])
 @pytest.mark.parametrize("ablation", ["corrupted", "mean"])
 def test_a_layers_scores_add_up_to_its_mlps_attribution(opened, family, ablation):
     _, model = opened(family)

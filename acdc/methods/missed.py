@@ -5,7 +5,7 @@ of the dropped edges are put back into the final circuit, and each is run exactl
 change the metric by more than tau. A random set of s of them holds none with the chance ``C(n - R, s) / C(n, s)``.
 So R is too large where as few sets as were seen to change the metric by more than tau would be less likely than the
 risk. A set that changes it without such an edge in it, by many small ones, only makes the bound larger. Sizes are
-halved until a set of one edge is left; each size takes its share of the risk.
+halved until no set of a size has an effect, and a last time to one edge; each size takes its share of the risk.
 
 A larger set shows what one of its edges does, unless others in it undo that: the bound supposes that they don't.
 That of single edges supposes nothing, and is wider.
@@ -96,8 +96,10 @@ def missed(
     if not n:
         return Missed(0, threshold, 0, 0, ())
     draws, before = np.random.default_rng(seed), metrics([circuit])[0]
-    tests = []
+    tests: list[SizeTest] = []
     for number, size in enumerate(sizes):
+        if size > 1 and tests and not tests[-1].over:
+            continue  # smaller sets without an effect tell less
         sets = []
         for _ in range(SETS):
             restored = circuit.copy()

@@ -168,14 +168,7 @@ class LayerHeads:
         if projection.latent is not None:
             x = projection.latent(x)
         shape, chosen = (len(heads), *x.shape[1:]), index(heads, x.device)
-        rows = x.reshape(len(x), -1, shape[-1])
-        if len(x) < len(heads):
-            y = self._of_the_same(letter, heads, rows[0])
-        else:
-            every = heads == list(range(len(projection.weight)))
-            y = torch.bmm(
-                rows, projection.weight if every else projection.weight[chosen]
-            )  # [head, run * place, d_head]
+        y = self._products(letter, heads, x.reshape(len(x), -1, shape[-1]))  # [head, run * place, d_head]
         if scale is not None:
             y *= scale.view(len(x), -1, 1)
         if projection.bias is not None:
@@ -198,7 +191,7 @@ class LayerHeads:
         return y * projection.scale[at][:, None]
 
     def _normed_over_heads(self, letter: Letter, heads: list[int], x: Tensor, y: Tensor) -> Tensor:
-        """Heads' projections `y` of the inputs `x`, ``[head, row, d_head]``, where one norm is over those of all heads."""
+        """Projections `y` of inputs `x`, ``[head, row, d_head]``, where one norm is over those of all heads."""
         projection = self._projections[letter]
         if projection.everything is None:
             return y
@@ -211,17 +204,21 @@ class LayerHeads:
             gain = gain * own[:, None]
         return y * gain
 
-    def _of_the_same(self, letter: Letter, heads: list[int], rows: Tensor) -> Tensor:
-        """Heads' projections of one input, ``[row, width]`` to ``[head, row, d_head]``, as one product.
+    def _products(self, letter: Letter, heads: list[int], rows: Tensor) -> Tensor:
+        """Rows times heads' weights, ``[head or 1, row, width]`` to ``[head, row, d_head]``.
 
-        Its weights are those of the heads asked for last.
+        Of one input for all heads it is one product, whose weights are kept of the heads asked for last.
         """
+        weights = self._projections[letter].weight
+        if len(rows) == len(heads):
+            every = heads == list(range(len(weights)))
+            return torch.bmm(rows, weights if every else weights[index(heads, rows.device)])
         key = (letter, *heads)
         if self._joint.get(letter, (None,))[0] != key:
-            weight = self._projections[letter].weight[index(heads, rows.device)]
+            weight = weights[index(heads, rows.device)]
             self._joint[letter] = key, weight.transpose(0, 1).flatten(1).contiguous()
-        y = rows @ self._joint[letter][1]  # [row, head * d_head]
-        return y.view(len(rows), len(heads), -1).transpose(0, 1).contiguous()
+        y = rows[0] @ self._joint[letter][1]  # [row, head * d_head]
+        return y.view(rows.shape[1], len(heads), -1).transpose(0, 1).contiguous()
 
     def mix(
         self, heads: list[int], q: Queries, k: Keys, v: Values, places: Places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from acdc.engine import circuits
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError, SettingsError, warn
 from acdc.methods.base import Cost, Found, Log
-from acdc.methods.masks.options import LearnedMasks
 from acdc.metrics import Metric
 from acdc.models.patched import run_patched
 from acdc.models.torchstate import own_torch_state
+
+if TYPE_CHECKING:
+    from acdc.methods.masks.options import LearnedMasks
 
 
 class Masks(ABC):

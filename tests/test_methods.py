@@ -55,11 +55,15 @@ def test_every_method_says_what_it_is_and_what_its_options_mean(kind):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`."),
-        ("acdc", {"steps": 5}, "has no `steps` (that is an option of eap-ig); it takes `threshold`, `order`, `gates`"),
+        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`, `rule` and "),
+        (
+            "acdc",
+            {"steps": 5},
+            "has no `steps` (that is an option of eap-ig, conductance and eap-ig-activations); it takes `threshold`, `order`, `gates`",
+        ),
         ("acdc", {"treshold": 0.1}, "has no `treshold` (did you mean `threshold`?)"),
-        ("eap-ig", {"step": 5}, "has no `step` (did you mean `steps`?); it takes `steps`."),
-        ("eap-ig", {"colour": 5}, "the method eap-ig has no `colour`; it takes `steps`."),
+        ("eap-ig", {"step": 5}, "has no `step` (did you mean `steps`?); it takes `steps`, "),
+        ("eap-ig", {"colour": 5}, "the method eap-ig has no `colour`; it takes `steps`, "),
         ("eap-ig", {"steps": 0}, "`steps` must be from 1 to 1000, not 0."),
         ("eap-ig", {"steps": -1}, "`steps` must be from 1 to 1000, not -1."),
         ("eap-ig", {"steps": 10**9}, "`steps` must be from 1 to 1000, not 1000000000."),

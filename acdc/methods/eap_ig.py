@@ -43,8 +43,12 @@ class EapIg(Method):
     decides: ClassVar = False
 
     steps: int = option(5, "Points between the ablated and the clean input.")
-    rule: str = option("left", "Where in each step the gradient is taken: left (its beginning) or midpoint.")
-    tolerance: float = option(0.0, "Double the steps until the residual is no larger a share of the metric's change.")
+    rule: str = option(
+        "left", "Where in each step the gradient is taken: left (its beginning) or midpoint.", later=True
+    )
+    tolerance: float = option(
+        0.0, "Double the steps until the residual is no larger a share of the metric's change.", later=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -59,6 +59,11 @@ class EdgePruning(LearnedMasks):
             raise SettingsError(f"`edges` is {self.edges:,}, and the graph has {graph.n_edges:,}; ask for fewer.")
         return self.edges or max(1, round((1 - self.sparsity) * graph.n_edges))
 
+    @property
+    def least_edges(self) -> int:
+        """Those that are to stay."""
+        return self.edges
+
     def learned(self, graph: Graph) -> Masks:
         """Masks of a graph, before training."""
         from acdc.methods.masks.schemes import Pruning

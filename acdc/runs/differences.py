@@ -19,7 +19,6 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "passes": 1,
     "budget": 0,
-    "rule": "left",
     "split_input": False,
     "bos": "auto",
     "allow_misaligned": False,

@@ -27,7 +27,7 @@ _BETWEEN, _BROKEN = 6, 14
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="All that is known of them as one JSON list, and nothing else.")
 def tasks(as_json: bool) -> None:
-    """List the tasks and their metrics; --json has their corruptions."""
+    """List the tasks; with --json their corruptions too."""
     from acdc.errors import AcdcError, AcdcWarning
     from acdc.pairs.finding import find_task, task_names
 

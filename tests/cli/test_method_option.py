@@ -7,7 +7,6 @@ from tiny import pairs
 
 from acdc.methods import METHODS, EapIg
 from acdc.runs.run import Run
-from acdc.wording import either
 
 
 @pytest.fixture
@@ -64,11 +63,7 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
         (["--method", "eap-ig"], "leaves open which of them are the circuit; give --top, --above or --greedy."),
         (["--method", "eap-ig", "--top", 5, "--threshold", 0.1], "the method eap-ig has no --threshold (that is an"),
         (["--method", "eap-ig", "--top", 5, "--gates"], "the method eap-ig has no --gates"),
-<<<<<<< HEAD
         (["--steps", 5], "the method acdc has no --steps (that is an option of"),
-=======
-        (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig, sp, "),
->>>>>>> S3
         (
             ["--top", 5],
             "--top chooses edges by their scores, and the method acdc decides by itself",
@@ -126,13 +121,7 @@ def test_it_goes_on_by_its_folder_alone(run, call, tmp_path, monkeypatch):
 
 def test_help_tells_every_option_of_every_method(call):
     out = " ".join(call("discover", "--help")[1].split())
-<<<<<<< HEAD
     assert "acdc, hybrid: largest rise of the metric for an edge. [default: 0.01]" in out
-=======
-    assert "--threshold FLOAT acdc: largest rise of the metric for an edge. [default: 0.01]" in out
-    assert "--steps INTEGER eap-ig: points between the ablated and the clean input. [default: 5]" in out
     for name in METHODS:
         assert name in out
->>>>>>> S3
     assert "sp, edge-pruning, ugs: steps of training. [default: 500]" in out
-    assert either(METHODS) in out

@@ -173,7 +173,7 @@ def test_scores_and_selection_that_do_not_give_the_circuit_are_found(copy, whole
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("request", "selection"), None, "must name one rule"),
+        (("request", "selection"), None, "is not the circuit that"),
         (("request", "selection"), {}, "must name one rule"),
         (("request", "selection"), {"top": 12, "above": 1}, "must name one rule"),
         (("request", "selection"), {"top": 12, "colour": 1}, "must name one rule"),

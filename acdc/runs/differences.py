@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "passes": 1,
     "budget": 0,
+    "rule": "left",  # of EAP-IG
     "split_input": False,
     "bos": "auto",
     "allow_misaligned": False,

@@ -123,5 +123,5 @@ def test_help_tells_every_option_of_every_method(call):
     out = " ".join(call("discover", "--help")[1].split())
     assert "acdc, hybrid: largest rise of the metric for an edge. [default: 0.01]" in out
     for name in METHODS:
-        assert name in out
+        assert name in out.replace("- ", "-")  # a line may break behind a hyphen
     assert "sp, edge-pruning, ugs: steps of training. [default: 500]" in out

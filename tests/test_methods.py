@@ -55,7 +55,7 @@ def test_every_method_says_what_it_is_and_what_its_options_mean(kind):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`, `rule` and "),
+        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`, "),
         (
             "acdc",
             {"steps": 5},
@@ -89,7 +89,7 @@ def test_options_that_make_no_sense(name, options, said):
         acdc.discover("no such model is opened", "ioi", method=name, **options)
 
 
-@pytest.mark.parametrize("name", ["eap", "EAP-IG", "acd", "", "eap_ig"])
+@pytest.mark.parametrize("name", ["eapp", "EAP-IG", "acd", "", "eap_ig"])
 def test_an_unknown_method_is_refused_by_the_nearest_names(name):
     with pytest.raises(UnknownNameError, match=r"unknown method .*(eap-ig|acdc)"):
         acdc.discover("no such model is opened", "ioi", method=name)

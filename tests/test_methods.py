@@ -38,7 +38,7 @@ def test_a_method_is_found_by_name_with_its_options():
     assert find_method("eap-ig", steps=np.int64(7)) == EapIg(7)
     assert type(find_method("eap-ig", steps=np.int64(7)).steps) is int
     assert find_method(EapIg(3)) == EapIg(3)
-    assert repr(EapIg()) == "EapIg(steps=5)"
+    assert repr(EapIg()) == "EapIg(steps=5, rule='left', tolerance=0.0)"
 
 
 @pytest.mark.parametrize("kind", METHODS.values())
@@ -55,11 +55,15 @@ def test_every_method_says_what_it_is_and_what_its_options_mean(kind):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`."),
-        ("acdc", {"steps": 5}, "has no `steps` (that is an option of eap-ig); it takes `threshold`, `order`, `gates`"),
+        ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`, "),
+        (
+            "acdc",
+            {"steps": 5},
+            "has no `steps` (that is an option of eap-ig, conductance and eap-ig-activations); it takes `threshold`, `order`, `gates`",
+        ),
         ("acdc", {"treshold": 0.1}, "has no `treshold` (did you mean `threshold`?)"),
-        ("eap-ig", {"step": 5}, "has no `step` (did you mean `steps`?); it takes `steps`."),
-        ("eap-ig", {"colour": 5}, "the method eap-ig has no `colour`; it takes `steps`."),
+        ("eap-ig", {"step": 5}, "has no `step` (did you mean `steps`?); it takes `steps`, "),
+        ("eap-ig", {"colour": 5}, "the method eap-ig has no `colour`; it takes `steps`, "),
         ("eap-ig", {"steps": 0}, "`steps` must be from 1 to 1000, not 0."),
         ("eap-ig", {"steps": -1}, "`steps` must be from 1 to 1000, not -1."),
         ("eap-ig", {"steps": 10**9}, "`steps` must be from 1 to 1000, not 1000000000."),
@@ -85,7 +89,7 @@ def test_options_that_make_no_sense(name, options, said):
         acdc.discover("no such model is opened", "ioi", method=name, **options)
 
 
-@pytest.mark.parametrize("name", ["eap", "EAP-IG", "acd", "", "eap_ig"])
+@pytest.mark.parametrize("name", ["eapp", "EAP-IG", "acd", "", "eap_ig"])
 def test_an_unknown_method_is_refused_by_the_nearest_names(name):
     with pytest.raises(UnknownNameError, match=r"unknown method .*(eap-ig|acdc)"):
         acdc.discover("no such model is opened", "ioi", method=name)

@@ -30,21 +30,26 @@ def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _own_options() -> list[Callable[..., Any]]:
-    """An option for each field of a method; of two methods with a field of one name, the first tells its meaning."""
-    made = {}
+    """An option for each field of a method; where several methods have one of that name, each says what it means."""
+    kinds: dict[str, Any] = {}
+    meanings: dict[str, dict[str, list[str]]] = {}  # by the option's name, the methods by what it means to them
     for method in METHODS.values():
         types = get_type_hints(method)
         for one in fields(method):
-            if one.name in made or one.name in _SHARED:
-                continue
-            spelt = f"--{one.name.replace('_', '-')}"
-            meaning = f"{method.name}: {one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
-            if types[one.name] is bool:
-                made[one.name] = click.option(spelt, is_flag=True, default=None, help=meaning)
-            else:
-                meaning = f"{meaning}  [default: {one.default}]"
-                made[one.name] = click.option(spelt, type=types[one.name], help=meaning)
-    return list(made.values())
+            if one.name not in _SHARED:
+                kind = kinds.setdefault(one.name, types[one.name])
+                meaning = f"{one.metadata['help'][0].lower()}{one.metadata['help'][1:]}"
+                meaning = meaning if kind is bool else f"{meaning}  [default: {one.default}]"
+                meanings.setdefault(one.name, {}).setdefault(meaning, []).append(method.name)
+    made = []
+    for name, kind in kinds.items():
+        told = "  ".join(f"{', '.join(methods)}: {meaning}" for meaning, methods in meanings[name].items())
+        spelt = f"--{name.replace('_', '-')}"
+        if kind is bool:
+            made.append(click.option(spelt, is_flag=True, default=None, help=told))
+        else:
+            made.append(click.option(spelt, type=kind, help=told))
+    return made
 
 
 def given_options(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def print_summary(run: Run) -> None:
     if record.within_noise:
         within = counted(record.within_noise, "decision")
         out.print(f"within the noise floor of {record.noise_floor:.2g}: {within}")
+    if record.conservation is not None:
+        out.print(_conservation(record.conservation))
     for evaluation, title in ((run.used, "on the {} used"), (run.held_out, "on {}, held out")):
         if evaluation is not None:
             title = title.format(counted(evaluation.n_prompts, "prompt"))
@@ -52,6 +54,17 @@ def print_summary(run: Run) -> None:
             out.print(_results_table(title, evaluation, metrics))
     for sentence in run.verdict:
         out.print(str(sentence))
+
+
+def _conservation(told: Mapping[str, Any]) -> str:
+    """How far the scores are from what they must add up to, in a line."""
+    said = f"conservation: {told.get('identity')}"
+    residual, at = told.get("residual"), told.get("at")
+    if not isinstance(residual, int | float):
+        return said
+    parts = told.get("parts")
+    of = f" of {len(parts)}" if isinstance(parts, Mapping) and len(parts) > 1 else ""
+    return f"{said}; {'at most ' if of else ''}off by {residual:.2g} of the metric's change{of and f' ({at}{of})'}"
 
 
 def _how(record: Record) -> str:

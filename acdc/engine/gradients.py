@@ -90,6 +90,7 @@ class Pass:
             for part in parts:
                 if written is not None:
                     written[part.sources] = part.written
+                del part.written  # of all heads' full width
                 x = x + part.total.detach()
             self._before.append(x)
         with torch.enable_grad():
@@ -172,5 +173,11 @@ def at_slots(
 
 
 def gradient_bytes(sizes: Sizes) -> int:
-    """What a patched run takes besides for the way back: most is what each head's norms and projections hold for it."""
-    return 2 * contribution_bytes(sizes) + 10 * sizes.n_layers * sizes.inputs_of_a_layer
+    """What a pass and the way back take besides a run.
+
+    Changes and what nodes write; of every layer what its graph holds, most of it the MLP's and the heads' patterns; and
+    of one layer at a time the gradients at its slots, as they are made.
+    """
+    layer = sizes.together * (16 * sizes.stream + 8 * sizes.d_mlp * sizes.element)
+    patterns = 12 * sizes.n_heads * sizes.together * sizes.length
+    return 2 * contribution_bytes(sizes) + sizes.n_layers * (layer + patterns) + 4 * sizes.inputs_of_a_layer

@@ -63,11 +63,10 @@ class Conductance(Method):
     def cost(self, graph: Graph) -> Cost:
         """A gradient a step; and what nodes write at the ends of steps, which is another run by the midpoint rule."""
         note = "at least: steps are doubled" if self.tolerance else ""
-        return Cost(self._forwards * self.steps + 1, self.steps, note)
+        return Cost(self._forwards(self.steps), self.steps, note)
 
-    @property
-    def _forwards(self) -> int:
-        return 1 if self.rule == "right" else 2
+    def _forwards(self, steps: int) -> int:
+        return (steps if self.rule == "right" else 2 * steps) + 1
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Score all edges; which to keep is for a selection.

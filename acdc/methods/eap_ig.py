@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from acdc.asked import option
+from acdc.errors import warn
 from acdc.methods.base import Cost, Found, Log, Method
 from acdc.methods.choices import MOST_STEPS, RULES, check_choice, check_steps, check_tolerance
 from acdc.methods.conservation import Conservation, cut_sums
@@ -75,7 +76,11 @@ class EapIg(Method):
 
 
 def doubled(
-    name: str, steps: int, tolerance: float, score: Callable[[int], tuple[np.ndarray, Conservation]], forwards: int = 1
+    name: str,
+    steps: int,
+    tolerance: float,
+    score: Callable[[int], tuple[np.ndarray, Conservation]],
+    forwards: Callable[[int], int] = int,
 ) -> Found:
     """Score with some steps, and with twice as many until the residual is within a tolerance, if there is one.
 
@@ -84,14 +89,20 @@ def doubled(
         steps: to begin with.
         tolerance: 0 for none.
         score: from a number of steps to scores and what they keep.
-        forwards: of a step.
+        forwards: of a number of steps.
     """
-    taken = steps
+    tried = [steps]
     scores, meter = score(steps)
     while tolerance and not (meter.residual or 0.0) <= tolerance and 2 * steps <= MOST_STEPS:
         steps *= 2
-        taken += steps
+        tried.append(steps)
         scores, meter = score(steps)
-    meter.warn_if_large(name)
-    cost = Cost(forwards * taken, taken, note=f"{steps} steps in the end" if taken > steps else "")
+    if tolerance and meter.residual is not None and not meter.residual <= tolerance:
+        warn(
+            f"{name}: {meter.identity}, and are off by {meter.residual:.2g} of it after {steps} steps, more than the "
+            f"tolerance {tolerance:g}; the metric may jump on the way, as where experts are chosen."
+        )
+    else:
+        meter.warn_if_large(name)
+    cost = Cost(sum(map(forwards, tried)), sum(tried), f"{steps} steps in the end" if len(tried) > 1 else "")
     return Found(scores, measured={"cost": cost.to_json(), "conservation": meter.to_json()})

@@ -25,7 +25,8 @@ class Hisp(Method):
 
     I(c) = mean over prompts of |⟨a_c − a'_c, ∂m/∂a_c⟩|, summed over positions first: the gradient of a mask that mixes
     a component's clean with its ablated value. Within a layer it is divided by the L2 norm of all its components, at
-    least 1e-6 (Michel et al. 2019, arXiv 1905.10650, as in Conmy et al. 2023, arXiv 2304.14997). So a layer that does nothing has a head as important as the best layer's: that is the method's.
+    least 1e-6 (Michel et al. 2019, arXiv 1905.10650, as in Conmy et al. 2023, arXiv 2304.14997). So a layer that does
+    nothing has a head as important as the best layer's: that is the method's.
 
     It scores components, not edges. An edge stays as long as both its ends do: its score is the smaller of the
     score of its slot's component and that of its source, which for a head is the largest of its q, k and v. The

@@ -18,10 +18,14 @@ def run(call, file, gpt2_folder):
 def test_edges_are_scored_and_selected(run, call, tmp_path):
     code, out, err = run("--method", "eap-ig", "--steps", 3, "--top", 20, "--by", "value", "--out", "out")
     assert code == 0, err
-    assert "eap-ig steps 3 top 20 by value in kl" in " ".join(out.split())
+    assert "eap-ig steps 3 rule left tolerance 0.0 top 20 by value in kl" in " ".join(out.split())
     assert "noise floor" not in err
     found = Run.load(tmp_path / "out").circuit.found
-    assert (found.method, found.options, found.selection) == ("eap-ig", {"steps": 3}, {"top": 20, "by": "value"})
+    assert (found.method, found.options, found.selection) == (
+        "eap-ig",
+        {"steps": 3, "rule": "left", "tolerance": 0.0},
+        {"top": 20, "by": "value"},
+    )
     assert (tmp_path / "out" / "circuit.svg").exists()
     shown = json.loads(call("show", "out", "--json")[1])
     assert shown["found"]["method"] == "eap-ig"
@@ -55,11 +59,11 @@ def test_a_folder_that_nobody_named_says_how(run, tmp_path, gpt2_folder, options
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--method", "eapig", "--top", 5], "unknown method 'eapig': did you mean eap-ig?"),
+        (["--method", "eapig", "--top", 5], "unknown method 'eapig': did you mean eap-ig"),
         (["--method", "eap-ig"], "leaves open which of them are the circuit; give --top, --above or --greedy."),
         (["--method", "eap-ig", "--top", 5, "--threshold", 0.1], "the method eap-ig has no --threshold (that is an"),
         (["--method", "eap-ig", "--top", 5, "--gates"], "the method eap-ig has no --gates"),
-        (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig)"),
+        (["--steps", 5], "the method acdc has no --steps (that is an option of eap-ig, "),
         (
             ["--top", 5],
             "--top chooses edges by their scores, and the method acdc decides by itself",
@@ -119,4 +123,6 @@ def test_help_tells_every_option_of_every_method(call):
     out = " ".join(call("discover", "--help")[1].split())
     assert "--threshold FLOAT acdc: largest rise of the metric for an edge. [default: 0.01]" in out
     assert "--steps INTEGER eap-ig: points between the ablated and the clean input. [default: 5]" in out
-    assert "acdc or eap-ig" in out
+    assert "acdc, eap-ig, " in out
+    assert "eap: the run in which the gradient is taken: clean or corrupted. [default: clean]" in out
+    assert "midpoint. [default: left] conductance: where in each step" in out

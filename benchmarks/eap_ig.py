@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from eap_ig_rows import Agreement, Nodes, Pace, agreement_of, as_json, notes_of, print_all
+from eap_ig_rows import Comparison, Nodes, Pace, agreement_of, as_json, notes_of, print_all
 from peer_process import PeerError, environment, run_peer
 from shapes import Shape, prompts_of, write_model, write_pairs
 
@@ -72,21 +72,22 @@ def copied(checkout: Path, folder: Path) -> Sources:
     Raises:
         SettingsError: it isn't one.
     """
-    package = checkout / PACKAGE
-    missing = [name for name in MODULES if not (package / f"{name}.py").is_file()]
-    if missing:
-        raise SettingsError(
-            f"{checkout}: that is no checkout of EAP-IG, it has no {PACKAGE.as_posix()}/{missing[0]}.py; "
-            f"clone {URL} and check out {COMMIT}."
-        )
-    target = folder / "eap"
-    target.mkdir(parents=True)
+    package, target = checkout / PACKAGE, folder / "eap"
     try:
+        missing = [name for name in MODULES if not (package / f"{name}.py").is_file()]
+        if missing:
+            raise SettingsError(
+                f"{checkout}: that is no checkout of EAP-IG, it has no {PACKAGE.as_posix()}/{missing[0]}.py; "
+                f"clone {URL} and check out {COMMIT}."
+            )
         texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(package.glob("*.py"))}
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{package}: not all of its Python files are text in UTF-8.") from error
+        raise SettingsError(
+            f"{package}: its Python files aren't all text in UTF-8; check out {COMMIT} anew."
+        ) from error
     except OSError as error:
         raise SettingsError(f"{error.filename}: {error.strerror}.") from error
+    target.mkdir(parents=True)
     for name, text in texts.items():
         for theirs, ours in DEVICES.items():
             text = text.replace(theirs, ours)
@@ -179,53 +180,55 @@ def compare(
     """
     sources = copied(checkout, scratch / "sources")
     asked = {"n": n, "length": length, "changed": changed}
-    case, small = (_case(one, scratch / name, asked, seed) for name, one in (("asked", size), ("small", NODE_SHAPE)))
     say(
         f"random GPT-2 ({shape}); {n} prompt pairs of {length} tokens, {changed} of which differ; "
         f"metric: minus the logit difference; threads: {threads}"
     )
-    agreements: list[Agreement] = []
-    paces: list[Pace] = []
-    nodes, theirs_versions, failure = None, None, None
-    try:
-        sides = Sides(environment(venv), sources, scratch)
-        theirs_versions = _edges(case, sides, threads, n, agreements, paces)
-        nodes = _nodes(small, sides, threads, n)
-    except PeerError as error:
-        failure = str(error)
-        paces = paces or _alone(case, scratch, threads)
-    notes = notes_of(agreements, nodes, factor=n, commit=COMMIT, changed=sources.changed, failure=failure)
-    print_all(agreements, paces, nodes, notes)
+    cases = tuple(_case(one, scratch / name, asked, seed) for name, one in (("asked", size), ("small", NODE_SHAPE)))
+    found = _measured(cases, sources, scratch, n, threads, venv)
+    notes = notes_of(found, factor=n, commit=COMMIT, changed=sources.changed)
+    print_all(found, notes)
     return {
         "shape": {"name": shape, **asdict(size)},
         "prompts": asked,
         "seed": seed,
         "threads": threads,
         "steps": STEPS,
-        "versions": {"acdc": versions(), "EAP-IG": theirs_versions},
         "commit": None if sources.changed else COMMIT,
-        "not_measured": failure,
-        **as_json(agreements, paces, nodes),
+        "versions": {"acdc": versions(), "EAP-IG": found.versions},
+        **as_json(found),
         "notes": notes,
     }
 
 
-def _edges(
-    case: Case, sides: Sides, threads: int, n: int, agreements: list[Agreement], paces: list[Pace]
-) -> dict[str, str]:
-    """Compare edges' scores, in float64 and float32, and, in float32, what they take; give the peer's versions."""
-    found: dict[str, Any] = {}
-    for dtype, repeats in (("float64", 1), ("float32", REPEATS)):
-        for name, (options, theirs, steps) in METHODS.items():
-            job = {**case.job(dtype, threads), "repeats": repeats}
-            mine = _ours({**job, "methods": {name: options}}, sides.scratch, repeats)
-            found = sides.theirs({**job, "methods": {theirs: steps}}, repeats)
-            _check_same(found, mine, dtype)
-            one, other = mine["methods"][name], found["methods"][theirs]
-            agreements.append(agreement_of(name, dtype, one["scores"], other["scores"], n))
-            if dtype == "float32":
-                paces += [Pace("acdc", name, one), Pace("EAP-IG", name, other)]
-    return found["versions"]
+def _measured(cases: tuple[Case, ...], sources: Sources, scratch: Path, n: int, threads: int, venv: Path) -> Comparison:
+    """All of it: edges on the first case, nodes on the second; where the peer can't run, acdc alone."""
+    found = Comparison()
+    try:
+        sides = Sides(environment(venv), sources, scratch)
+        _edges(cases[0], sides, threads, n, found)
+        found.nodes = _nodes(cases[1], sides, threads, n)
+    except PeerError as error:
+        found.failure = str(error)
+        found.paces = found.paces or _alone(cases[0], scratch, threads)
+    return found
+
+
+def _edges(case: Case, sides: Sides, threads: int, n: int, found: Comparison) -> None:
+    """Compare edges' scores, in float64 and float32, and, in float32, what they take."""
+    alone = [[name] for name in METHODS]  # memory is a process's
+    for dtype, repeats, groups in (("float64", 1, [list(METHODS)]), ("float32", REPEATS, alone)):
+        for group in groups:
+            job, total = {**case.job(dtype, threads), "repeats": repeats}, repeats * len(group)
+            mine = _ours({**job, "methods": {name: METHODS[name][0] for name in group}}, sides.scratch, total)
+            theirs = sides.theirs({**job, "methods": dict(METHODS[name][1:] for name in group)}, total)
+            found.versions = theirs["versions"]
+            _check_same(theirs, mine, dtype)
+            for name in group:
+                one, other = mine["methods"][name], theirs["methods"][METHODS[name][1]]
+                found.agreements.append(agreement_of(name, dtype, one["scores"], other["scores"], n))
+                if dtype == "float32":
+                    found.paces += [Pace("acdc", name, one), Pace("EAP-IG", name, other)]
 
 
 def _alone(case: Case, scratch: Path, threads: int) -> list[Pace]:
@@ -243,8 +246,8 @@ def _check_same(theirs: dict[str, Any], ours: dict[str, Any], dtype: str) -> Non
     difference = float((one - other).abs().max())
     if not difference <= LOGITS_TOLERANCE[dtype] * float(other.abs().max()):
         raise PeerError(f"its logits differ by {difference:.2g}: it runs another model.")
-    edges = [{name for method in side["methods"].values() for name in method["scores"]} for side in (theirs, ours)]
-    if edges[0] != edges[1]:
+    edges = [set(method["scores"]) for side in (theirs, ours) for method in side["methods"].values()]
+    if any(some != edges[0] for some in edges):
         raise PeerError("its graph has other edges.")
 
 

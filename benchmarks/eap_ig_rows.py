@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -115,19 +115,31 @@ class Nodes:
         }
 
 
-def notes_of(
-    agreements: Sequence[Agreement],
-    nodes: Nodes | None,
-    *,
-    factor: int,
-    commit: str,
-    changed: bool,
-    failure: str | None,
-) -> list[str]:
+@dataclass
+class Comparison:
+    """What was measured so far.
+
+    Attributes:
+        agreements: of the edges' scores.
+        paces: what they took.
+        nodes: what was found of nodes.
+        versions: of the peer's libraries.
+        failure: why not all of it is measured, or ``None``.
+    """
+
+    agreements: list[Agreement] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
+    nodes: Nodes | None = None
+    versions: Mapping[str, str] | None = None
+    failure: str | None = None
+
+
+def notes_of(found: Comparison, *, factor: int, commit: str, changed: bool) -> list[str]:
     """What the tables don't say."""
+    agreements, nodes = found.agreements, found.nodes
     notes = [f"the sources aren't those of EAP-IG's commit {commit}: another revision, or edited."] if changed else []
-    if failure is not None:
-        notes.append(f"EAP-IG isn't measured{' wholly' if agreements else ''}: {failure}")
+    if found.failure is not None:
+        notes.append(f"EAP-IG isn't measured{' wholly' if agreements else ''}: {found.failure}")
     if agreements:
         notes += [
             f"EAP-IG divides a metric that is a mean over a batch once more by the number of prompts: its scores are "
@@ -161,12 +173,15 @@ def _distance_in_words(way: str, truth: str, off: float) -> str:
     return f"{way}: {said} what is found {truth}, off by at most {off:.1e} of the largest."
 
 
-def as_json(agreements: Sequence[Agreement], paces: Sequence[Pace], nodes: Nodes | None) -> dict[str, Any]:
+def as_json(found: Comparison) -> dict[str, Any]:
     """All of it for JSON."""
+    nodes = found.nodes
     return {
-        "scores": [{**asdict(one), "equal": one.equal} for one in agreements],
+        "not_measured": found.failure,
+        "scores": [{**asdict(one), "equal": one.equal} for one in found.agreements],
         "pace": [
-            {"side": one.side, "method": one.method, **one.took, "times_acdc": _ratio(one, paces)} for one in paces
+            {"side": one.side, "method": one.method, **one.took, "times_acdc": _ratio(one, found.paces)}
+            for one in found.paces
         ],
         "nodes": None
         if nodes is None
@@ -186,10 +201,9 @@ def _ratio(pace: Pace, paces: Sequence[Pace]) -> float:
     return pace.took["cpu"] / ours.took["cpu"]
 
 
-def print_all(
-    agreements: Sequence[Agreement], paces: Sequence[Pace], nodes: Nodes | None, notes: Sequence[str]
-) -> None:
+def print_all(found: Comparison, notes: Sequence[str]) -> None:
     """Tables, and the notes below them."""
+    nodes = found.nodes
     _print_table(
         ["", "edges", "factor", "fitted", "difference", "edge by edge"],
         [
@@ -201,7 +215,7 @@ def print_all(
                 f"{one.difference:.1e}",
                 f"{one.each:.1e}",
             ]
-            for one in agreements
+            for one in found.agreements
         ],
     )
     _print_table(
@@ -211,10 +225,10 @@ def print_all(
                 f"{one.method}, {one.side}",
                 f"{one.took['cpu']:.3g}",
                 f"{one.took['wall']:.3g}",
-                f"{_ratio(one, paces):.3g}",
+                f"{_ratio(one, found.paces):.3g}",
                 _megabytes(one.took["peak_bytes"]),
             ]
-            for one in paces
+            for one in found.paces
         ],
     )
     if nodes is not None:

@@ -3,9 +3,11 @@
     python benchmarks/engine.py --out out/engine
     python benchmarks/engine.py --shape gpt2-small --out out/engine-gpt2
     python benchmarks/engine.py --circuits
+    python benchmarks/engine.py --methods
 
 With `--circuits` whole circuits are timed in place of decisions, on both shapes: many random ones of
-the bundled model at once and one by one, and one of GPT-2 small's size beside a plain forward.
+the bundled model at once and one by one, and one of GPT-2 small's size beside a plain forward. With `--methods` all methods of scores are timed, at GPT-2
+small's shape, on prompts that have run already.
 
 A whole run of the fast engine is timed. The others are timed on stretches of its decisions,
 spread evenly over the run, and scaled up; the fast engine is timed on the same stretches, so
@@ -16,7 +18,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +40,12 @@ from acdc.engine.fast.downstream import Downstream, plan_downstream
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.places import live_positions
 from acdc.engine.fast.tactics import Tactics
+from acdc.engine.memory import held_memory
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, prepare
 from acdc.files import atomic_write
-from acdc.metrics import find_metric
+from acdc.methods.registry import METHODS, find_method
+from acdc.metrics import Metric, find_metric
 from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
@@ -219,6 +225,73 @@ def measure_circuits(ns: Sequence[int]) -> dict[str, Any]:
     return {"many": many, "one": one, "versions": versions()}
 
 
+@contextmanager
+def most_held(device: torch.device) -> Iterator[list[int]]:
+    """The most memory that the process holds in the meantime beyond what it does now, in bytes, looked at all along."""
+    before, done = held_memory(device) or 0, threading.Event()
+    peak = [0]
+
+    def look() -> None:
+        while not done.wait(0.01):
+            peak[0] = max(peak[0], (held_memory(device) or 0) - before)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def measure_methods(names: Sequence[str]) -> dict[str, Any]:
+    """What methods of scores take at GPT-2 small's shape, in plain forwards of the same prompts, on one thread."""
+    torch.set_num_threads(1)
+    linear = Metric("first logits", "", "nothing", lambda circuit, model, answers: (model - circuit)[:, :2] @ _SIGNS)
+    with tempfile.TemporaryDirectory() as folder:
+        model, prompts = gpt2_small(Path(folder))
+        setting = prepare(model, prompts)
+        plain = quickest(lambda: model.own_logits(setting.tokens))
+        rows = []
+        for name in names:
+            method = find_method(name)
+            with most_held(model.device) as peak:
+                watch = Stopwatch()
+                found = method.find(setting, linear)
+                seconds = watch.seconds().cpu
+            conservation = found.measured.get("conservation") or {}
+            rows.append(
+                {
+                    "method": name,
+                    "cpu_s": seconds,
+                    "plain_forwards": seconds / plain,
+                    "memory_bytes": peak[0],
+                    "residual": conservation.get("residual"),
+                    "cost": found.measured.get("cost"),
+                }
+            )
+    return {"plain_forward_s": plain, "rows": rows, "versions": versions()}
+
+
+#: The metric of random models: a difference of two logits, which has a gradient everywhere.
+_SIGNS = torch.tensor([1.0, -1.0], dtype=torch.float64)
+
+
+def methods_table(figures: dict[str, Any]) -> str:
+    """Those figures as text."""
+    lines = [
+        f"GPT-2 small's shape, 10 prompts of 16 tokens, one thread; a plain forward {figures['plain_forward_s']:.2f} s",
+        f"{'method':20}{'CPU s':>10}{'forwards':>10}{'GB more':>9}{'residual':>10}",
+    ]
+    for row in figures["rows"]:
+        residual = "" if row["residual"] is None else f"{row['residual']:.2g}"
+        lines.append(
+            f"{row['method']:20}{row['cpu_s']:>10.1f}{row['plain_forwards']:>10.1f}"
+            f"{row['memory_bytes'] / 1e9:>9.2f}{residual:>10}"
+        )
+    return "\n".join(lines)
+
+
 def circuits_table(figures: dict[str, Any]) -> str:
     """Those figures as text."""
     one = figures["one"]
@@ -267,10 +340,26 @@ def table(figures: dict[str, Any]) -> str:
 @click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help="Stretches that are timed.")
 @click.option("--n", type=int, default=100, show_default=True, help="Prompt pairs of ioi, for tiny-tasks.")
 @click.option("--circuits", "whole_circuits", is_flag=True, help="Time whole circuits, on both shapes.")
+@click.option("--methods", is_flag=True, help="Time every method that scores edges, at GPT-2 small's shape.")
+@click.option("--method", "chosen", multiple=True, help="With --methods: only these.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for engine.json.")
-def command(shape: str, threshold: float | None, points: int, n: int, whole_circuits: bool, out: Path | None) -> None:
-    """Time the fast engine, the reference, and the fast engine without each of its ideas."""
-    if whole_circuits:
+def command(
+    shape: str,
+    threshold: float | None,
+    points: int,
+    n: int,
+    whole_circuits: bool,
+    methods: bool,
+    chosen: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """Time the fast engine, the reference, and the fast engine without each of its ideas; or methods of scores."""
+    write = table
+    if methods:
+        write = methods_table
+        figures = measure_methods(chosen or [name for name, method in METHODS.items() if not method.decides])
+    elif whole_circuits:
+        write = circuits_table
         figures = measure_circuits(sorted({10, n}))
     elif shape == "tiny-tasks":
         model = load_model(shape)
@@ -278,7 +367,7 @@ def command(shape: str, threshold: float | None, points: int, n: int, whole_circ
     else:
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(*gpt2_small(Path(folder)), 0.0002 if threshold is None else threshold, points)
-    for line in (circuits_table if whole_circuits else table)(figures).splitlines():
+    for line in write(figures).splitlines():
         say(line)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

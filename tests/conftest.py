@@ -23,6 +23,7 @@ OF_RANDOM_MODELS = (
     r"on \d+% of the predictions no right answer",
     r"in \d+ of \d+ prompt pairs? the corrupted prompt makes",
     "ablating every edge costs",
+    r".* they are off by \d+% of it",
 )
 
 

@@ -111,16 +111,27 @@ def brute_force(setting):
     return costs
 
 
-@pytest.fixture
-def compare(run, tiny_shape, checkout, given, monkeypatch):
-    """Run the comparison on a tiny model, acdc's side in this process; gives exit code, output, errors and record."""
-    monkeypatch.setitem(peers.SHAPES, "2-layer", tiny_shape)
-    monkeypatch.setattr(eap_ig, "NODE_SHAPE", tiny_shape)
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    """acdc's side in this process, and once for all: model and prompts are always the same."""
+    result, known = tmp_path_factory.mktemp("ours") / "ours.json", {}
 
     def ours(job, scratch, total):
-        eap_ig_ours.main({**job, "result": str(scratch / "ours.json")})
-        return json.loads((scratch / "ours.json").read_text())
+        key = json.dumps([job["dtype"], job["methods"]])
+        if key not in known:
+            eap_ig_ours.main({**job, "result": str(result)})
+            known[key] = json.loads(result.read_text())
+        return known[key]
 
+    return ours
+
+
+@pytest.fixture
+def compare(run, tiny_shape, checkout, given, ours, monkeypatch):
+    """Run the comparison on a tiny model; gives exit code, output, errors and what was written."""
+    monkeypatch.setitem(peers.SHAPES, "2-layer", tiny_shape)
+    monkeypatch.setattr(eap_ig, "NODE_SHAPE", tiny_shape)
+    monkeypatch.setattr(eap_ig, "NODE_STEPS", 8)
     monkeypatch.setattr(eap_ig, "_ours", ours)
 
     def compare(*args, at=checkout, said=given):
@@ -205,6 +216,13 @@ def test_a_peer_that_is_something_else_is_left_out(compare, given, change, words
     assert [(pace["side"], pace["method"]) for pace in record["pace"]] == [("acdc", "eap"), ("acdc", "eap-ig")]
 
 
+def test_what_was_measured_before_a_failure_stays(compare, given):
+    code, out, err, record = compare(said={name: value for name, value in given.items() if name != "nodes"})
+    assert code == 0, err
+    assert "EAP-IG isn't measured wholly: KeyError: 'nodes'" in out
+    assert (len(record["scores"]), len(record["pace"]), record["nodes"]) == (4, 4, None)
+
+
 def test_an_environment_that_cant_be_made_is_said(compare):
     Path("file").write_text("")
     code, out, err, record = compare("--venv", "file/venv")
@@ -233,6 +251,14 @@ def test_what_is_no_checkout_is_an_error(compare, at):
     assert f"{at}: that is no checkout of EAP-IG, it has no src/eap/attribute.py; clone https://github.com" in err
     assert "check out 795f560" in err
     assert err.count("\n") == 1
+    assert record is None
+
+
+def test_sources_that_are_no_text_are_an_error(compare, checkout):
+    (checkout / "src" / "eap" / "utils.py").write_bytes(b"\xff\xfe\x00")
+    code, _, err, record = compare()
+    assert code == 2
+    assert "aren't all text in UTF-8" in err
     assert record is None
 
 

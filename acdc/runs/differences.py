@@ -24,7 +24,6 @@ DEFAULTS: dict[str, Any] = {
     "bos": "auto",
     "allow_misaligned": False,
     "skip_bad_pairs": False,
-    "rule": "left",  # eap-ig knew no other
 }
 #: The keys that change how something is computed, not what.
 _FREE = ("threads",)

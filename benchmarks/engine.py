@@ -6,8 +6,8 @@
     python benchmarks/engine.py --methods
 
 With `--circuits` whole circuits are timed in place of decisions, on both shapes: many random ones of
-the bundled model at once and one by one, and one of GPT-2 small's size beside a plain forward. With `--methods` all methods of scores are timed, at GPT-2
-small's shape, on prompts that have run already.
+the bundled model at once and one by one, and one of GPT-2 small's size beside a plain forward. With
+`--methods` every method of scores is timed, at GPT-2 small's shape, on prompts that have run already.
 
 A whole run of the fast engine is timed. The others are timed on stretches of its decisions,
 spread evenly over the run, and scaled up; the fast engine is timed on the same stretches, so

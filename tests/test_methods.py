@@ -56,11 +56,7 @@ def test_every_method_says_what_it_is_and_what_its_options_mean(kind):
     ("name", "options", "said"),
     [
         ("eap-ig", {"threshold": 0.1}, "has no `threshold` (that is an option of acdc); it takes `steps`, "),
-        (
-            "acdc",
-            {"steps": 5},
-            "has no `steps` (that is an option of eap-ig, conductance and eap-ig-activations); it takes `threshold`, `order`, `gates`",
-        ),
+        ("acdc", {"steps": 5}, "has no `steps` (that is an option of eap-ig, "),
         ("acdc", {"treshold": 0.1}, "has no `treshold` (did you mean `threshold`?)"),
         ("eap-ig", {"step": 5}, "has no `step` (did you mean `steps`?); it takes `steps`, "),
         ("eap-ig", {"colour": 5}, "the method eap-ig has no `colour`; it takes `steps`, "),

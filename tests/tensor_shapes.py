@@ -28,6 +28,7 @@ SHAPED = [
     "acdc.engine.side_by_side",
     "acdc.metrics",
     "acdc.models.attention",
+    "acdc.models.backwards",
     "acdc.models.mlp",
     "acdc.models.model",
     "acdc.models.norms",

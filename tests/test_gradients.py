@@ -7,11 +7,13 @@ from families import random_model
 from test_families import prompts
 
 import acdc
+from acdc.engine import circuits
 from acdc.engine.gradients import at_slots
 from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
-from acdc.methods.attribution import edge_attribution
+from acdc.methods.attribution import contract, edge_attribution
 from acdc.metrics import METRICS
+from acdc.models.patched import run_patched
 
 
 def run_with(setting, rows, inputs, extra):
@@ -85,6 +87,52 @@ def test_every_slot_is_handed_over_once():
     for rows in setting.contributions.chunks:
         at_slots(setting, METRICS["l2"], rows, setting.contributions.inputs[:, rows] * 0.5, take)
     assert sorted(seen) == sorted([slot.index for slot in setting.graph.slots] * 2)
+
+
+#: Whatever stands between a slot and attention: latents, norms of a head, of all heads and behind the rotation, clips,
+#: scales by position, biases by distance, sinks, soft caps, shared norms behind heads, multipliers, parallel blocks.
+PARTS = ["gpt2", "llama", "llama4", "deepseek-v3", "gpt-oss", "olmo2", "olmo-clip", "hunyuan", "bloom", "gemma2"]
+PARTS += ["stablelm-head-norms", "cohere-head-norms", "granite", "gpt-j", "qwen3"]
+
+
+@pytest.mark.parametrize("family", PARTS)
+def test_heads_together_give_each_slot_the_gradient_of_a_patched_run(family):
+    setting = prepare(acdc.load_model(random_model(family, torch.float64)), prompts(), batch_size=2)
+    every = torch.ones(setting.graph.n_edges, dtype=torch.bool)
+    for rows in setting.contributions.chunks:
+        inputs, found = 0.5 * setting.contributions.inputs[:, rows], []
+        for kept in (None, every):
+            gradients = {}
+
+            def take(slots, gradient, gradients=gradients):
+                gradients.update((slot.name, one.clone()) for slot, one in zip(slots, gradient, strict=True))
+
+            values = at_slots(setting, METRICS["kl"], rows, inputs, take, kept=kept)
+            found.append((values, gradients))
+        (values, fast), (others, slow) = found
+        assert torch.allclose(values, others, atol=1e-12)
+        assert fast.keys() == slow.keys()
+        largest = max(float(one.abs().max()) for one in slow.values())
+        for name, gradient in slow.items():
+            assert gradient.abs().max() > 0
+            assert torch.allclose(fast[name], gradient, rtol=0, atol=1e-10 * largest), name
+
+
+def test_a_circuits_gradients_are_those_of_its_weights():
+    """At a state between, which masks are trained at: the slope in each share is change times gradient."""
+    setting = prepare(acdc.load_model(random_model("llama", torch.float64)), prompts())
+    graph, rows, metric = setting.graph, slice(0, 3), METRICS["kl"]
+    weights = torch.rand(graph.n_edges, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    leaf = weights.clone().requires_grad_()
+    (logits,) = circuits.run(setting, [leaf])
+    metric.per_prediction(logits, setting.model_logits, setting.answers).mean().backward()
+    given, found = setting.contributions, np.zeros(graph.n_edges)
+    ablated = given.ablated(rows)
+    with torch.no_grad():
+        written, _ = run_patched(setting.model, graph, setting.tokens, given.inputs, weights, ablated)
+    at_slots(setting, metric, rows, given.inputs, contract(found, written - ablated), kept=weights)
+    assert np.abs(found).max() > 1e-3
+    assert np.allclose(found, leaf.grad.numpy(), atol=1e-10)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.0, True, "5", None])

@@ -65,9 +65,8 @@ def _conservation(told: Mapping[str, Any]) -> str:
     residual, at = told.get("residual"), told.get("at")
     if not isinstance(residual, int | float):
         return said
-    parts = told.get("parts")
-    of = f" of {len(parts)}" if isinstance(parts, Mapping) and len(parts) > 1 else ""
-    return f"{said}; {'at most ' if of else ''}off by {residual:.2g} of the metric's change{of and f' ({at}{of})'}"
+    of = "" if told.get("scale") == 1.0 else " of the metric's change"
+    return f"{said}; off by {residual:.2g}{of} at most, at {at}"
 
 
 def _how(record: Record) -> str:

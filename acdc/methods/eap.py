@@ -110,8 +110,8 @@ def at_sides(method: Method, setting: Setting, metric: Metric, points: dict[floa
         clean, ablated = metric_ends(setting, metric)
     names = [node.name for node in graph.sources]
     meter = Conservation(
-        identity="the scores of each node's edges add up to the node's own attribution; to the change of the metric "
-        "they needn't add up at any cut",
+        identity="the scores of each node's edges must add up to the node's own attribution (to the change of the "
+        "metric they needn't, at any cut)",
         sums=dict(zip(names, node_sums(graph, scores).tolist(), strict=True)),
         expected=dict(zip(names, nodes.tolist(), strict=True)),
         scale=ablated - clean,

@@ -125,3 +125,23 @@ def test_help_tells_every_option_of_every_method(call):
     for name in METHODS:
         assert name in out.replace("- ", "-")  # a line may break behind a hyphen
     assert "sp, edge-pruning, ugs: steps of training. [default: 500]" in out
+
+
+def test_a_run_of_attribution_says_how_far_its_identity_is_off(run, call):
+    assert run("--method", "conductance", "--steps", 20, "--top", 20, "--out", "out")[0] == 0
+    out = " ".join(call("show", "out")[1].split())
+    assert (
+        "conservation: the scores of the edges across any cut must add up to the change of the metric; off by " in out
+    )
+    told = json.loads(call("show", "out", "--json")[1])["record"]["conservation"]
+    assert list(told["parts"]) == ["input", "a0", "m0", "a1", "m1"]
+    assert f"off by {told['residual']:.2g} of the metric's change at most, at {told['at']}" in out
+    assert run("--method", "ifr", "--top", 20, "--out", "flow")[0] == 0
+    assert "of the metric's change" not in " ".join(call("show", "flow")[1].split()).partition("conservation")[2][:120]
+
+
+def test_a_metric_that_a_method_cannot_take_is_refused_by_its_option(run):
+    code, _, err = run("--method", "eap", "--top", 20)
+    assert code == 2
+    assert "the gradient of the metric at the clean run, where that of kl is 0" in err
+    assert "take --side corrupted, the method eap-ig" in err

@@ -16,7 +16,9 @@ from acdc.planted import Parameters, planted, planted_names
 from acdc.selection import Selection, Top
 
 #: Whose gradient at the clean run is zero: methods that take one there take the corrupted run's instead.
-_FLAT = ("kl", "l2")
+FLAT = ("kl", "l2")
+#: What `hisp` takes in their place, whose gradient is the clean run's.
+SLOPED = "answer-logprob"
 #: Each decides hundreds of times what to remove, or trains: too slow for a model of this many edges on a laptop.
 _PATIENT, _LARGE = ("acdc", "hybrid", "patching", "sp", "edge-pruning", "ugs", "eap-ig-activations"), 20_000
 #: Share of the edges that circuits of models whose true circuit isn't known have.
@@ -108,29 +110,29 @@ def cases(on: Sequence[str], n: int) -> Iterator[Case]:
             raise UnknownNameError("case", word, ["planted", *GENERATED, *TASKS])
 
 
-def asked(name: str, case: Case) -> tuple[dict[str, Any], Selection | None]:
+def asked(name: str, case: Case, threshold: float | None) -> tuple[dict[str, Any], Selection | None]:
     """The options of a method and the selection that give a circuit of a case's size.
 
     Scores rank by magnitude where the true circuit is known, as ROC does, and by value where faithfulness is asked
     for. What decides by itself is told the size, but for subnetwork probing, which knows a penalty alone.
+
+    Args:
+        name: of the method.
+        case: what it runs on.
+        threshold: that led ACDC to that size, for `hybrid`, which knows no budget.
     """
     options: dict[str, Any] = {}
     if name == "acdc":
         options["budget"] = case.size
+    elif name == "hybrid" and threshold is not None:
+        options["threshold"] = threshold
     elif name in ("edge-pruning", "random"):
         options["edges"] = case.size
-    elif name in ("eap", "gim") and case.metric in _FLAT:
+    elif name in ("eap", "gim") and case.metric in FLAT:
         options["side"] = "corrupted"
     method = find_method(name, **options)
     by = "magnitude" if case.reference is not None else "value"
     return options, None if method.decides else Top(case.size, by)
-
-
-def threshold_of(case: Case) -> float:
-    """What `hybrid` is given, which knows no budget: the settings' own, where a planted model has some."""
-    if case.reference is None:
-        return 0.001
-    return planted(case.model).settings.threshold
 
 
 def opened(case: Case, held: dict[str, Model]) -> Model:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import mean
 
 import click
-from method_cases import Case, asked, cases, opened, threshold_of
+from method_cases import FLAT, SLOPED, Case, asked, cases, opened
 from published import published
 from tqdm import tqdm
 
@@ -101,19 +101,19 @@ def command(on: str, n: int, out: Path) -> None:
 
 def measured(name: str, case: Case, model: Model, out: Path) -> Row:
     """A method on a case, in its own folder."""
-    options, select = asked(name, case)
-    if name == "hybrid":
-        options["threshold"] = threshold_of(case)
+    folder = out / case.name
+    threshold = Run.load(folder / "acdc").record.threshold if (folder / "acdc" / "run.json").exists() else None
+    options, select = asked(name, case, threshold)
     try:
         run = acdc.discover(
             model,
             case.task,
             method=name,
             select=select,
-            metric=case.metric,
+            metric=SLOPED if name == "hisp" and case.metric in FLAT else case.metric,
             corruption=case.corruption,
             n=case.n,
-            out=out / case.name / name,
+            out=folder / name,
             resume=True,
             progress=False,
             **options,

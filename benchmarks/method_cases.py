@@ -21,19 +21,16 @@ FLAT = ("kl", "l2")
 SLOPED = "answer-logprob"
 #: Each decides hundreds of times what to remove, or trains: too slow for a model of this many edges on a laptop.
 _PATIENT, _LARGE = ("acdc", "hybrid", "patching", "sp", "edge-pruning", "ugs", "eap-ig-activations"), 20_000
-#: Share of the edges that circuits of models whose true circuit isn't known have.
-_SHARE = 0.02
-
 #: Generated models that no method's defaults were chosen on.
 GENERATED = {
     "small": Parameters(layers=4, heads=4, width=64, edges=40, seed=7, noise=0.01),
     "middle": Parameters(layers=6, heads=8, width=128, edges=300, seed=7, noise=0.01),
 }
-#: Of the models whose circuit isn't known.
+#: Of the models whose circuit isn't known, their tasks, and the share of the edges that circuits have.
 TASKS = {
-    "tiny-tasks": ("ioi", "pronouns", "subject_verb", "factual_recall", "successor"),
-    "smollm2-135m": ("ioi", "factual_recall", "subject_verb"),
-    "gpt2": ("ioi",),
+    "tiny-tasks": (("ioi", "pronouns", "subject_verb", "factual_recall", "successor"), 0.1),
+    "smollm2-135m": (("ioi", "factual_recall", "subject_verb"), 0.01),
+    "gpt2": (("ioi",), 0.02),
 }
 
 
@@ -104,8 +101,9 @@ def cases(on: Sequence[str], n: int) -> Iterator[Case]:
         elif word in TASKS:
             opened = load_model(word)
             edges = Graph(opened.graph_config).n_edges
-            for task in TASKS[word]:
-                yield Case(word, word, task, round(_SHARE * edges), n, "logit-diff", patient=edges <= _LARGE)
+            tasks, share = TASKS[word]
+            for task in tasks:
+                yield Case(word, word, task, round(share * edges), n, "logit-diff", patient=edges <= _LARGE)
         else:
             raise UnknownNameError("case", word, ["planted", *GENERATED, *TASKS])
 

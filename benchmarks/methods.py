@@ -5,7 +5,7 @@
     python benchmarks/methods.py --on gpt2 --out out/methods-gpt2                      # for those with the weights
 
 Where the true circuit is known: precision and recall at its size and the area under the ROC curve. Where it isn't: what
-circuits of 2 % of the edges keep on held-out prompts, and the curve over sizes. Every run has a folder of its own, and
+circuits of one size keep on held-out prompts, and the curve over sizes. Every run has a folder of its own, and
 an interrupted benchmark goes on with the same command. Memory: ``benchmarks/engine.py --methods``.
 """
 

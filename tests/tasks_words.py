@@ -15,7 +15,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 def llama_like():
     """SentencePiece's way: every word one token with its space, every digit for itself, a BOS before every text."""
     files = [*FOLDER.glob("*.toml"), *FOLDER.glob("words/*.toml")]
-    return made_tokenizers.llama2(words=sorted({word for file in files for word in _WORD.findall(file.read_text())}))
+    lines = [line for file in files for line in file.read_text().splitlines() if not line.startswith(("#", "needs"))]
+    return made_tokenizers.llama2(words=sorted({word for line in lines for word in _WORD.findall(line)}))
 
 
 def templates(name):

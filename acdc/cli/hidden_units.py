@@ -34,7 +34,7 @@ _ROWS = {
 
 @click.command(name="hidden-units")
 @click.argument("task")
-@click.option("--model", required=True, help="Bundled name, hub name, or folder (see: acdc models).")
+@click.option("--model", required=True, help="Bundled name, hub name, folder or GGUF file (see: acdc models).")
 @click.option("--top", type=int, help="Keep so many hidden units of the largest scores.")
 @click.option("--above", type=float, help="Likewise: those of at least this score.")
 @click.option("--by", help=f"What these rank by: {either(RANKINGS)}.  [default: magnitude]")

@@ -139,7 +139,8 @@ def _print_tests(out: Terminal, one: Judgement, found: HypothesisTests) -> None:
     table = _table(f"hypothesis tests of {one.circuit}, {_prompts(one)}", "hypothesis", "p", "speaks")
     table.columns[2].justify = "left"
     for test in found.tests:
-        speaks = "for it" if test.rejected is test.for_the_circuit else "against it"
+        # What isn't rejected isn't shown either.
+        speaks = f"{'' if test.rejected else 'not '}{'for' if test.for_the_circuit else 'against'} it"
         table.add_row(f"{test.name}: {test.hypothesis}\n  {test.said}", f"{test.p:.2g}", speaks)
     walks = f"random circuits are walks, of {counted(found.n_edges, 'edge')} too"
     table.caption = f"scores by {found.score}, rejected below p = {LEVEL:g}; {walks}"

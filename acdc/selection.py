@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from acdc.asked import real, text, whole
+from acdc.asked import real, shown, text, whole
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.graph import Graph, Node
 from acdc.graphconfig import GraphConfig
-from acdc.wording import counted
+from acdc.wording import counted, either
 
 __all__ = [
     "LEVELS",
     "RANKINGS",
+    "RULES",
     "Above",
     "Greedy",
     "Selection",
     "Top",
+    "check_rule",
     "node_totals",
     "select",
     "select_nodes",
@@ -339,6 +341,19 @@ def _at_least_one(n: Any, level: str) -> int:
     if n < 1:
         raise SettingsError(f"a selection takes at least {counted(1, level[:-1])}, not {n}; ask for more.")
     return n
+
+
+#: A new rule is named here.
+_KINDS = (Top, Above, Greedy)
+#: They by the names that options and files have for them.
+RULES: Mapping[str, Callable[..., Selection]] = {rule.name: rule for rule in _KINDS}
+
+
+def check_rule(name: str, value: Any) -> None:
+    """Raise :class:`SettingsError` unless the value of an argument is a rule, or ``None`` for no rule."""
+    if value is not None and not isinstance(value, Selection):
+        kinds = either([rule.__name__ for rule in _KINDS])
+        raise SettingsError(f"`{name}` must be {kinds} of acdc.selection, e.g. Top(100), not {shown(value)}.")
 
 
 def _check_ranking(by: Any, level: Any) -> None:

@@ -212,7 +212,7 @@ def test_what_has_no_hidden_units_or_is_no_mask_is_refused(opened, tmp_path):
     weights = torch.ones(len(every), requires_grad=True)
     with pytest.raises(SettingsError, match="no gradient passes"):
         list(circuits.run(setting, [weights], hidden_units=np.zeros((2, 128), dtype=bool)))
-    with pytest.raises(SettingsError, match="`steps` must be at least 1"):
+    with pytest.raises(SettingsError, match="`steps` must be from 1 to 1000"):
         hidden_unit_attribution(setting, KL, steps=0)
     experts = prepare(opened_experts(), pairs())
     with pytest.raises(SettingsError, match=r"the MLP of layer 0 of .* isn't plain \(experts"):

@@ -322,7 +322,7 @@ def test_a_run_keeps_the_masks_figures_and_is_read_again(gpt2_model, tmp_path):
     run = acdc.discover(
         gpt2_model, task, method="edge-pruning", edges=12, out=tmp_path / "run", announce=said.append, **options
     )
-    assert "edge-pruning: 8 forwards and 8 backwards of all prompts (at most: a step takes 3 of them)" in said
+    assert "edge-pruning: 8 forwards and 8 backwards of all prompts (at most: a step takes 3 prompts)" in said
     assert not any("noise floor" in line for line in said)
     loaded = acdc.Run.load(tmp_path / "run")
     assert loaded.record.masks == run.record.masks

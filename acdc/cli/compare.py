@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,17 +33,13 @@ _LEGIBLE = 150  # edges of a diagram whose lines can be followed
 def compare(
     circuits: tuple[Path, ...],
     reference: Path | None,
-    top: int | None,
-    above: float | None,
-    greedy: int | None,
-    by: str | None,
-    level: str | None,
     nodes: bool,
     names: bool,
     diagram: Path | None,
     strongest: int | None,
     as_json: bool,
     table: Path | None,
+    **selecting: Any,
 ) -> None:
     """Compare CIRCUITs edge by edge.
 
@@ -65,7 +62,7 @@ def compare(
     _check_free({"--diagram": diagram, "--csv": table})
     if diagram is not None:
         check_two(len(circuits) + (reference is not None and len(circuits) == 1))
-    selection = selection_of(by, level, top=top, above=above, greedy=greedy)
+    selection = selection_of(**selecting)
     found = compared(*circuits, reference=reference, selection=selection, nodes=nodes)
     if diagram is not None and format is not None:
         export_comparison(found, format, diagram, strongest=strongest)

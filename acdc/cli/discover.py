@@ -47,7 +47,7 @@ from acdc.wording import either
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder to write.  [default: in runs, named by task, model and threshold, or by eap-ig and its selection]",
+    help="Folder to write.  [default: in runs, named by task, model, and threshold or method]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 def discover(model: str, task: str, method: str, out: Path | None, **params: Any) -> None:

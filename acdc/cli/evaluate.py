@@ -13,7 +13,7 @@ import click
 
 from acdc.cli.printing import say
 from acdc.cli.prompt_options import redrawing_options
-from acdc.cli.selection_options import selection_of, selection_options
+from acdc.cli.selection_options import SELECTING, selection_of, selection_options
 from acdc.cli.targets import check_free
 from acdc.engine.ablations import ABLATIONS
 from acdc.errors import SettingsError
@@ -67,11 +67,6 @@ def evaluate(
     as_json: bool,
     table: Path | None,
     plot: Path | None,
-    top: int | None,
-    above: float | None,
-    greedy: int | None,
-    by: str | None,
-    level: str | None,
     **options: Any,
 ) -> None:
     """Judge CIRCUIT... beside their model.
@@ -83,7 +78,7 @@ def evaluate(
 
     beside = [name for name in _BESIDE if options[name]]
     _check_files(table, plot, beside)
-    selection = selection_of(by, level, top=top, above=above, greedy=greedy)
+    selection = selection_of(**{name: options.pop(name) for name in SELECTING})
     several = len(circuits) > 1
     shown = (0 if several or beside else 3) if worst is None else worst
     for circuit in circuits:

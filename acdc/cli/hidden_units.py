@@ -34,7 +34,7 @@ _ROWS = {
 
 @click.command(name="hidden-units")
 @click.argument("task")
-@click.option("--model", required=True, help="Bundled name, hub name, or folder (see: acdc models).")
+@click.option("--model", required=True, help="Bundled name, hub name, folder or GGUF file (see: acdc models).")
 @click.option("--top", type=int, help="Keep so many hidden units of the largest scores.")
 @click.option("--above", type=float, help="Likewise: those of at least this score.")
 @click.option("--by", help=f"What these rank by: {either(RANKINGS)}.  [default: magnitude]")
@@ -115,7 +115,7 @@ def _print(found: UnitsFound, task: str, model: str) -> None:
     kept = f"{units.n_kept:,} of {units.kept.size:,} hidden units in {where}"
     out.print(Text.assemble((task, "bold"), " on ", (model, "bold"), f": {kept}"))
     table = Table(title="hidden units kept by layer, and the strongest of them", title_justify="left")
-    for column in ("layer", "kept", "score"):
+    for column in ("layer", "kept", "sum of scores"):
         table.add_column(column, justify="right")
     table.add_column("strongest")
     strongest = units.strongest(_STRONGEST)

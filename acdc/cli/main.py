@@ -34,6 +34,7 @@ _COMMANDS = {
     "export": "acdc.cli.export",
     "edit": "acdc.cli.edit",
     "hidden-units": "acdc.cli.hidden_units",
+    "methods": "acdc.cli.methods",
     "tasks": "acdc.cli.tasks",
     "task": "acdc.cli.tasks",
     "models": "acdc.cli.models",

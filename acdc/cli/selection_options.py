@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from acdc.errors import SettingsError
-from acdc.selection import LEVELS, RANKINGS, Above, Greedy, Selection, Top
+from acdc.selection import LEVELS, RANKINGS, RULES, Selection
 from acdc.wording import either, some
 
 #: Options that say what is selected.
-SELECTING = ("top", "above", "greedy", "by", "level")
-_RULES: Mapping[str, Callable[..., Selection]] = {"top": Top, "above": Above, "greedy": Greedy}
+SELECTING = (*RULES, "by", "level")
 
 
 def selection_options(top: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -53,7 +52,7 @@ def selection_of(by: str | None, level: str | None, **numbers: float | None) -> 
     if len(given) > 1:
         raise SettingsError(f"`{given[0]}` and `{given[1]}` contradict each other; give one of them.")
     if given:
-        return _RULES[given[0]](numbers[given[0]], by or "magnitude", level or "edges")
+        return RULES[given[0]](numbers[given[0]], by or "magnitude", level or "edges")
     for name, what in (("by", "rank by"), ("level", "choose")):
         if {"by": by, "level": level}[name] is not None:
             rules = [f"`{rule}`" for rule in numbers]

@@ -80,8 +80,14 @@ def _how(record: Record) -> str:
         threshold = f"{method}{budget}threshold {record.threshold or 0.0:g} in {by}"
         return f"{threshold}, {record.tried} tried{passes} in {record.seconds:.0f} s"
     words = [str(request.method), *_words(request.options), words_of(request.selection or {})]
-    cost = ", ".join(_words(record.cost or {}))
+    cost = _cost(record.cost or {})
     return f"{' '.join(filter(None, words))} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    """``5 forwards and 5 backwards``, and what is to be known of it."""
+    counts = [counted(cost[name], name.removesuffix("s")) for name in ("forwards", "backwards") if cost.get(name)]
+    return "; ".join(filter(None, (" and ".join(counts), str(cost.get("note", "")))))
 
 
 def _unseen(found: Mapping[str, Any]) -> str:

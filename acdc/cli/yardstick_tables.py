@@ -139,9 +139,9 @@ def _print_tests(out: Terminal, one: Judgement, found: HypothesisTests) -> None:
     table = _table(f"hypothesis tests of {one.circuit}, {_prompts(one)}", "hypothesis", "p", "speaks")
     table.columns[2].justify = "left"
     for test in found.tests:
-        p = "" if test.p is None else f"{test.p:.2g}"
-        speaks = "for it" if test.rejected is test.for_the_circuit else "against it"
-        table.add_row(f"{test.name}: {test.hypothesis}\n  {test.said}", p, speaks)
+        # What isn't rejected isn't shown either.
+        speaks = f"{'' if test.rejected else 'not '}{'for' if test.for_the_circuit else 'against'} it"
+        table.add_row(f"{test.name}: {test.hypothesis}\n  {test.said}", f"{test.p:.2g}", speaks)
     walks = f"random circuits are walks, of {counted(found.n_edges, 'edge')} too"
     table.caption = f"scores by {found.score}, rejected below p = {LEVEL:g}; {walks}"
     out.print(table)
@@ -158,8 +158,8 @@ def _edges(found: HypothesisTests) -> Iterator[str]:
         yield f"minimality: none of its {counted(len(found.minimality), 'edge')} is superfluous (Holm's correction)."
         return
     yield (
-        f"minimality: {len(names)} of its {counted(len(found.minimality), 'edge')} change less than nine tenths of the "
-        f"edges that chance adds (Holm's correction): {some(names, _MOST_EDGES)}."
+        f"minimality: {len(names)} of its {counted(len(found.minimality), 'edge')} change it less than nine tenths "
+        f"of edges that chance adds do (Holm's correction): {some(names, _MOST_EDGES)}."
     )
 
 

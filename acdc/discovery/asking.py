@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.asked import batch_size as asked_batch_size
-from acdc.asked import flag, path, shown, text, whole
+from acdc.asked import flag, path, text, whole
 from acdc.engine.ablations import check_ablation
 from acdc.engine.names import check_engine
 from acdc.engine.own_metric import asked_metric
@@ -19,7 +19,7 @@ from acdc.methods.registry import METHODS, find_method, option_names
 from acdc.metrics import Metric
 from acdc.pairs.task import Task
 from acdc.runs.request import Request
-from acdc.selection import Selection
+from acdc.selection import Selection, check_rule
 
 if TYPE_CHECKING:
     from acdc.graphconfig import GraphConfig
@@ -185,10 +185,7 @@ def check_selection(method: Method, select: Any, how: str = "give `select`, e.g.
         raise SettingsError(
             f"the method {method.name} gives every edge a score and leaves open which of them are the circuit; {how}."
         )
-    if select is not None and not isinstance(select, Selection):
-        raise SettingsError(
-            f"`select` must be Top, Above or Greedy of acdc.selection, e.g. Top(200), not {shown(select)}."
-        )
+    check_rule("select", select)
 
 
 def check_fits(method: Method, select: Selection | None, cfg: GraphConfig) -> None:

@@ -14,11 +14,15 @@ from acdc.wording import shortened, task_name
 
 _COLOURS = {"signed": "#1f77b4", "absolute": "#d95f02", "greedy": "#2a9d4a"}
 _MARKERS = {"signed": "o", "absolute": "s", "greedy": "^"}
+#: Ways to choose often give the same circuits; then the one behind shows between the dashes.
+_STYLES = {"signed": "-", "absolute": "-", "greedy": "--"}
 #: What lies outside is cut off in the picture, never in a table.
 _LOWEST, _HIGHEST = -1.0, 2.5
 #: Panels beside each other, and the size of one in inches.
 _ACROSS, _WIDE, _HIGH = 2, 3.6, 2.7
 _LONGEST = 48  # characters of a title
+_LEGEND = 0.25  # inches, of a line; entries of it that fit below a panel
+_ENTRIES = 2
 
 
 def draw_curves(judgements: Sequence[Judgement], path: Path) -> None:
@@ -37,15 +41,17 @@ def draw_curves(judgements: Sequence[Judgement], path: Path) -> None:
     across = min(_ACROSS, len(panels))
     down = -(-len(panels) // across)
     with styled() as plt:
-        figure, axes = plt.subplots(down, across, figsize=(across * _WIDE, down * _HIGH + 0.3), squeeze=False)
+        below = _LEGEND * -(-(1 + len(_COLOURS)) // (across * _ENTRIES))
+        high = down * _HIGH + below
+        figure, axes = plt.subplots(down, across, figsize=(across * _WIDE, high), squeeze=False)
         places = axes.flatten()
         for place, (one, curve) in zip(places, panels, strict=False):
             _panel(place, one, curve)
         for place in places[len(panels) :]:
             place.set_axis_off()
         handles, labels = places[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncol=len(labels) or 1)
-        figure.tight_layout(rect=(0, 0.25 / (down * _HIGH + 0.3), 1, 1))
+        figure.legend(handles, labels, loc="lower center", ncol=across * _ENTRIES)
+        figure.tight_layout(rect=(0, below / high, 1, 1))
         write(figure, path)
         plt.close(figure)
 
@@ -59,7 +65,9 @@ def _panel(axes: Any, one: Judgement, curve: Curve) -> None:
         points = [point for point in family.points if point.n_edges]
         sizes, shares = [point.n_edges for point in points], [point.faithfulness for point in points]
         colour = _COLOURS[name]
-        axes.plot(sizes, shares, color=colour, marker=_MARKERS[name], markersize=2.6, label=name, zorder=3)
+        axes.plot(
+            *(sizes, shares), color=colour, linestyle=_STYLES[name], marker=_MARKERS[name], markersize=2.6, label=name
+        )
         known = [(p.n_edges, p.interval.low, p.interval.high) for p in points if p.interval.low is not None]
         if known:
             at, low, high = zip(*known, strict=True)

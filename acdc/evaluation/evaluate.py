@@ -35,7 +35,7 @@ from acdc.pairs import PromptPair
 from acdc.pairs.finding import find_task
 from acdc.pairs.task import Task
 from acdc.runs.run import Run
-from acdc.selection import Selection
+from acdc.selection import Selection, check_rule
 from acdc.waiting import bars, waiting
 
 CircuitLike = Circuit | Run | str | Path
@@ -170,13 +170,12 @@ class Options:
             draw = replace(draw, bos="yes")
         if (worst := whole("worst", given["worst"])) < 0:
             raise SettingsError(f"`worst` must be at least 0, not {worst}.")
-        if not ((selection := given["selection"]) is None or isinstance(selection, Selection)):
-            raise SettingsError("`selection` must be Top, Above or Greedy of acdc.selection, e.g. Top(100).")
+        check_rule("selection", given["selection"])
         return cls(
             measure=None if given["metric"] is None else asked_metric(given["metric"]),
             ablation=given["ablation"],
             draw=draw,
-            selection=selection,
+            selection=given["selection"],
             nodes=flag("nodes", given["nodes"]),
             convention=given["convention"],
             worst=worst,

@@ -41,7 +41,7 @@ class HypothesisTest:
     Attributes:
         name: ``equivalence``, ``independence``, ``sufficiency`` or ``partial necessity``.
         hypothesis: what is tested.
-        statistic: what it is tested by; ``None`` where it can't be.
+        statistic: what it is tested by.
         p: the probability of such a statistic, or a more extreme one, under the hypothesis.
         for_the_circuit: whether it speaks for the circuit to reject the hypothesis.
         said: the statistic in words.
@@ -49,15 +49,15 @@ class HypothesisTest:
 
     name: str
     hypothesis: str
-    statistic: float | None
-    p: float | None
+    statistic: float
+    p: float
     for_the_circuit: bool
     said: str
 
     @property
-    def rejected(self) -> bool | None:
+    def rejected(self) -> bool:
         """Whether the hypothesis is rejected at :data:`LEVEL`."""
-        return None if self.p is None else self.p < LEVEL
+        return self.p < LEVEL
 
 
 @dataclass(frozen=True)

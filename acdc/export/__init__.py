@@ -47,13 +47,8 @@ _WRITTEN: Mapping[str, Callable[[Excerpt], bytes]] = {
 }
 #: The formats of diagrams.
 PICTURES = ("svg", "png", "pdf", "dot")
-_WHOLE = (
-    "graphml",
-    "node-link",
-    "edges",
-    "json",
-    "eap-ig",
-)  # for programs: without a heading, a part would pass for the circuit
+#: For programs: without a heading, a part would pass for the circuit.
+_WHOLE = ("graphml", "node-link", "edges", "json", "eap-ig")
 _MAX_DRAWN = 50_000  # edges; two minutes' work, and long since a black patch
 
 

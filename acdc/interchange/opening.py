@@ -22,7 +22,7 @@ from acdc.interchange.torchfile import read_torch
 from acdc.reading import opened
 from acdc.runs.folder import CIRCUIT, RECORD, is_regular
 from acdc.runs.run import load_circuit
-from acdc.selection import Selection, Top, node_totals, select, select_nodes
+from acdc.selection import Selection, Top, check_rule, node_totals, select, select_nodes
 from acdc.wording import counted
 
 #: How a file of torch.save begins: a zip archive, or a bare pickle of older versions.
@@ -67,8 +67,7 @@ def open_circuit(
     nodes = asked.flag("nodes", nodes)
     if graph is not None and not isinstance(graph, Graph):
         raise SettingsError(f"`graph` must be an acdc.Graph, not {asked.shown(graph)}.")
-    if selection is not None and not isinstance(selection, Selection):
-        raise SettingsError("`selection` must be Top, Above or Greedy of acdc.selection, e.g. Top(100).")
+    check_rule("selection", selection)
     kind = kind_of(path)
     if kind != "list" and nodes:
         raise SettingsError(f"`nodes=True` is for a list of nodes, but {path} is a circuit's {kind}; leave it out.")

@@ -27,7 +27,9 @@ _THRESHOLD, _LEAST = AcdcSettings().threshold, 1e-12
 
 @dataclass(frozen=True)
 class Acdc(AcdcSettings, Method):
-    """Greedy removal of edges from the output back, see :mod:`acdc.pruning.pruner`.
+    """Greedy removal of edges from the output back, each decided by a patched run.
+
+    The algorithm is in :mod:`acdc.pruning.pruner`.
 
     Attributes:
         threshold, order, gates, seed, passes, budget: see :class:`acdc.pruning.pruner.AcdcSettings`, which holds

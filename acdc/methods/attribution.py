@@ -19,7 +19,7 @@ from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
 from acdc.graph import Slot
 from acdc.methods.base import Log
-from acdc.methods.choices import RULES, check_choice
+from acdc.methods.choices import RULES, check_choice, check_steps
 from acdc.metrics import Metric
 from acdc.models.patched import run_unpatched
 from acdc.models.torchstate import own_torch_state
@@ -65,11 +65,10 @@ def edge_attribution(
         ``[n_edges]`` float64; positive where removal is expected to raise the metric.
 
     Raises:
-        SettingsError: `steps` isn't a whole number of at least 1.
+        SettingsError: `steps` isn't a whole number, or makes no sense.
         UnknownNameError: no such rule.
     """
-    if (steps := whole("steps", steps)) < 1:
-        raise SettingsError(f"`steps` must be at least 1, not {steps}.")
+    check_steps(steps := whole("steps", steps))
     check_choice("rule", rule, RULES)
     return attribution_at(setting, measure, grid(steps, rule), log)
 

@@ -23,7 +23,7 @@ SIDES = {"clean": 1.0, "corrupted": 0.0}
 
 @dataclass(frozen=True)
 class Eap(Method):
-    """To first order, what each edge's removal costs: its source's change times the gradient at its slot.
+    """What each edge's removal costs to first order: its source's change times the gradient at its slot.
 
     EAP(u→s) = mean over prompts of ⟨a'_u − a_u, ∂m/∂x_s⟩, with a_u what a source writes, a'_u what its removed edges
     carry and x_s what a slot reads (Syed et al. 2023, arXiv 2310.10348). Of the corrupted side it is the same

@@ -25,7 +25,7 @@ ADVICE = 'raise `steps`, set `tolerance`, or take `rule="midpoint"`'
 
 @dataclass(frozen=True)
 class EapIg(Method):
-    """An estimate of what each edge's removal costs, from a few gradients; see :mod:`acdc.methods.attribution`.
+    """What each edge's removal costs, by gradients averaged on the way from the ablated to the clean input.
 
     ⟨a'_u − a_u, mean over k of g_s(z(α_k))⟩, where z(α) is the run on the input α of the way from the ablated to the
     clean one (Hanna et al. 2024, arXiv 2403.17806). Its scores add up to the change of the metric at the cut

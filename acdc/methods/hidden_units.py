@@ -11,9 +11,9 @@ from torch import Tensor
 from acdc.asked import whole
 from acdc.engine.hidden_units import UnitValues, residual_stream
 from acdc.engine.setting import Setting
-from acdc.errors import SettingsError
-from acdc.methods.attribution import STEPS
+from acdc.methods.attribution import STEPS, input_at
 from acdc.methods.base import Log
+from acdc.methods.choices import check_steps
 from acdc.metrics import Metric
 from acdc.models.mlp import NormedMlp
 from acdc.models.torchstate import own_torch_state
@@ -41,17 +41,15 @@ def hidden_unit_attribution(
         ``[n_layers, d_mlp]`` float64; positive where ablation is expected to raise the metric.
 
     Raises:
-        SettingsError: `steps` isn't a whole number of at least 1, or the model's MLPs aren't plain.
+        SettingsError: `steps` isn't a whole number or makes no sense, or the model's MLPs aren't plain.
     """
-    if (steps := whole("steps", steps)) < 1:
-        raise SettingsError(f"`steps` must be at least 1, not {steps}.")
+    check_steps(steps := whole("steps", steps))
     values, given, log = UnitValues(setting), setting.contributions, log or Log()
     scores = np.zeros((len(values.mlps), values.mlps[0].plain.W_out.shape[0]))
     log.begin(len(given.chunks) * steps, "gradient")
     for number, rows in enumerate(given.chunks):
         change = values.ablated(rows) - values.clean(rows)  # [n_layers, prompt, pos, d_mlp]
-        clean_inputs = given.inputs[:, rows]
-        ablated_inputs = given.ablated(rows)[: len(clean_inputs)]
+        inputs_at = input_at(setting, rows, given.ablated(rows))
 
         def take(layer: int, x: Tensor, gradient: Tensor, change: Tensor = change) -> None:
             at_units = _at_units(values.mlps[layer], x, gradient)
@@ -63,8 +61,7 @@ def hidden_unit_attribution(
             return y
 
         for step in range(steps):
-            inputs = ablated_inputs + (step / steps) * (clean_inputs - ablated_inputs)
-            inputs = inputs.detach().requires_grad_()
+            inputs = inputs_at(step / steps).detach().requires_grad_()
             scored = setting.scored(rows)
             with torch.enable_grad():
                 residual = residual_stream(setting.model, setting.tokens[rows], inputs, mlp)

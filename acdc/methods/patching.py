@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Patching(Method):
-    """The metric with one edge removed from the whole model, less the metric of the model.
+    """What the removal of each edge alone from the whole model costs, by a run for each.
 
     No estimate: everything behind the edge is run. Each edge is tried in the whole model, so that no order of
     trying matters, and none knows of another: of two edges that can stand in for each other, neither has an effect.
@@ -25,7 +25,7 @@ class Patching(Method):
     """
 
     name: ClassVar = "patching"
-    source: ClassVar = "Goldowsky-Dill et al. 2023, arXiv 2304.05969, section 3; e(u->s) by a run for each edge"
+    source: ClassVar = "Goldowsky-Dill et al. 2023, arXiv 2304.05969, section 3"
     decides: ClassVar = False
 
     @property

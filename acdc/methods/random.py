@@ -23,7 +23,9 @@ KINDS = {"walks": random_circuit, "uniform": random_edges}
 
 @dataclass(frozen=True)
 class Random(Method):
-    """Edges drawn by chance, see :mod:`acdc.randomcircuits`; their scores are 0, as nothing is measured.
+    """Edges drawn by chance; their scores are 0, as nothing is measured.
+
+    The draws are in :mod:`acdc.randomcircuits`.
 
     Attributes:
         kind: ``walks`` from the input to the logits, whose edges all count; or ``uniform``, each set of edges as

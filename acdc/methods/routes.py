@@ -41,9 +41,8 @@ def information_flow(setting: Setting, log: Log | None) -> np.ndarray:
 def _shares(x: Tensor, written: Tensor, places: Tensor) -> np.ndarray:
     """The share of each source in what is read, ``[n_parents]``: at every place, and then the weighted sum of these."""
     whole = x.abs().sum(-1)
-    near = torch.stack([whole - (x - source).abs().sum(-1) for source in written]).clamp_(
-        min=0
-    )  # [source, prompt, pos]
+    near = torch.stack([whole - (x - source).abs().sum(-1) for source in written])  # [source, prompt, pos]
+    near.clamp_(min=0)
     total = near.sum(0)
     shares = torch.where(total > 0, near / total, 0.0)
     return (shares * places).sum((1, 2)).double().cpu().numpy()

@@ -15,10 +15,8 @@ from acdc.errors import AcdcError, CircuitFileError, RunFolderError
 from acdc.graph import Graph
 from acdc.runs.folder import CIRCUIT, RECORD, TRACE
 from acdc.runs.record import Record, provenance_of
-from acdc.selection import Above, Greedy, Selection, Top, select
-
-#: The rules by the names that a file has for them.
-RULES: dict[str, type[Selection]] = {rule.name: rule for rule in (Top, Above, Greedy)}
+from acdc.selection import RULES, Selection, select
+from acdc.wording import either
 
 
 def rule_of(selection: Mapping[str, Any] | None) -> Selection:
@@ -27,11 +25,11 @@ def rule_of(selection: Mapping[str, Any] | None) -> Selection:
     names = [name for name in given if name in RULES]
     if len(names) != 1 or given.keys() - {names[0], "by", "level"}:
         raise ValueError(
-            "request.selection must name one rule (top, above or greedy), by what edges are ranked, and whether edges "
+            f"request.selection must name one rule ({either(RULES)}), by what edges are ranked, and whether edges "
             "or nodes are chosen"
         )
     by, level = given.get("by", "magnitude"), given.get("level", "edges")
-    return RULES[names[0]](given[names[0]], by, level)  # type: ignore[call-arg] # each has a number and these
+    return RULES[names[0]](given[names[0]], by, level)
 
 
 def chosen_again(path: Path, record: Record, lines: Sequence[TraceLine], found: Circuit | CircuitFileError) -> Circuit:

@@ -40,4 +40,4 @@ def test_no_command_s_summary_is_cut_at_80_columns(call, monkeypatch, group):
 
 def test_a_folder_s_default_name_is_told_of_every_method(call):
     out = " ".join(call("discover", "--help")[1].split())
-    assert "[default: in runs, named by task, model and threshold, or by eap-ig and its selection]" in out
+    assert "[default: in runs, named by task, model, and threshold or method]" in out

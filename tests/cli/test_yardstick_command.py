@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import pytest
@@ -65,6 +66,16 @@ def test_a_curve_is_drawn(call, scored, tmp_path, name):
         assert written.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("split", ["test", "both"])
+def test_nothing_of_a_picture_is_cut_off(call, scored, tmp_path, split):
+    image = pytest.importorskip("matplotlib.image")
+    given = () if split == "both" else ("--split", split)  # one panel, or two
+    code, _, err = call("evaluate", scored, "--curve", "--plot", "curve.png", *given, *BASE)
+    assert code == 0, err
+    drawn = image.imread(tmp_path / "curve.png")[..., :3]
+    assert [bool((side == 1).all()) for side in (drawn[:, 0], drawn[:, -1], drawn[0], drawn[-1])] == [True] * 4
+
+
 def test_without_matplotlib_it_says_what_to_install(refused, scored, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = refused("evaluate", scored, "--curve", "--plot", "curve.svg")
@@ -99,6 +110,10 @@ def test_hypotheses_are_tested_on_held_out_prompts_alone(call, finished):
         assert said in words, out
     code, out, _ = call("evaluate", finished, "--tests", "--json", *BASE)
     used, held_out = json.loads(out)["judgements"]
+    for test in held_out["tests"]["tests"]:  # a hypothesis that stays isn't proved
+        side = "for" if test["for_the_circuit"] else "against"
+        line = words[words.index(f"{test['name']}: ") :]
+        assert re.search(r" (not )?(for|against) it", line)[0] == f" {'' if test['rejected'] else 'not '}{side} it"
     assert "tests" not in used
     assert held_out["tests"]["tests"][0]["name"] == "equivalence"
 

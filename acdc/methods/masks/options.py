@@ -66,7 +66,7 @@ class LearnedMasks(Method):
 
     def cost(self, graph: Graph) -> Cost:
         """A run and a gradient a step, of a batch."""
-        return Cost(self.steps, self.steps, note=f"at most: a step takes {self.batch} of them")
+        return Cost(self.steps, self.steps, note=f"at most: a step takes {self.batch} prompts")
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Train the masks.

@@ -60,7 +60,7 @@ def test_it_is_a_method_that_runs_nothing(gpt2_model, tmp_path):
         assert run.decisions == ()
         assert run.record.engine is None
         assert run.record.request.options == {"kind": kind, "edges": 20}
-        assert "random: 0 forwards of all prompts" in said
+        assert "cost of random: 0 forwards of all prompts" in said
         assert list(Run.load(folder).circuit) == list(run.circuit)
         again = acdc.discover(gpt2_model, task, **asked, resume=True)
         assert again.record.fingerprint == run.record.fingerprint

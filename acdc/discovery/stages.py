@@ -62,7 +62,7 @@ def begun(
         said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
     if (cost := asked.method.cost(setting.graph)) is not None:
-        asked.announce(f"{asked.method.name}: {cost.words}")
+        asked.announce(f"cost of {asked.method.name}: {cost.words}")
     introduce(setting, record, asked.announce, is_control=task.declared(asked.corruption).is_control)
     return setting, record
 

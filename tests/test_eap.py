@@ -1,12 +1,14 @@
 """EAP against finite differences of patched runs, on either side, and what it refuses."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from attributions import FAMILIES, LINEAR, edges_of, every, metric_of, setting_of
 
-from acdc.errors import SettingsError, UnknownNameError
-from acdc.methods import CleanCorrupted, Eap, EapIg
+from acdc.errors import AcdcWarning, SettingsError, UnknownNameError
+from acdc.methods import CleanCorrupted, Eap, EapIg, Gim, RelP
 from acdc.methods.conservation import node_sums
 from acdc.metrics import METRICS
 
@@ -87,6 +89,19 @@ def test_a_prompts_weight_does_not_depend_on_its_batch():
         assert np.abs(found[0]).max() > 0.01
         assert np.allclose(found[0], found[1], atol=1e-12)
         assert np.allclose(found[0], found[2], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [Eap("corrupted"), CleanCorrupted(), Gim("corrupted"), RelP()], ids=lambda m: m.name)
+def test_gradients_that_run_away_at_an_input_of_zeros_are_warned_of(method):
+    said = rf"{method.name}: with zero ablation the ablated input is 0 everywhere.* eap at the clean side\."
+    with pytest.warns(AcdcWarning, match=said):
+        found = method.find(setting_of("llama", "zero"), LINEAR)
+    assert np.abs(found.scores).max() > 1000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for other in ("corrupted", "mean"):
+            method.find(setting_of("llama", other), LINEAR)
+        Eap().find(setting_of("llama", "zero"), LINEAR)
 
 
 def test_a_side_is_clean_or_corrupted():

@@ -79,6 +79,20 @@ def test_the_bound_holds_as_often_as_it_says(effective):
     assert np.median(wide) <= 3 * effective + 2
 
 
+@pytest.mark.parametrize(("n", "effective"), [(10, 5), (30, 5), (30, 20), (100, 20)])
+def test_by_single_edges_the_bound_holds_though_edges_undo_each_other(n, effective):
+    """That of larger sets doesn't, so that it isn't what is claimed without a condition."""
+    wrong = wrong_together = 0
+    for seed in range(100):
+        costs = np.zeros(n)
+        costs[:effective] = np.random.default_rng(1000 + seed).choice([-1.0, 1.0], effective)
+        found = missed(additive(costs, n), np.zeros(n, dtype=bool), np.arange(n), 0.5, seed)
+        wrong += found.at_most_alone < effective
+        wrong_together += found.at_most < effective
+    assert wrong <= 0.05 * 100 + 6
+    assert wrong_together > 50
+
+
 def test_many_small_effects_only_make_the_bound_larger():
     n = 256
     circuit = np.zeros(n, dtype=bool)

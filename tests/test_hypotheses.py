@@ -1,6 +1,7 @@
 """Hypothesis tests of circuits: the table's p-values, and the faults of the code that came with the paper."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from naive_circuits import Oracle, prompt_pairs, telling
 
 import acdc
 from acdc import Circuit, Graph
+from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
 from acdc.evaluation.hypotheses import at_least, at_most, equivalence, holm, hsic, independence
 from acdc.evaluation.testing import hypothesis_tests
+from acdc.pairs import PromptSet, TokenPair
 
 pytestmark = pytest.mark.random_models
 
@@ -55,6 +58,8 @@ def test_hsic_by_its_traces():
     k, other = kernels
     assert hsic(x, y) == pytest.approx(np.trace(centre @ k @ centre @ other) / 64)
     assert hsic(x, 1000 * y) == pytest.approx(hsic(x, y))  # each has a bandwidth of its own
+    for scale in (1e-250, 1e-170, 1e-9, 1e200):  # whatever the unit of scores
+        assert hsic(x, scale * y) == pytest.approx(hsic(x, y))
 
 
 def test_scores_that_are_all_the_same_are_independent_of_anything():
@@ -173,6 +178,22 @@ def test_circuits_that_differ_by_rounding_are_ties():
     most = circuit(graph, np.ones(graph.n_edges, bool)).without_nodes("a0.h0")
     equal = hypothesis_tests(acdc.set_up(model, prompt_pairs(8), bos="auto"), most, "acdc").tests[0]
     assert (equal.said, equal.p) == ("better on 0, worse on 0, the same on 8", 1)
+
+
+def test_scores_that_differ_by_rounding_are_constant():
+    """Where all is ablated by zeros every prompt has one score, but chunks of prompts round otherwise."""
+    model = acdc.load_model(random_model("gpt2", torch.float32))
+    graph, pairs = Graph(model.graph_config), [replace(pair, answers=((3,),), wrong_answers=((5,),)) for pair in many()]
+    for size in (None, 5):
+        setting = prepare(model, PromptSet(pairs, "pairs"), ablation="zero", batch_size=size)
+        free = hypothesis_tests(setting, circuit(graph, np.ones(graph.n_edges, bool)), "acdc").tests[1]
+        assert (free.name, free.statistic, free.p) == ("independence", 0, 1)
+
+
+def many():
+    """Twelve pairs of one length."""
+    draws = np.random.default_rng(0).integers(2, 50, size=(12, 2, 7)).tolist()
+    return [TokenPair(clean=tuple(one), corrupted=tuple(other), answer_positions=(6,)) for one, other in draws]
 
 
 def test_prompts_that_were_used_are_not_tested_on(drawn):

@@ -96,9 +96,9 @@ def _unseen(found: Mapping[str, Any]) -> str:
     if not found["edges"]:
         return "dropped unseen: no edge"
     return (
-        f"dropped unseen: {dropped}; with {found['confidence']:.0%} confidence at most {found['at_most']} of them "
-        f"change the metric by more than {found['threshold']:g} (by single edges, which can't undo each other's "
-        f"effects: at most {found['at_most_alone']})"
+        f"dropped unseen: {dropped}; with {found['confidence']:.0%} confidence at most {found['at_most_alone']} of "
+        f"them change the metric by more than {found['threshold']:g} (at most {found['at_most']}, if edges restored "
+        "together don't undo each other's effects)"
     )
 
 

@@ -113,5 +113,6 @@ def _centred(x: np.ndarray) -> np.ndarray:
     distances = np.abs(np.subtract.outer(x, x))
     apart = distances[np.triu_indices(len(x), 1)]
     width = float(np.median(apart)) or float(apart.mean()) or 1.0  # more than half of them may be the same
-    kernel = np.exp(-(distances**2) / (2 * width**2))
+    with np.errstate(over="ignore"):
+        kernel = np.exp(-((distances / width) ** 2) / 2)  # divided first: the squares of small ones are 0
     return kernel - kernel.mean(0) - kernel.mean(1, keepdims=True) + kernel.mean()

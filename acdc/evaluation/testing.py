@@ -189,6 +189,8 @@ class _Testing:
         return HypothesisTest("equivalence", hypothesis, share, equivalence(better, worse), False, said)
 
     def _independence(self, model: np.ndarray, rest: np.ndarray) -> HypothesisTest:
+        tie = self._rounding()
+        model, rest = (one if np.ptp(one) > tie else np.zeros_like(one) for one in (model, rest))  # else constant
         statistic, p = independence(model, rest, self._rng)
         hypothesis = "scores of its complement say nothing of the model's"
         return HypothesisTest("independence", hypothesis, statistic, p, False, f"HSIC {statistic:.3g}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from acdc.asked import whole
 from acdc.engine.gradients import Pass, Take
 from acdc.engine.setting import Setting
-from acdc.errors import SettingsError
+from acdc.errors import SettingsError, warn
 from acdc.graph import Slot
 from acdc.methods.base import Log
 from acdc.methods.choices import RULES, check_choice, check_steps
@@ -28,6 +28,8 @@ from acdc.models.torchstate import own_torch_state
 STEPS = 5
 #: A gradient at the model's own logits is rounding where it is no larger a part of that at the corrupted prompts'.
 _ROUNDING = 1e-9
+#: No score is so many times what the metric changes by, unless the gradient has run away.
+_FAR_BEYOND = 10.0
 #: Where on the way, from 0 for the ablated to 1 for the clean input, the gradient is taken, and with what weight.
 Points = Mapping[float, float]
 
@@ -160,6 +162,30 @@ def metric_ends(setting: Setting, measure: Metric) -> tuple[float, float]:
             found.append(setting.predictions(residual, rows))
         ablated = torch.cat(found)
     return mean(setting.model_logits), mean(ablated)
+
+
+def doubt_zero_input(setting: Setting, scores: np.ndarray, change: float, method: str) -> None:
+    """Warn of scores by gradients at an input of zeros that are far beyond what the metric changes by.
+
+    A norm that reads nothing but zeros divides by the root of its epsilon, and every layer multiplies by that again.
+
+    Args:
+        setting: with ablated inputs.
+        scores: ``[n_edges]``, by gradients at these.
+        change: of the metric, from the clean to the ablated input.
+        method: for the message.
+    """
+    largest = float(np.abs(scores).max())
+    if largest <= _FAR_BEYOND * abs(change) or any(
+        bool(setting.contributions.ablated(rows)[: setting.graph.n_inputs].any())
+        for rows in setting.contributions.chunks
+    ):
+        return
+    warn(
+        f"{method}: with {setting.ablation} ablation the ablated input is 0 everywhere, where norms divide by next to "
+        f"nothing: scores go up to {largest:.3g} where the metric changes by {change:.3g}, and say little; take "
+        "another ablation, or eap at the clean side."
+    )
 
 
 def check_gradient(setting: Setting, measure: Metric, method: str, instead: str) -> None:

@@ -100,7 +100,7 @@ class CleanCorrupted(Method):
 
 def at_sides(method: Method, setting: Setting, metric: Metric, points: dict[float, float], log: Log | None) -> Found:
     """Scores by gradients at one end or both, and how well they keep the attribution of every node."""
-    from acdc.methods.attribution import attribution_at, metric_ends  # torch, as in acdc.methods.acdc
+    from acdc.methods.attribution import attribution_at, doubt_zero_input, metric_ends  # torch, as in acdc.methods.acdc
     from acdc.models.torchstate import own_torch_state
 
     graph = setting.graph
@@ -117,6 +117,8 @@ def at_sides(method: Method, setting: Setting, metric: Metric, points: dict[floa
         scale=ablated - clean,
     )
     meter.warn_if_large(method.name)
+    if 0.0 in points:
+        doubt_zero_input(setting, scores, ablated - clean, method.name)
     cost = method.cost(graph)
     measured = {"conservation": meter.to_json()} | ({} if cost is None else {"cost": cost.to_json()})
     return Found(scores, measured=measured)

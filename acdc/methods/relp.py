@@ -71,7 +71,8 @@ class RelP(Method):
         Raises:
             SettingsError: the metric has no gradient at the clean run; or a rule can't be followed inside of an MLP.
         """
-        from acdc.methods.attribution import check_gradient  # torch, as in acdc.methods.acdc
+        # torch takes seconds to import
+        from acdc.methods.attribution import check_gradient, doubt_zero_input, metric_ends
         from acdc.methods.relevance import relevance_attribution
         from acdc.models.rules import BackwardRules
 
@@ -85,4 +86,7 @@ class RelP(Method):
         ruled = replace(setting, model=setting.model.with_rules(rules, instead))
         scores, conserved = relevance_attribution(ruled, metric, SIDES[self.side], log, cuts=self._cuts)
         conserved.warn_if_large(self.name)
+        if self.side == "corrupted" and setting.ablation != "corrupted":
+            clean, ablated = metric_ends(setting, metric)
+            doubt_zero_input(setting, scores, ablated - clean, self.name)
         return Found(scores, measured={"cost": self.cost(setting.graph).to_json(), "conservation": conserved.to_json()})

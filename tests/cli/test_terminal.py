@@ -84,7 +84,7 @@ class Hostile(Task):
 def test_a_package_s_task_is_listed_as_text(call, monkeypatch):
     monkeypatch.setattr("acdc.pairs.finding.task_names", lambda: [HOSTILE])
     monkeypatch.setattr("acdc.pairs.finding.find_task", lambda name, **more: Hostile())
-    monkeypatch.setenv("COLUMNS", "400")  # what doesn't fit is cut
+    monkeypatch.setattr("acdc.cli.tasks._WIDTH", 400)  # what doesn't fit is cut
     code, out, _ = call("tasks")
     assert code == 0
     assert "[bold" in out

@@ -94,7 +94,7 @@ class NoGraphError(SettingsError):
 
 
 class NumericsError(AcdcError):
-    """NaN or infinite logits; names the prompt."""
+    """NaN or infinite logits or gradients; names the prompt or the slot."""
 
 
 class CircuitFileError(AcdcError):

@@ -7,7 +7,7 @@ from tiny import pairs, write_pairs
 import acdc
 from acdc.discovery.progress import RunLog
 from acdc.discovery.setting_up import set_up
-from acdc.errors import RunInterrupted, SettingsError
+from acdc.errors import AcdcWarning, RunFolderError, RunInterrupted, SettingsError
 from acdc.methods import Acdc, Log
 from acdc.methods.budget import Trial, search
 from acdc.metrics import METRICS
@@ -167,3 +167,26 @@ def test_decisions_of_a_search_are_not_the_run_s(gpt2_model, task):
     decided = []
     found = Acdc(budget=12).find(set_up(gpt2_model, task, n=4), METRICS["kl"], Kept())
     assert decided == list(found.decisions)
+
+
+@pytest.mark.parametrize(
+    ("trial", "said"),
+    [
+        ({"threshold": "x"}, "search.threshold must be a number"),
+        ({"edges": -7}, "search.edges must be 0 or more, not -7"),
+        ({"threshold": -1.0}, "search.threshold must be 0 or more, not -1.0"),
+        (None, "search must be an object, not 5"),
+    ],
+)
+def test_a_search_that_was_changed_is_not_gone_on_with(gpt2_model, task, trial, said):
+    log = Log()
+    log.noted = {"search": [5 if trial is None else {"threshold": 0.1, "edges": 9, "from": None, "to": None} | trial]}
+    with pytest.raises(RunFolderError, match=said):
+        Acdc(budget=9).find(set_up(gpt2_model, task, n=2), METRICS["kl"], log)
+
+
+def test_a_search_that_says_other_edges_is_doubted(gpt2_model, task):
+    log = Log()
+    log.noted = {"search": [{"threshold": 1e6, "edges": 9, "from": None, "to": None}]}
+    with pytest.warns(AcdcWarning, match=r"says that the threshold 1e\+06 leaves 9 edges, and it leaves 0"):
+        Acdc(budget=9).find(set_up(gpt2_model, task, n=2), METRICS["kl"], log)

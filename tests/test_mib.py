@@ -143,7 +143,7 @@ def test_a_circuit_says_where_it_belongs(task, model, name):
             {"task": "docstring", "model": "gpt2"},
             r"runs/a \(`name` says another one\): unknown task of MIB 'docstring'",
         ),
-        ({"task": "ioi", "model": "gpt2-xl"}, "unknown model of MIB 'gpt2-xl': did you mean gpt2"),
+        ({"task": "ioi", "model": "gpt2-xl"}, r"unknown model of MIB 'gpt2-xl': did you mean gpt2\?"),
     ],
 )
 def test_a_circuit_that_belongs_nowhere_is_said(found, says):

@@ -100,9 +100,33 @@ def test_a_function_without_gradient_does_not_serve_attribution(discover):
     def flat(circuit, model, answers):
         return distance(circuit.detach(), model, answers)
 
-    with pytest.raises(SettingsError, match="the metric flat has no gradient, which the order attribution needs"):
+    says = "the metric flat has no gradient, which methods of gradients or masks and the order attribution need"
+    with pytest.raises(SettingsError, match=says):
         discover(metric=flat, order="attribution")
     discover(metric=flat)
+
+
+def rooted(circuit, model, answers):
+    return distance(circuit, model, answers).sqrt()  # at the model itself its slope is infinite
+
+
+def overwritten(circuit, model, answers):
+    grown = (circuit - model).exp()
+    found = (grown * grown - 1).abs().sum(-1)
+    grown.add_(1)  # which the way back needs as it was
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (rooted, "the gradient of the metric rooted is NaN or infinite; make it finite"),
+        (overwritten, "the metric overwritten can't be differentiated: "),
+    ],
+)
+def test_a_function_whose_gradient_fails_is_a_sentence(discover, function, said):
+    with pytest.raises(SettingsError, match=said):
+        discover(metric=function, method="eap", select=acdc.selection.Top(5))
 
 
 def test_a_function_that_grows_as_circuits_get_better_is_doubted(discover):

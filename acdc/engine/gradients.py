@@ -11,6 +11,7 @@ from torch import Tensor
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
+from acdc.errors import NumericsError
 from acdc.graph import Slot
 from acdc.metrics import Metric
 from acdc.models.backwards import Heads, Layers
@@ -113,9 +114,13 @@ class Pass:
             take: is handed the gradients, slots in the order of the way back; they are freed as soon as it returns.
             nodes: is handed those at what nodes write, likewise.
             heads: is handed those at what heads project, likewise.
+
+        Raises:
+            NumericsError: a gradient is NaN or infinite; says where.
         """
         (gradient,) = torch.autograd.grad(self._total, self._residual)
         del self._total
+        self._check(self._setting.graph.slots[-1:], gradient)
         take([self._setting.graph.slots[-1]], gradient[None])
         while self._steps:
             parts = self._steps.pop()
@@ -126,10 +131,19 @@ class Pass:
                 if heads is not None and isinstance(part, Heads):
                     heads(part, part.at_projections(before))
                 for slots, found in part.back(before):
+                    self._check(slots, found)
                     take(slots, found)
                     gradient = gradient + found.sum(0)
         if nodes is not None and not self._first:
             nodes(slice(0, self._setting.graph.n_inputs), gradient)
+
+    def _check(self, slots: Sequence[Slot], gradient: Tensor) -> None:
+        if not bool(gradient.isfinite().all()):
+            wider = "float32" if gradient.element_size() < 4 else "float64"
+            raise NumericsError(
+                f'the gradient of {self._measure.name} at {slots[0].name} is NaN or infinite; take `dtype="{wider}"`, '
+                "another metric, or options of the method that are nearer to their defaults."
+            )
 
 
 def at_slots(

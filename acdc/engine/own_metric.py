@@ -127,8 +127,27 @@ class _Checked:
             )
         if not bool(found.isfinite().all()):
             raise SettingsError(f"the metric {self._name} gave NaN or infinity; make it finite for every circuit.")
-        if circuit.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
-            raise SettingsError(
-                f"the metric {self._name} has no gradient, which the order attribution needs, and EAP-IG; take another."
-            )
+        if circuit.requires_grad and torch.is_grad_enabled():
+            self._check_gradient(found, circuit)
         return found.to(torch.float64)
+
+    def _check_gradient(self, found: Tensor, circuit: Tensor) -> None:
+        """Raise :class:`SettingsError` unless it can be differentiated, here where an error is known to be its own."""
+        import torch
+
+        if not found.requires_grad:
+            raise SettingsError(
+                f"the metric {self._name} has no gradient, which methods of gradients or masks and the order "
+                "attribution need; take another, or the method patching or acdc."
+            )
+        try:
+            (gradient,) = torch.autograd.grad(found.sum(), circuit, retain_graph=True)
+        except RuntimeError as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError):
+                raise
+            raise SettingsError(f"the metric {self._name} can't be differentiated: {said(error)}") from error
+        if not bool(gradient.isfinite().all()):
+            raise SettingsError(
+                f"the gradient of the metric {self._name} is NaN or infinite; make it finite for every circuit, the "
+                "whole model too (as a square root's at 0 isn't)."
+            )

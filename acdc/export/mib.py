@@ -80,7 +80,7 @@ def name_of(circuit: Circuit, label: str) -> str:
     opened = Path(found.model).name.lower()
     model = _OPENED_BY.get(opened, opened)
     if model not in MODELS:
-        raise UnknownNameError("model of MIB", opened, [*MODELS, *_OPENED_BY], f"{label} (`name` says another one): ")
+        raise UnknownNameError("model of MIB", opened, {*MODELS, *_OPENED_BY}, f"{label} (`name` says another one): ")
     return f"{task}_{model}"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from acdc.decision import TraceLine
-from acdc.errors import SettingsError, warn
+from acdc.errors import RunFolderError, SettingsError, warn
 from acdc.methods.base import Cost, Found, Log, Method
 from acdc.methods.budget import Trial, search
 from acdc.pruning.protocol import Pruning
@@ -93,7 +93,7 @@ class Acdc(AcdcSettings, Method):
         """Search for the threshold, and give what a run at it finds."""
         from acdc.engine.choice import make_engine
 
-        made = [Trial.from_json(trial) for trial in log.noted.get("search", ())]
+        made = noted_trials(log.noted)
         known, best = tuple(made), (-1, 0.0, Found(np.zeros(0)))  # the best run's edges and threshold
 
         def prune_at(threshold: float, into: Log, past: Sequence[TraceLine] = ()) -> Found:
@@ -118,12 +118,34 @@ class Acdc(AcdcSettings, Method):
         chosen = search(run, self.budget, self.threshold, known=known, least=max(noise, _LEAST))
         if log.past or best[:2] != (chosen.edges, chosen.threshold):
             found = prune_at(chosen.threshold, log, log.past)
+            doubt_trial(chosen, setting, found)
         else:
             found = best[2]
             for decision in found.decisions:
                 log.decide(decision)
         more = {"search": [trial.to_json() for trial in made], "found_threshold": chosen.threshold}
         return replace(found, measured={**found.measured, **more})
+
+
+def noted_trials(noted: Mapping[str, Any]) -> list[Trial]:
+    """The runs that an interrupted search made. Raises :class:`RunFolderError` where its record was changed."""
+    try:
+        return [Trial.from_json(trial) for trial in noted.get("search") or ()]
+    except ValueError as error:
+        raise RunFolderError(
+            f"the run's record was changed, and its search can't be gone on with: {error}; put it back, or begin anew "
+            "in another folder."
+        ) from error
+
+
+def doubt_trial(trial: Trial, setting: Setting, found: Found) -> None:
+    """Warn where a run of an interrupted search comes out otherwise than its record says."""
+    assert found.kept is not None  # the pruner's
+    if (edges := int(setting.graph.on_path(found.kept).sum())) != trial.edges:
+        warn(
+            f"the record of the search says that the threshold {trial.threshold:g} leaves {trial.edges:,} edges, and "
+            f"it leaves {edges:,}: it was changed, or rounds otherwise here; begin anew in another folder."
+        )
 
 
 class Undecided(Log):

@@ -57,6 +57,9 @@ class Trial:
     def from_json(cls, given: Any) -> Trial:
         """Read it. Raises :class:`ValueError`."""
         check(given, {"threshold": float, "edges": int, "from": float | None, "to": float | None}, "search")
+        for name in ("threshold", "edges"):
+            if given[name] < 0:
+                raise ValueError(f"search.{name} must be 0 or more, not {given[name]}")
         above, upto = given["from"], given["to"]
         return cls(
             float(given["threshold"]),

@@ -145,3 +145,14 @@ def test_a_metric_that_a_method_cannot_take_is_refused_by_its_option(run):
     assert code == 2
     assert "the gradient of the metric at the clean run, where that of kl is 0" in err
     assert "take --side corrupted, the method eap-ig" in err
+
+
+def test_gradients_out_of_bounds_are_said_where_they_arise(run):
+    scaled = ("--method", "gim", "--side", "corrupted", "--value-scale", 1e308, "--top", 5)
+    code, _, err = run(*scaled, "--out", "out")
+    assert code == 2
+    said = err.splitlines()[-1]
+    assert "the gradient of kl at a" in said
+    assert said.endswith("nearer to their defaults.")
+    assert "--dtype float64" in said
+    assert "warning: gim" not in err

@@ -13,7 +13,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 import pytest
 from tensor_shapes import check_shapes
 
-check_shapes()  # before acdc's modules are imported
+if os.environ.get("ACDC_SHAPES") != "no":  # as for cases by the hundred in scripts/test
+    check_shapes()  # before acdc's modules are imported
 
 #: What acdc warns of where a model does its task badly, as random models do.
 OF_RANDOM_MODELS = (
@@ -29,6 +30,7 @@ OF_RANDOM_MODELS = (
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "random_models: its models do no task well, and acdc may say so.")
+    config.addinivalue_line("markers", "drawn: cases by the hundred, in scripts/test without checks of shapes.")
 
 
 def pytest_collection_modifyitems(items):

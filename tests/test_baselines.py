@@ -18,6 +18,7 @@ BASELINES = Path(__file__).parents[2] / "shared" / "baselines"
 
 
 @pytest.mark.skipif(not BASELINES.is_dir(), reason="the original code's decisions (../shared/baselines) are not here")
+@pytest.mark.drawn
 @pytest.mark.parametrize("engine", [ReferenceEngine, FastEngine])
 @pytest.mark.parametrize("name", ["original_4L4H_t0.2", "original_2L8H_attn_t0.05"])
 def test_with_gates_every_decision_of_the_original_code_is_repeated(name, engine, tmp_path):

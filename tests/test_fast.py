@@ -88,6 +88,7 @@ def draw_prompts(draws):
     return PromptSet(tuple(pairs), "drawn")
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("block", range(10))
 def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeypatch):
     monkeypatch.setattr(scores, "LEAST_SAVED", 0)  # else only large models take that way

@@ -52,6 +52,7 @@ def both_keep(family, metric, thresholds, ablation="corrupted"):
     return sizes
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("family", NAIVE)
 @pytest.mark.parametrize("metric", THRESHOLDS)
 def test_same_edges_as_a_whole_forward_for_every_edge(family, metric):

@@ -180,6 +180,7 @@ def test_edges_of_several_slots_go_in_one_call_from_the_output_back(kind):
     assert quick.kept.sum() == quick.graph.n_edges - len(some) - len(into(quick, "logits")[::2])
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("kind", ["gpt2", "gpt-neox-parallel", "gemma2"])
 def test_engines_agree_on_whatever_order_they_allow(kind):
     """Slots drawn, tried and thinned out at will: the same is refused, and all else gives the same numbers."""

@@ -157,6 +157,10 @@ def link(source, target, **data):
             "'score' must be a number, not \"much\"",
         ),
         (
+            graphml(f'<edge source="m0" target="m1"><data key="s">{"9" * 5000}</data></edge>'),
+            "the score of edge 1 is out of all bounds",
+        ),
+        (
             graphml('<edge source="m0" target="m1"/><edge source="m0" target="m1"/>'),
             "edge 2, 'm0->m1', stands there already",
         ),

@@ -69,7 +69,7 @@ def selection_for(method: str, by: str | None, level: str | None, **numbers: flo
     """
     select = selection_of(by, level, **numbers)
     if select is not None and method in METHODS and METHODS[method].decides:
-        scoring = next(other for other in METHODS.values() if not other.decides)
+        scoring = METHODS["eap-ig"]  # the usual one of those that score edges
         raise SettingsError(
             f"`{select.name}` chooses edges by their scores, and the method {method} decides by itself which stay; "
             f'give `method="{scoring.name}"` with it, or leave it out.'

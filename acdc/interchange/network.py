@@ -177,9 +177,12 @@ def _score(value: Any, place: int) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"the score of edge {place} must be a number, not {asked.shown(value)}")
     try:
-        return float(value)
+        score = float(value)
     except OverflowError:
-        raise ValueError(f"the score of edge {place} is a number of too many digits") from None
+        score = math.inf
+    if math.isinf(score):
+        raise ValueError(f"the score of edge {place} is out of all bounds")
+    return score
 
 
 def _provenance(attributes: Mapping[str, Any]) -> Provenance:

@@ -170,7 +170,7 @@ def link(source, target, **data):
         (node_link([link("m0", "m7")]), "edge 1: unknown slot 'm7'"),
         (node_link([link("m0", "logits", letter="x")]), 'the letter of edge 1 must be q, k or v, not "x"'),
         (node_link([link("m0", "logits", score="1")]), "the score of edge 1 must be a number, not '1'"),
-        (node_link([link("m0", "logits", score=10**400)]), "too many digits"),
+        (node_link([link("m0", "logits", score=10**400)]), "out of all bounds"),
         (node_link([link("m0", "logits", name="input->logits")]), "is called 'input->logits', and leads from 'm0' to"),
         (node_link([link("m0", "a1.h0", letter="q", name="m0->a1.h0<k>")]), "and leads from 'm0' to 'a1.h0<q>'"),
         (node_link([link(["m0"], "logits")]), "the source of edge 1 must be a node's name"),

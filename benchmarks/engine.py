@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,8 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from shapes import Seconds, Shape, Stopwatch, prompts_of, timed_run, write_model, write_pairs
+from engine_methods import TIMED, measure_methods, methods_table
+from shapes import Seconds, Stopwatch, gpt2_small, quickest, timed_run
 from tqdm import tqdm
 
 from acdc.cli.main import main
@@ -40,12 +39,10 @@ from acdc.engine.fast.downstream import Downstream, plan_downstream
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.places import live_positions
 from acdc.engine.fast.tactics import Tactics
-from acdc.engine.memory import held_memory
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting, prepare
 from acdc.files import atomic_write
-from acdc.methods.registry import METHODS, find_method
-from acdc.metrics import Metric, find_metric
+from acdc.metrics import find_metric
 from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
@@ -54,7 +51,6 @@ from acdc.pruning.protocol import Pruning
 from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.environment import peak_memory_bytes, versions
 
-GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
 #: Decisions of a stretch; the reference gets fewer, as every one costs it the same.
 STRETCH, REFERENCE_STRETCH = 48, 3
 
@@ -177,18 +173,6 @@ def measure(model: Model, prompts: PromptSet, threshold: float, points: int) -> 
 
 #: Random circuits that are run at once, and the shares of the edges that they keep.
 CIRCUITS, SHARES = 100, (0.5, 0.05)
-#: Of several measurements the quickest counts: what else the machine does only adds.
-TRIES = 3
-
-
-def quickest(work: Callable[[], object]) -> float:
-    """Seconds of the processor."""
-    found = []
-    for _ in range(TRIES):
-        watch = Stopwatch()
-        work()
-        found.append(watch.seconds().cpu)
-    return min(found)
 
 
 def bundled_prompts(model: Model, n: int) -> PromptSet:
@@ -225,73 +209,6 @@ def measure_circuits(ns: Sequence[int]) -> dict[str, Any]:
     return {"many": many, "one": one, "versions": versions()}
 
 
-@contextmanager
-def most_held(device: torch.device) -> Iterator[list[int]]:
-    """The most memory that the process holds in the meantime beyond what it does now, in bytes, looked at all along."""
-    before, done = held_memory(device) or 0, threading.Event()
-    peak = [0]
-
-    def look() -> None:
-        while not done.wait(0.01):
-            peak[0] = max(peak[0], (held_memory(device) or 0) - before)
-
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()
-
-
-def measure_methods(names: Sequence[str]) -> dict[str, Any]:
-    """What methods of scores take at GPT-2 small's shape, in plain forwards of the same prompts, on one thread."""
-    torch.set_num_threads(1)
-    linear = Metric("first logits", "", "nothing", lambda circuit, model, answers: (model - circuit)[:, :2] @ _SIGNS)
-    with tempfile.TemporaryDirectory() as folder:
-        model, prompts = gpt2_small(Path(folder))
-        setting = prepare(model, prompts)
-        plain = quickest(lambda: model.own_logits(setting.tokens))
-        rows = []
-        for name in names:
-            method = find_method(name)
-            with most_held(model.device) as peak:
-                watch = Stopwatch()
-                found = method.find(setting, linear)
-                seconds = watch.seconds().cpu
-            conservation = found.measured.get("conservation") or {}
-            rows.append(
-                {
-                    "method": name,
-                    "cpu_s": seconds,
-                    "plain_forwards": seconds / plain,
-                    "memory_bytes": peak[0],
-                    "residual": conservation.get("residual"),
-                    "cost": found.measured.get("cost"),
-                }
-            )
-    return {"plain_forward_s": plain, "rows": rows, "versions": versions()}
-
-
-#: The metric of random models: a difference of two logits, which has a gradient everywhere.
-_SIGNS = torch.tensor([1.0, -1.0], dtype=torch.float64)
-
-
-def methods_table(figures: dict[str, Any]) -> str:
-    """Those figures as text."""
-    lines = [
-        f"GPT-2 small's shape, 10 prompts of 16 tokens, one thread; a plain forward {figures['plain_forward_s']:.2f} s",
-        f"{'method':20}{'CPU s':>10}{'forwards':>10}{'GB more':>9}{'residual':>10}",
-    ]
-    for row in figures["rows"]:
-        residual = "" if row["residual"] is None else f"{row['residual']:.2g}"
-        lines.append(
-            f"{row['method']:20}{row['cpu_s']:>10.1f}{row['plain_forwards']:>10.1f}"
-            f"{row['memory_bytes'] / 1e9:>9.2f}{residual:>10}"
-        )
-    return "\n".join(lines)
-
-
 def circuits_table(figures: dict[str, Any]) -> str:
     """Those figures as text."""
     one = figures["one"]
@@ -308,13 +225,6 @@ def circuits_table(figures: dict[str, Any]) -> str:
             f"{one['ratio']:.2f} plain forwards of {one['plain_forward_s']:.2f}",
         ]
     )
-
-
-def gpt2_small(folder: Path) -> tuple[Model, PromptSet]:
-    """A random model of that size, and prompts for it."""
-    model = load_model(write_model(folder / "model", GPT2_SMALL))
-    pairs = write_pairs(folder / "pairs.jsonl", n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
-    return model, prompts_of(model, pairs)
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -357,7 +267,7 @@ def command(
     write = table
     if methods:
         write = methods_table
-        figures = measure_methods(chosen or [name for name, method in METHODS.items() if not method.decides])
+        figures = measure_methods(chosen or TIMED)
     elif whole_circuits:
         write = circuits_table
         figures = measure_circuits(sorted({10, n}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
 from acdc.files import atomic_write
 from acdc.metrics import find_metric
+from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.pairs.finding import find_task
@@ -45,6 +47,12 @@ class Shape:
             raise SettingsError(f"every size of a model must be at least 1, got {self}.")
         if self.d_model % self.n_heads:
             raise SettingsError(f"the width must be a multiple of the heads, got {self.d_model} and {self.n_heads}.")
+
+
+#: That of GPT-2 small.
+GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
+#: Of so many measurements the quickest counts: what else the machine does only adds.
+TRIES = 3
 
 
 def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
@@ -170,3 +178,20 @@ def timed_run(model: Model, prompts: PromptSet, threshold: float, *, engine: str
     watch = Stopwatch()
     decisions = tuple(pruner.decisions())
     return TimedRun(setup, watch.seconds(), decisions)
+
+
+def quickest(work: Callable[[], object]) -> float:
+    """Seconds of the processor."""
+    found = []
+    for _ in range(TRIES):
+        watch = Stopwatch()
+        work()
+        found.append(watch.seconds().cpu)
+    return min(found)
+
+
+def gpt2_small(folder: Path) -> tuple[Model, PromptSet]:
+    """A random model of that size, and prompts for it."""
+    model = load_model(write_model(folder / "model", GPT2_SMALL))
+    pairs = write_pairs(folder / "pairs.jsonl", n=10, length=16, changed=6, vocab_size=GPT2_SMALL.vocab_size)
+    return model, prompts_of(model, pairs)

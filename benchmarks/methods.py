@@ -12,14 +12,14 @@ an interrupted benchmark goes on with the same command. Memory: ``benchmarks/eng
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from statistics import mean
 
 import click
 from method_cases import FLAT, SLOPED, Case, asked, cases, opened
-from published import published
+from method_rows import Row, draw, tables
+from plots import check_matplotlib
 from tqdm import tqdm
 
 import acdc
@@ -33,56 +33,13 @@ from acdc.results import Evaluation
 from acdc.runs.run import Run
 
 
-@dataclass(frozen=True)
-class Row:
-    """A method on a case; ``None`` where there is no such figure.
-
-    Attributes:
-        group, case, method: what it is.
-        edges, of: of the circuit and of the graph.
-        seconds: of the method alone.
-        forwards, backwards: over all prompts, as the method says.
-        residual: of its identity, as a share of the metric's change.
-        precision, recall: of the circuit's edges.
-        roc: area by the step rule, of all cuts through the scores; of what has none that rank, through one point.
-        auroc: MIB's.
-        kl, faithfulness, right, right_of_model: on held-out prompts.
-        cpr, cmd: MIB's, of the edges of largest score and of largest magnitude.
-        log_distance: ours, of the edges of largest score: the mean of ``|1 - f|`` over log size.
-        smallest: edges of the smallest circuit that is faithful (0.9 to 1.1), likewise.
-        failed: why there is no circuit.
-    """
-
-    group: str
-    case: str
-    method: str
-    edges: int | None = None
-    of: int | None = None
-    seconds: float | None = None
-    forwards: float | None = None
-    backwards: float | None = None
-    residual: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    roc: float | None = None
-    auroc: float | None = None
-    kl: float | None = None
-    faithfulness: float | None = None
-    right: float | None = None
-    right_of_model: float | None = None
-    cpr: float | None = None
-    cmd: float | None = None
-    log_distance: float | None = None
-    smallest: int | None = None
-    failed: str = ""
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--on", default="planted,small,middle,tiny-tasks", show_default=True, help="Models, with commas between.")
 @click.option("--n", default=50, type=click.IntRange(min=1), show_default=True, help="Prompt pairs of language tasks.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write, or to go on with.")
 def command(on: str, n: int, out: Path) -> None:
-    """Run every method on every case; write methods.csv and methods.md."""
+    """Run every method on every case; write methods.csv, methods.md and a picture."""
+    check_matplotlib()
     chosen = list(cases(on.split(","), n))
     rows: list[Row] = []
     held: dict[str, Model] = {}
@@ -95,8 +52,8 @@ def command(on: str, n: int, out: Path) -> None:
                 bar.update()
     for line in tables(rows):
         print(line)
-    for name in ("methods.csv", "methods.md"):
-        say(out / name)
+    for path in (out / "methods.csv", out / "methods.md", *draw(rows, out)):
+        say(path)
 
 
 def measured(name: str, case: Case, model: Model, out: Path) -> Row:
@@ -173,48 +130,6 @@ def _curve(name: str, case: Case, model: Model, run: Run) -> dict[str, float | i
         "log_distance": signed.log.distance,
         "smallest": signed.smallest,
     }
-
-
-def tables(rows: Sequence[Row]) -> Iterable[str]:
-    """Markdown: known circuits by group, means over its models; others by model and task."""
-    known = [row for row in rows if row.precision is not None or row.recall is not None]
-    for group in dict.fromkeys(row.group for row in known):
-        yield from ("", f"**{group}**: {len({row.case for row in known if row.group == group})} known circuits", "")
-        yield "| method | ROC | ROC by MIB | precision | recall | seconds | residual |"
-        yield "|---|--:|--:|--:|--:|--:|--:|"
-        own = [row for row in known if row.group == group]
-        names = dict.fromkeys(row.method for row in own)
-        means = [(name, [row for row in own if row.method == name]) for name in names]
-        for name, found in sorted(means, key=lambda one: -(_mean(one[1], "roc") or 0)):
-            figures = [_mean(found, figure) for figure in ("roc", "auroc", "precision", "recall")]
-            seconds, residual = _mean(found, "seconds"), _mean(found, "residual")
-            shown = " | ".join(_said(one, ".3f") for one in figures)
-            yield f"| `{name}` | {shown} | {_said(seconds, '.1f')} | {_said(residual, '.0%')} |"
-    others = [row for row in rows if row.kl is not None]
-    for case in dict.fromkeys(row.case for row in others):
-        own = sorted((row for row in others if row.case == case), key=lambda row: row.kl or 0.0)
-        yield from ("", f"**{case}**, held out; the model is right on {own[0].right_of_model:.0%}", "")
-        yield "| method | edges | KL | faithfulness | right | CPR | CMD | ours | smallest | seconds |"
-        yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-        for row in own:
-            first = f"| `{row.method}` | {row.edges:,} | {_said(row.kl, '.3f')} | {_said(row.faithfulness, '.0%')}"
-            areas = " | ".join(_said(one, ".3f") for one in (row.cpr, row.cmd, row.log_distance))
-            last = f"{_said(row.smallest, ',')} | {_said(row.seconds, '.1f')} |"
-            yield f"{first} | {_said(row.right, '.0%')} | {areas} | {last}"
-    yield from published({row.case for row in rows})
-    failed = [row for row in rows if row.failed]
-    if failed:
-        yield ""
-        yield from (f"- `{row.method}` on {row.case}: {row.failed}" for row in failed)
-
-
-def _mean(rows: Iterable[Row], figure: str) -> float | None:
-    values = [value for row in rows if (value := getattr(row, figure)) is not None]
-    return mean(values) if values else None
-
-
-def _said(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:

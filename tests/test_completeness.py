@@ -11,7 +11,7 @@ from acdc import Circuit, Graph
 from acdc.evaluation import completeness as room
 from acdc.planted import planted
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 OPTIONS = {"split": "train", "progress": False, "worst": 0, "completeness": True}
 PLANTED = "planted-random-L2-H2-D32-E8-S0"
 

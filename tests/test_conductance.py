@@ -8,7 +8,7 @@ from acdc.errors import AcdcWarning, SettingsError, UnknownNameError
 from acdc.methods import Conductance, Eap, EapIg, EapIgActivations
 from acdc.metrics import METRICS
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* are off by .* of it:acdc.AcdcWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.* are off by .* of it:acdc.AcdcWarning"), pytest.mark.drawn]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

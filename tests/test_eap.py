@@ -12,6 +12,8 @@ from acdc.methods import CleanCorrupted, Eap, EapIg, Gim, RelP
 from acdc.methods.conservation import node_sums
 from acdc.metrics import METRICS
 
+pytestmark = pytest.mark.drawn
+
 
 def differences(setting, edges, measure=LINEAR, size=1e-4):
     """The slope of the metric in the share of each edge that is ablated, at none."""

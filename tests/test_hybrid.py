@@ -20,7 +20,7 @@ from acdc.pruning.pruner import Acdc as Pruner
 from acdc.pruning.pruner import AcdcSettings
 from acdc.runs.run import Run
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 
 @pytest.fixture(scope="module")

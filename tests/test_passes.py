@@ -14,7 +14,7 @@ from acdc.metrics import METRICS
 from acdc.pruning.pruner import Acdc, AcdcSettings
 from acdc.runs.run import Run
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 FAMILIES = ["gpt2", "llama", "gpt-neox-parallel", "gemma2", "olmo2"]
 

@@ -14,7 +14,7 @@ from acdc.metrics import METRICS
 from acdc.models.patched import run_patched
 from acdc.pairs import PromptSet, TokenPair
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 #: Parallel blocks, norms behind the heads (with a soft cap, and over all heads), grouped keys, multipliers, latents.
 FAMILIES = ["gpt2", "llama", "gpt-neox-parallel", "gemma2", "gemma3", "olmo2", "granite", "deepseek-v2", "falcon"]

@@ -11,6 +11,8 @@ from acdc.metrics import METRICS
 from acdc.planted import planted
 from acdc.selection import Above, select
 
+pytestmark = pytest.mark.drawn
+
 NAMES = ["planted-sort", "planted-and"]
 #: Of a circuit of four or five edges: at most one too many, and none missing.
 PRECISION, RECALL = 0.8, 1.0

@@ -21,6 +21,8 @@ from acdc.models.patched import run_patched
 from acdc.models.rules import BackwardRules, by_secant
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 METRIC = METRICS["logit-diff"]
 RELP = BackwardRules(norm=True, activation=True, pattern=True, gate=0.5, up=0.5)
 EVERY = BackwardRules(True, True, False, 2.0, 0.25, 0.3, 0.5, 0.6, 0.7)

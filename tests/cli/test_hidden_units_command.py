@@ -58,7 +58,7 @@ def test_all_units_are_the_model_and_above_chooses(run):
         (["--units", "none.csv"], "can't read none.csv"),
         (["--top", 5, "--metric", "kll"], "unknown metric 'kll'"),
         (["--top", 5, "--ablation", "zeros"], "unknown ablation 'zeros'"),
-        (["--top", 5, "--steps", 0], "--steps must be at least 1"),
+        (["--top", 5, "--steps", 0], "--steps must be from 1 to 1000, not 0."),
         (["--top", 5, "--circuit", "none.json"], "can't read none.json"),
         (["--top", 5, "--out", "none/units.csv"], "there is no folder none"),
     ],

@@ -30,7 +30,7 @@ OF_RANDOM_MODELS = (
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "random_models: its models do no task well, and acdc may say so.")
-    config.addinivalue_line("markers", "drawn: cases and sweeps by the hundred, in scripts/test without checks of shapes.")
+    config.addinivalue_line("markers", "drawn: many cases, which scripts/test runs without checks of shapes.")
 
 
 def pytest_collection_modifyitems(items):

@@ -26,11 +26,12 @@ GENERATED = {
     "small": Parameters(layers=4, heads=4, width=64, edges=40, seed=7, noise=0.01),
     "middle": Parameters(layers=6, heads=8, width=128, edges=300, seed=7, noise=0.01),
 }
-#: Of the models whose circuit isn't known, their tasks, and the share of the edges that circuits have.
+#: Of the models whose circuit isn't known, their tasks, the share of the edges that circuits have, and the metric. KL is
+#: what ACDC is defined by; MIB's figures are of the logit difference.
 TASKS = {
-    "tiny-tasks": (("ioi", "pronouns", "subject_verb", "factual_recall", "successor"), 0.1),
-    "smollm2-135m": (("ioi", "factual_recall", "subject_verb"), 0.01),
-    "gpt2": (("ioi",), 0.02),
+    "tiny-tasks": (("ioi", "pronouns", "subject_verb", "factual_recall", "successor"), 0.1, "kl"),
+    "smollm2-135m": (("ioi", "factual_recall", "subject_verb"), 0.01, "logit-diff"),
+    "gpt2": (("ioi",), 0.02, "logit-diff"),
 }
 
 
@@ -101,9 +102,9 @@ def cases(on: Sequence[str], n: int) -> Iterator[Case]:
         elif word in TASKS:
             opened = load_model(word)
             edges = Graph(opened.graph_config).n_edges
-            tasks, share = TASKS[word]
+            tasks, share, metric = TASKS[word]
             for task in tasks:
-                yield Case(word, word, task, round(share * edges), n, "logit-diff", patient=edges <= _LARGE)
+                yield Case(word, word, task, round(share * edges), n, metric, patient=edges <= _LARGE)
         else:
             raise UnknownNameError("case", word, ["planted", *GENERATED, *TASKS])
 

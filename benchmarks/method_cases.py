@@ -26,8 +26,8 @@ GENERATED = {
     "small": Parameters(layers=4, heads=4, width=64, edges=40, seed=7, noise=0.01),
     "middle": Parameters(layers=6, heads=8, width=128, edges=300, seed=7, noise=0.01),
 }
-#: Of models whose circuit isn't known, their tasks, the share of the edges that circuits have, and the metric. KL is what
-#: ACDC is defined by; MIB's figures are of the logit difference.
+#: Of models whose circuit isn't known, their tasks, the share of the edges that circuits have, and the metric. KL
+#: is what ACDC is defined by; MIB's figures are of the logit difference.
 TASKS = {
     "tiny-tasks": (("ioi", "pronouns", "subject_verb", "factual_recall", "successor"), 0.1, "kl"),
     "smollm2-135m": (("ioi", "factual_recall", "subject_verb"), 0.01, "logit-diff"),

@@ -12,6 +12,7 @@ from acdc.graph import Graph
 from acdc.methods import Random
 from acdc.randomcircuits import random_circuit, random_edges, random_walk
 from acdc.runs.run import Run
+from acdc.selection import Top
 
 pytestmark = pytest.mark.random_models
 
@@ -76,3 +77,14 @@ def test_what_makes_no_sense_is_refused(gpt2_model, tmp_path):
     task = write_pairs(tmp_path / "pairs.jsonl", pairs(8))
     with pytest.raises(SettingsError, match="the method random is to leave 100,000 edges, and the graph has"):
         acdc.discover(gpt2_model, task, method="random", edges=100_000, progress=False)
+
+
+def test_a_run_says_how_many_of_the_edges_chosen_are_on_no_path(gpt2_model, tmp_path):
+    task, said = write_pairs(tmp_path / "pairs.jsonl", pairs(8)), []
+    run = acdc.discover(gpt2_model, task, method="ifr", select=Top(20), n=4, progress=False, announce=said.append)
+    left = 20 - run.circuit.n_edges
+    assert left > 0
+    assert f"{left} of 20 edges are on no path from the input to the logits: left out" in said
+    said.clear()
+    acdc.discover(gpt2_model, task, method="random", edges=20, n=4, progress=False, announce=said.append)
+    assert not any("on no path" in line for line in said)

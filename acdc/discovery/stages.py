@@ -89,6 +89,7 @@ def judged(
     It is written at once: what is found is safe before the held-out prompts can fail.
     """
     in_graph = chosen(asked, setting.graph, found)
+    _say_left_out(asked, found, int(in_graph.sum()))
     used = evaluate(setting, in_graph, metrics=(task.metric, asked.measure.name))
     circuit = found_circuit(setting.graph, in_graph, found, record, used)
     if folder is not None:
@@ -119,6 +120,17 @@ def held_out(
         record.no_held_out = str(error)
         _say_why(error, asked)
     return Results(used)
+
+
+def _say_left_out(asked: Asked, found: Found, n_edges: int) -> None:
+    """Say how many edges of those that were asked for, drawn or learnt are on no path; ACDC tells by its decisions."""
+    wanted = 0
+    if asked.select is not None and asked.select.level == "edges":
+        wanted = getattr(asked.select, "n", 0)
+    elif found.kept is not None and not asked.method.runs_engine:
+        wanted = int(found.kept.sum())
+    if wanted > n_edges:
+        asked.announce(f"{wanted - n_edges} of {wanted} edges are on no path from the input to the logits: left out")
 
 
 def _say_why(error: AcdcError, asked: Asked) -> None:

@@ -6,9 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from plots import save, styled
 from published import published
+
+#: By a marker, methods that work alike: by decisions and exact effects, by gradients, by other attribution, by masks.
+_ALIKE = {
+    "s": ("acdc", "hybrid", "patching"),
+    "o": ("eap", "eap-ig", "conductance", "eap-ig-activations", "clean-corrupted"),
+    "D": ("relp", "gim", "ifr", "hisp"),
+    "^": ("sp", "edge-pruning", "ugs"),
+}
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 
 @dataclass(frozen=True)
@@ -105,21 +115,30 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     if not panels:
         return []
     with styled() as plt:
+        drawn: dict[str, Any] = {}
         n_columns = min(3, len(panels))
         n_rows = -(-len(panels) // n_columns)
         figure, grid = plt.subplots(
-            n_rows, n_columns, figsize=(3.2 * n_columns, 2.6 * n_rows), layout="constrained", squeeze=False
+            n_rows, n_columns, figsize=(2.6 * n_columns + 1.4, 2.2 * n_rows), layout="constrained", squeeze=False
         )
         for axes, (name, figure_of) in zip(grid.flat, panels.items(), strict=False):
             for method, seconds, reached in _points(rows, name, is_known=name in known):
-                axes.plot(seconds, reached, "o", color="#0072B2")
-                axes.annotate(method, (seconds, reached), fontsize=5, xytext=(3, 2), textcoords="offset points")
+                marker, colour = _look(method)
+                drawn[method] = axes.plot(seconds, reached, marker, color=colour, markersize=5, mew=0)[0]
             axes.set(title=name, xscale="log", xlabel="seconds", ylabel=figure_of)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
+        figure.legend(drawn.values(), drawn, loc="outside right upper")
         written = save(figure, folder, "methods")
         plt.close(figure)
     return written
+
+
+def _look(method: str) -> tuple[str, str]:
+    """Marker and colour: of one marker are those that work alike, and colours come in the order of the registry."""
+    family = next((names for names in _ALIKE.values() if method in names), (method,))
+    marker = next((marker for marker, names in _ALIKE.items() if method in names), "P")
+    return marker, _COLOURS[family.index(method) % len(_COLOURS)]
 
 
 def _points(rows: Sequence[Row], name: str, *, is_known: bool) -> Iterable[tuple[str, float, float]]:

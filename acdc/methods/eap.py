@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from acdc.asked import option
 from acdc.methods.base import Cost, Found, Log, Method
-from acdc.methods.choices import check_choice
 from acdc.methods.conservation import Conservation, node_sums
+from acdc.methods.sided import SIDES, Sided
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
     from acdc.graph import Graph
     from acdc.metrics import Metric
 
-#: Where on the way from the ablated to the clean input the gradient is taken.
-SIDES = {"clean": 1.0, "corrupted": 0.0}
-
 
 @dataclass(frozen=True)
-class Eap(Method):
+class Eap(Sided):
     """What each edge's removal costs to first order: its source's change times the gradient at its slot.
 
     EAP(u→s) = mean over prompts of ⟨a'_u − a_u, ∂m/∂x_s⟩, with a_u what a source writes, a'_u what its removed edges
@@ -42,31 +38,13 @@ class Eap(Method):
     source: ClassVar = "Syed et al. 2023, arXiv 2310.10348"
     decides: ClassVar = False
 
-    side: str = option("clean", "The run in which the gradient is taken: clean or corrupted.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("side", self.side, SIDES)
-
-    @property
-    def uses_gradients(self) -> bool:
-        """It takes one."""
-        return True
-
-    def cost(self, graph: Graph) -> Cost:
-        """One gradient, besides the runs of the clean and the corrupted prompts."""
-        return Cost(1, 1)
-
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Score all edges; which to keep is for a selection.
 
         Raises:
             SettingsError: the metric has no gradient at the clean run.
         """
-        from acdc.methods.attribution import check_gradient
-
-        if self.side == "clean":
-            check_gradient(setting, metric, "eap", '`side="corrupted"`')
+        self.check_metric(setting, metric)
         return at_sides(self, setting, metric, {SIDES[self.side]: 1.0}, log)
 
 

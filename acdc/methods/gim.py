@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 from acdc.asked import option
 from acdc.errors import SettingsError
-from acdc.methods.base import Cost, Found, Log, Method
-from acdc.methods.choices import check_choice
-from acdc.methods.eap import SIDES, at_sides
+from acdc.methods.base import Found, Log
+from acdc.methods.eap import at_sides
+from acdc.methods.sided import SIDES, Sided
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
-    from acdc.graph import Graph
     from acdc.metrics import Metric
 
 _SCALES = ("query_scale", "key_scale", "value_scale", "gate_scale", "up_scale")
 
 
 @dataclass(frozen=True)
-class Gim(Method):
+class Gim(Sided):
     """Gradient interaction modifications: plain attribution whose way back is changed where factors are multiplied.
 
     At a temperature of 1 with scales of 1 and `norm_rule` off, this is :class:`acdc.methods.eap.Eap`. Scores keep the
@@ -43,7 +42,6 @@ class Gim(Method):
     source: ClassVar = "Edin et al. 2025, arXiv 2505.17630"
     decides: ClassVar = False
 
-    side: str = option("clean", "The run in which the gradient is taken: clean or corrupted.")
     norm_rule: bool = option(True, "What norms divide by is a constant on the way back.")
     temperature: float = option(2.0, "Of the heads' softmax on the way back.")
     query_scale: float = option(0.25, "What goes back through queries is multiplied by this.")
@@ -54,21 +52,11 @@ class Gim(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("side", self.side, SIDES)
         if not 0 < self.temperature < math.inf:
             raise SettingsError(f"`temperature` must be a positive number, not {self.temperature:g}.")
         for name in _SCALES:
             if not 0 <= (scale := getattr(self, name)) < math.inf:
                 raise SettingsError(f"`{name}` must be a number of at least 0, not {scale:g}.")
-
-    @property
-    def uses_gradients(self) -> bool:
-        """One way back."""
-        return True
-
-    def cost(self, graph: Graph) -> Cost:
-        """A run and a way back."""
-        return Cost(1, 1)
 
     def find(self, setting: Setting, metric: Metric, log: Log | None = None) -> Found:
         """Score all edges; which to keep is for a selection.
@@ -76,11 +64,9 @@ class Gim(Method):
         Raises:
             SettingsError: the metric has no gradient at the clean run; or a scale can't be followed inside of an MLP.
         """
-        from acdc.methods.attribution import check_gradient  # torch, as in acdc.methods.acdc
-        from acdc.models.rules import BackwardRules
+        from acdc.models.rules import BackwardRules  # torch, as in acdc.methods.acdc
 
-        if self.side == "clean":
-            check_gradient(setting, metric, self.name, '`side="corrupted"`')
+        self.check_metric(setting, metric)
         rules = BackwardRules(
             norm=self.norm_rule,
             temperature=self.temperature,

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from acdc.asked import option
-from acdc.methods.base import Cost, Found, Log, Method
-from acdc.methods.choices import check_choice
-from acdc.methods.eap import SIDES
+from acdc.methods.base import Cost, Found, Log
+from acdc.methods.sided import SIDES, Sided
 
 if TYPE_CHECKING:
     from acdc.engine.setting import Setting
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RelP(Method):
+class RelP(Sided):
     """Relevance patching: plain attribution whose way back follows rules that conserve what is put in at the logits.
 
     The score of an edge is the change of its source's contribution times the relevance at its slot. A rule that is
@@ -45,15 +44,6 @@ class RelP(Method):
     gate_rule: bool = option(True, "Each factor of a gated MLP gets half of the gradient.")
     attention_rule: bool = option(False, "Where heads look is a constant on the way back.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("side", self.side, SIDES)
-
-    @property
-    def uses_gradients(self) -> bool:
-        """One way back."""
-        return True
-
     def cost(self, graph: Graph) -> Cost:
         """A run and a way back, and another of each where what is conserved is measured at every cut."""
         return Cost(2, 2) if self._cuts == "all" else Cost(1, 1)
@@ -72,12 +62,11 @@ class RelP(Method):
             SettingsError: the metric has no gradient at the clean run; or a rule can't be followed inside of an MLP.
         """
         # torch takes seconds to import
-        from acdc.methods.attribution import check_gradient, doubt_zero_input, metric_ends
+        from acdc.methods.attribution import doubt_zero_input, metric_ends
         from acdc.methods.relevance import relevance_attribution
         from acdc.models.rules import BackwardRules
 
-        if self.side == "clean":
-            check_gradient(setting, metric, self.name, '`side="corrupted"`')
+        self.check_metric(setting, metric)
         half = 0.5 if self.gate_rule else 1.0
         rules = BackwardRules(
             norm=self.norm_rule, activation=self.activation_rule, pattern=self.attention_rule, gate=half, up=half

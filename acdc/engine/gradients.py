@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.contributions import contribution_bytes
@@ -15,7 +15,6 @@ from acdc.errors import NumericsError
 from acdc.graph import Slot
 from acdc.metrics import Metric
 from acdc.models.backwards import Heads, Layers
-from acdc.models.patched import run_patched
 
 #: Takes slots that share their parents, and the gradient at each.
 Take = Callable[[Sequence[Slot], Float[Tensor, "slot prompt pos d_model"]], None]
@@ -144,51 +143,6 @@ class Pass:
                 f'the gradient of {self._measure.name} at {slots[0].name} is NaN or infinite; take `dtype="{wider}"`, '
                 "another metric, or options of the method that are nearer to their defaults."
             )
-
-
-def at_slots(
-    setting: Setting,
-    measure: Metric,
-    rows: slice,
-    inputs: Float[Tensor, "n_inputs prompt pos d_model"],
-    take: Take,
-    *,
-    kept: Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"] | None = None,
-) -> Float[Tensor, " prediction"]:
-    """Run the model on some prompts, and back from a metric to every slot; a :class:`Pass`, or a circuit's.
-
-    Args:
-        setting: model and prompts.
-        measure: the metric.
-        rows: which of the prompts.
-        inputs: what the input nodes write on them.
-        take: is handed the gradients.
-        kept: the edges that carry current values, or the share of it that each carries, as in
-            :func:`acdc.models.patched.run_patched`; a whole patched run, and slower. By default all carry all of it.
-
-    Returns:
-        The metric of each of these prompts' predictions, ``[prediction]``.
-    """
-    if kept is None:
-        ran = Pass(setting, measure, rows, inputs)
-        ran.at_slots(take)
-        return ran.values
-
-    def watch(slots: Sequence[Slot], total: Tensor) -> Tensor:
-        total.register_hook(lambda gradient: take(slots, gradient))
-        return total
-
-    graph, scored, ablated = setting.graph, setting.scored(rows), setting.contributions.ablated(rows)
-    inputs = inputs.detach().requires_grad_()
-    with torch.enable_grad():
-        _, residual = run_patched(
-            setting.model, graph, setting.tokens[rows], inputs, kept.detach(), ablated, edit=watch
-        )
-        values = measure.per_prediction(
-            setting.predictions(residual, rows), setting.model_logits[scored], setting.answers[scored]
-        )
-        (values.sum() / len(setting.rows)).backward(inputs=[inputs])
-    return values.detach()
 
 
 def gradient_bytes(sizes: Sizes) -> int:

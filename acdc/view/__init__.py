@@ -1,0 +1,1 @@
+"""The page that explores a run: one HTML file that needs nothing else. Nothing here imports torch."""

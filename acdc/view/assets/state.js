@@ -11,6 +11,7 @@ const beginning = {
   top: "", // the strongest n alone
   through: "", // paths through this node alone
   sides: "", // of two runs: "a", "b", "both" hidden
+  run: "0", // of two, whose prompts and nodes the panel shows
   prompt: "0",
   held: "", // "used", "held-out": prompts
   template: "",

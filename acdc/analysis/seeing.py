@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acdc.analysis.seeing_nodes import see_nodes
+from acdc.analysis.seeing_nodes import Place, see_nodes
 from acdc.circuit import Circuit
 from acdc.engine import circuits
 from acdc.engine.setting import Setting
@@ -59,12 +59,12 @@ def see(circuit: Circuit, sides: Sequence[Side], metric: str = "kl") -> Seen:
     Raises:
         NumericsError: a logit is NaN or infinite; names the prompt.
     """
-    found = [(side, place, prompt) for side in sides for place, prompt in enumerate(_prompts(circuit, side))]
+    found = [(side, number, prompt) for side in sides for number, prompt in enumerate(_prompts(circuit, side))]
     shown, missing = _fitting([prompt for _, _, prompt in found], len(circuit.nodes()))
     chosen = [found[i] for i in shown]
-    nodes, gaps = see_nodes(circuit, [(side.setting, place, prompt) for side, place, prompt in chosen])
+    looked = see_nodes(circuit, [Place(side.setting, number, prompt) for side, number, prompt in chosen])
     curve, doubt = _curve(circuit, sides[0].setting, metric)
-    return Seen([prompt for _, _, prompt in chosen], nodes, curve, [*missing, *gaps, *doubt])
+    return Seen([prompt for _, _, prompt in chosen], looked.nodes, curve, [*missing, *looked.missing, *doubt])
 
 
 def _states(setting: Setting, circuit: Circuit) -> Iterator[tuple[str, Tensor]]:
@@ -126,14 +126,11 @@ def _fitting(prompts: Sequence[SeenPrompt], n_nodes: int) -> tuple[list[int], li
 
 
 def _curve(circuit: Circuit, setting: Setting, metric: str) -> tuple[list[SizePoint], list[str]]:
-    """Circuits of the largest scores, and a sentence if there are none.
-
-    Scores go by size. An edge without one (NaN), or that was never tried (0), is in none of them.
-    """
-    sizes = np.abs(np.nan_to_num(circuit.scores, posinf=np.inf))
-    order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
-    if not len(order):
-        return [], ["No edge has a score, so that there is no curve over sizes."]
+    """Circuits of the largest scores, ranked as the page ranks edges, and a sentence if there are none."""
+    keys = ranking_keys(circuit)
+    order = np.argsort(-keys, kind="stable")[: int(np.isfinite(keys).sum())]
+    if not len(order) or keys[order[0]] == keys[order[-1]]:
+        return [], ["The edges have no scores that rank them, so that there is no curve over sizes."]
     asked = sorted({round(size) for size in np.geomspace(1, len(order), _SIZES)})
     masks = [np.zeros_like(circuit.in_graph) for _ in (0, *asked)]  # the first is the ablated model
     for mask, size in zip(masks[1:], asked, strict=True):

@@ -12,7 +12,7 @@ from acdc.asked import path as asked_path
 from acdc.errors import AcdcError, SettingsError, warn
 from acdc.view.comparison import comparison
 from acdc.view.data import film_data, graph_data
-from acdc.view.evidence import evidence
+from acdc.view.evidence import evidence, facts
 from acdc.view.page import page
 from acdc.view.seen import Seen, to_json
 from acdc.view.shown import View, check_page
@@ -139,6 +139,7 @@ def _run(one: Subject, seen: Seen, graph: dict[str, Any]) -> dict[str, Any]:
         "label": one.label,
         "folder": None if one.folder is None else str(one.folder),
         "n_edges": circuit.n_edges,
+        "facts": facts(circuit if run is None else run),
         "method": found.method,
         "metric": found.metric,
         "threshold": threshold,

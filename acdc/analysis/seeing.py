@@ -148,6 +148,8 @@ def _curve(circuit: Circuit, setting: Setting, metric: str) -> tuple[list[SizePo
     return points, []
 
 
-def _with_share(found: Mapping[str, float], ablated: Mapping[str, float], metric: str, floor: float) -> dict[str, float]:
+def _with_share(
+    found: Mapping[str, float], ablated: Mapping[str, float], metric: str, floor: float
+) -> dict[str, float]:
     share = faithfulness(found[metric], ablated[metric], floor)
     return dict(found) if share is None else {**found, "faithfulness": share}

@@ -58,7 +58,7 @@ function sideCounts(groups, state) {
 
 /** Facts by name, a column a run; what isn't alike stands out. */
 function factsTable(runs) {
-  const told = runs.map((run) => new Map([["edges", run.n_edges], ...(run.facts ?? [])]));
+  const told = runs.map((run) => new Map([...(run.facts ?? [["edges", run.n_edges]])]));
   const names = [...new Set(told.flatMap((facts) => [...facts.keys()]))];
   const words = (value) => (typeof value === "number" ? figure(value) : legible(String(value ?? "–")));
   const rows = names.map((name) => {

@@ -20,6 +20,7 @@ from acdc.models.torchstate import own_torch_state
 from acdc.pairs import TokenPair
 from acdc.pairs.looking import shown_pair
 from acdc.results import faithfulness
+from acdc.view.data import ranking_keys
 from acdc.view.seen import Likely, Seen, SeenPrompt, SizePoint, to_json
 from acdc.wording import counted
 

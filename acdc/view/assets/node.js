@@ -151,7 +151,7 @@ function headParts(run, state, seen) {
   const known = [...new Set([...Object.keys(seen.patterns ?? {}), ...Object.keys(seen.writes ?? {})])]
     .map(Number).filter((i) => run.prompts?.[i]).sort((one, other) => one - other);
   if (!known.length) return [];
-  const i = known.includes(Number(state.prompt)) ? Number(state.prompt) : known[0];
+  const i = known.find((at) => String(at) === state.prompt) ?? known[0];
   const prompt = run.prompts[i];
   const options = known.map((at) => [String(at), `${at}: ${shortPrompt(run.prompts[at])}`]);
   const pattern = seen.patterns?.[i];
@@ -246,10 +246,11 @@ function filmSteps(data, edge) {
   return data.runs.flatMap((run, i) => {
     const { film } = run;
     const steps = film ? film.edge.flatMap((tried, step) => (tried === edge.i ? [step] : [])) : [];
+    const decisions = (frames) => frames.reduce((sum, count) => sum + count, 0);
     return steps.map((step) => {
       const [before, after] = [film.before[step], film.after[step]];
       const kept = film.kept[step] === "1";
-      const said = `Decision ${step + 1} of ${film.edge.length}: without it ${legible(run.metric ?? "the metric")} goes from `
+      const said = `Decision ${decisions(film.count.slice(0, step + 1))} of ${decisions(film.count)}: without it ${legible(run.metric ?? "the metric")} goes from `
         + `${figure(before)} to ${figure(after)} (${figure(after - before, true)}), so that it is ${kept ? "kept" : "left out"}.`;
       return part(several ? `Decision of ${"AB"[i]}` : "Decision", element("p", {}, said),
         i === 0 ? button(`film-${step}`, "see it in the film", null, () => change({ film: String(step + 1) })) : null);

@@ -12,7 +12,7 @@ const beginning = {
   through: "", // paths through this node alone
   sides: "", // of two runs: "a", "b", "both" hidden
   run: "0", // of two, whose prompts and nodes the panel shows
-  prompt: "0",
+  prompt: "", // its number; "": the worst of those listed
   held: "", // "used", "held-out": prompts
   template: "",
   pattern: "clean", // clean, corrupted, difference

@@ -7,11 +7,12 @@ const FREE = 70; // at the left edge, for the layers' names
 let shown = { x: 0, y: 0, scale: 1 }; // where the graph's origin is, in pixels
 let moved = false; // since the button went down
 let surface = null;
-let whole = null; // the page's data
+let pageData = null;
+let written = null; // the view as it was last told
 
 /** Let the pointer move the graph. */
 export function startZoom(data, svg) {
-  [surface, whole] = [svg, data];
+  [surface, pageData] = [svg, data];
   const held = new Map(); // pointers that are down, and where
   svg.addEventListener("pointerdown", (event) => {
     held.set(event.pointerId, [event.clientX, event.clientY]);
@@ -51,16 +52,18 @@ export function zoomBy(factor, x = surface.clientWidth / 2, y = surface.clientHe
 
 /** Show all of it. */
 export function fit() {
+  written = "";
   change({ view: "" });
   fitted();
 }
 
 /** Take what the address says. */
 export function view(state) {
+  if (state.view === written) return undefined;
   const [x, y, scale] = state.view.split(",").map(Number);
   if (!(scale >= LEAST && scale <= MOST && Number.isFinite(x) && Number.isFinite(y))) return fitted();
   shown = { x, y, scale };
-  apply();
+  return apply();
 }
 
 /** Move a node to where it can be seen, and to a size at which it can be read. */
@@ -81,7 +84,7 @@ export function inWindow(x, y) {
 
 function fitted() {
   const [width, height] = [surface.clientWidth || 800, surface.clientHeight || 600];
-  const [w, h] = whole.graph.size;
+  const [w, h] = pageData.graph.size;
   const scale = Math.min((width - FREE) / w, height / h, 1.5);
   shown = { x: FREE + (width - FREE - w * scale) / 2, y: (height - h * scale) / 2, scale };
   apply();
@@ -99,7 +102,8 @@ function drag(before, after) {
 function move(to) {
   shown = to;
   apply();
-  change({ view: `${to.x.toFixed(0)},${to.y.toFixed(0)},${to.scale.toFixed(3)}` });
+  written = `${to.x.toFixed(0)},${to.y.toFixed(0)},${to.scale.toFixed(3)}`;
+  change({ view: written });
 }
 
 function apply() {
@@ -107,7 +111,7 @@ function apply() {
   surface.querySelector("#world").setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`);
   const names = [];
   let last = Infinity;
-  for (const row of whole.graph.rows) { // bottom to top
+  for (const row of pageData.graph.rows) { // bottom to top
     const at = row.y * scale + y;
     if (last - at < 13) continue;
     last = at;

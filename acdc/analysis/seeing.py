@@ -20,6 +20,7 @@ from acdc.models.torchstate import own_torch_state
 from acdc.pairs import TokenPair
 from acdc.pairs.looking import shown_pair
 from acdc.results import faithfulness
+from acdc.view.data import ranking_keys
 from acdc.view.seen import Likely, Seen, SeenPrompt, SizePoint, to_json
 from acdc.wording import counted
 
@@ -148,6 +149,8 @@ def _curve(circuit: Circuit, setting: Setting, metric: str) -> tuple[list[SizePo
     return points, []
 
 
-def _with_share(found: Mapping[str, float], ablated: Mapping[str, float], metric: str, floor: float) -> dict[str, float]:
+def _with_share(
+    found: Mapping[str, float], ablated: Mapping[str, float], metric: str, floor: float
+) -> dict[str, float]:
     share = faithfulness(found[metric], ablated[metric], floor)
     return dict(found) if share is None else {**found, "faithfulness": share}

@@ -36,7 +36,7 @@ export function change(values) {
   const changed = new Set(Object.keys(values).filter((name) => current[name] !== values[name]));
   if (!changed.size) return;
   current = { ...current, ...values };
-  history.replaceState(null, "", `#${addressOf(current)}`);
+  if (location.protocol !== "about:") history.replaceState(null, "", `#${addressOf(current)}`); // a notebook's frame has no address
   for (const listener of listeners) listener(current, changed);
 }
 

@@ -82,7 +82,7 @@ def view(
         raise SettingsError("`task` says what to run the model on, and it isn't to be run; leave one of them out.")
     with bars(flag("progress", progress)):
         opened, graph = _opened(model) if model is not None else (None, None)
-        subjects = _labelled([subject(one, graph) for one in (run, other) if one is not None])
+        subjects = _labelled([subject(one, graph) for one in ([run] if other is None else [run, other])])
         _check_graphs(subjects)
         target = subjects[0].page if path is None else asked_path("path", path)
         if target is not None:

@@ -160,7 +160,7 @@ class _Frames:
 
 
 def _unread(drawn: Mapping[str, Any], gone: Sequence[int | None], edge: int, end: int) -> int:
-    """After how many frames the last edge out of an edge's reader went; the end, where not all that read it is drawn."""
+    """After how many frames the last edge out of the reader of an edge went; the end, where none is drawn."""
     sources, reader = drawn["edges"]["source"], drawn["edges"]["reader"][edge]
     out = [gone[i] for i, source in enumerate(sources) if source == reader]
     return max((frame for frame in out if frame is not None), default=end) if out else end

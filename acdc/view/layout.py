@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acdc.export.layout import ARROW, BOX, lead
+from acdc.export.layout import BOX, lead
 from acdc.graph import Edge, Graph, Node
 
 _LANE = 0.8  # room for a line between two columns

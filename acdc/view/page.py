@@ -15,7 +15,10 @@ from importlib.resources import files
 from typing import Any
 
 #: Every script after those that it imports.
-SCRIPTS = ("data.js", "state.js", "main.js")
+SCRIPTS = (
+    *("data.js", "state.js", "numbers.js", "plot.js", "chosen.js", "graph.js", "zoom.js", "light.js", "search.js"),
+    *("slider.js", "film.js", "filters.js", "picture.js", "keys.js", "explorer.js", "main.js"),
+)
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|const|let|class)", re.MULTILINE)
 #: What could end the element that holds the data, or a line of a script.

@@ -9,7 +9,7 @@ import seen_pages
 from seen_pages import HEADS, HOSTILE
 
 from acdc.comparison import Pair
-from acdc.view.evidence import facts
+from acdc.view.facts import glance
 from acdc.view.seen import Likely, Seen, SeenNode
 
 
@@ -279,7 +279,7 @@ def test_two_runs_are_held_against_each_other(two, open_page):
 def test_what_two_runs_differ_in_stands_out(two, open_page):
     page = open_page(two, "tab=runs")
     marked = page.locator("#panel section:has(> h3:text('Facts')) tr:has(b) td:first-child").all_inner_texts()
-    told = [dict(facts(circuit)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
+    told = [dict(glance(circuit, None)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
     assert "edges" in marked
     assert set(marked) == {name for name in told[0] if told[0][name] != told[1][name]}
 

@@ -77,7 +77,14 @@ def write(path, circuits, found, **more):
     """A page of them."""
     runs = [
         {"label": f"run {i}", "folder": None, "n_edges": one.n_edges, "method": "eap-ig", "metric": "kl"}
-        | {"threshold": None, "film": None, "evidence": evidence(one), "facts": glance(one, None), **to_json(what), **more}
+        | {
+            "threshold": None,
+            "film": None,
+            "evidence": evidence(one),
+            "facts": glance(one, None),
+            **to_json(what),
+            **more,
+        }
         for i, (one, what) in enumerate(zip(circuits, found, strict=True))
     ]
     together = comparison_tables(*circuits) if len(circuits) == 2 else []

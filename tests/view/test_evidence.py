@@ -70,9 +70,9 @@ def test_noise_and_what_was_left_out_are_the_records(run):
     assert (f"Left out: {dead_ends} more kept" in said[0][0]) if dead_ends else said == [["Nothing."]]
 
 
-def test_an_interval_stands_in_a_row_of_its_own(run):
+def test_intervals_stand_in_a_table_of_their_own(run):
     found = tables(run, ends=lambda evaluation, state, name: (0.25, 0.5) if name == "kl" else None)
-    assert rows(found["On the 4 prompts used"])["kl, 95 % interval"] == ["", "0.25 to 0.5", "", "", ""]
+    assert found["On the 4 prompts used: 95 % intervals"]["rows"] == [["worse by kl", "0.25", "0.5"]]
 
 
 def test_sums_that_are_the_furthest_off_come_first(attributed):

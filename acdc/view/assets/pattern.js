@@ -30,7 +30,9 @@ export function spanTable(prompts, patterns) {
       }
     }
   }
-  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)]).sort((one, other) => other[1] - one[1]);
+  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)])
+    .filter(([, clean, corrupted]) => Math.max(clean, corrupted) >= faintest)
+    .sort((one, other) => other[1] - one[1]);
   return rows.length
     ? plainTable(["at", "clean", "", "corrupted"], rows.map(([kind, clean, corrupted]) => [legible(kind), figure(clean), bar(clean), figure(corrupted)]))
     : null;

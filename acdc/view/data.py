@@ -33,7 +33,7 @@ def graph_data(circuits: Sequence[Circuit]) -> dict[str, Any]:
     graph = circuits[0].graph
     for other in circuits[1:]:
         graph.check_same(other.graph)
-    keys = [_keys(circuit) for circuit in circuits]
+    keys = [ranking_keys(circuit) for circuit in circuits]
     numbers = _drawn(circuits, keys)
     edges = [graph.edge(number) for number in numbers]
     strongest = _order(circuits, keys, numbers)
@@ -185,7 +185,7 @@ def _ranking(circuit: Circuit) -> str:
     return str(selection.get("by", "magnitude"))
 
 
-def _keys(circuit: Circuit) -> np.ndarray:
+def ranking_keys(circuit: Circuit) -> np.ndarray:
     """What a run ranks its edges by, ``[n_edges]``; unknown scores are -inf."""
     scores = circuit.scores.astype(np.float64)
     keys = np.abs(scores) if _ranking(circuit) == "magnitude" else scores

@@ -20,8 +20,9 @@ from acdc.graph import Edge, Graph, Node
 
 _LANE = 0.8  # room for a line between two columns
 _GAPS = (10.0, 40.0)  # between two columns, at least and at most
-_CHANNELS = (26.0, 56.0)  # height between two layers, likewise
-_ABOVE = 0.6  # of that height, between a layer's heads and its MLP
+_CHANNELS = (24.0, 46.0)  # height between two layers, likewise
+_ABOVE = 18.0  # between a layer's heads and its MLP
+_ASPECT = 0.75  # of width to height, at least: deep models have room for their lines
 _BESIDE = 64.0  # between the heads and the MLPs, where long lines pass
 _MARGIN = 16.0
 
@@ -72,14 +73,14 @@ def place(graph: Graph, edges: Sequence[Edge]) -> Placed:
     rows = _rows(graph, edges)
     gap = _within(_LANE * len(edges) / len(rows), _GAPS)
     channel = _within(_CHANNELS[0] + 0.3 * len(edges) / len(rows), _CHANNELS)
-    x = _columns(rows, BOX[0] + gap)
     levels: list[tuple[float, list[Node]]] = []
     y = BOX[1] / 2
     for i, row in enumerate(rows):
         if i:
             together = row[0].kind == "mlp" and row[0].layer == rows[i - 1][0].layer
-            y += BOX[1] + channel * (_ABOVE if together else 1.0)
+            y += BOX[1] + (_ABOVE if together else channel)
         levels.append((y, row))
+    x = _columns(rows, max(BOX[0] + gap, _ASPECT * y / _n_columns(rows)))
     places = {node.name: (x[node.name], y) for y, row in levels for node in row}
     curves = lead(levels, places, edges)
     left = min([min(float(curve[:, 0].min()) for curve in curves.values()), min(x.values()) - BOX[0] / 2]) - _MARGIN
@@ -111,6 +112,10 @@ def _rows(graph: Graph, edges: Sequence[Edge]) -> list[list[Node]]:
             above = node.kind == "mlp" and not graph.cfg.parallel_attn_mlp
             rows[outside if node.layer is None else node.layer, above].append(node)
     return [row for _, row in sorted(rows.items())]
+
+
+def _n_columns(rows: list[list[Node]]) -> int:
+    return len({(node.kind == "mlp", node.head) for row in rows for node in row if node.layer is not None}) or 1
 
 
 def _columns(rows: list[list[Node]], step: float) -> dict[str, float]:

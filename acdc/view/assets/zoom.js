@@ -109,6 +109,8 @@ function move(to) {
 function apply() {
   const { x, y, scale } = shown;
   surface.querySelector("#world").setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`);
+  surface.style.setProperty("--thicker", Math.max(1, Math.min(2.5, 0.6 / scale)).toFixed(2)); // seen from afar
+  surface.classList.toggle("far", scale < 0.4);
   const names = [];
   let last = Infinity;
   for (const row of pageData.graph.rows) { // bottom to top

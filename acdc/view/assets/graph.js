@@ -1,6 +1,6 @@
 // The graph as SVG: stripes for layers, lines for edges, boxes for nodes. Made once; then only classes change.
 import { drawn } from "./data.js";
-import { counted, nodeWords } from "./numbers.js";
+import { howMany, nodeWords } from "./numbers.js";
 
 const WIDEST = 4; // the strongest edge's line; widths go by the root of the score, or all but a few look alike
 const THINNEST = 0.8;
@@ -60,7 +60,7 @@ export function showEdges(data, svg, bits) {
     node.drawing.classList.toggle("ghost", !node.seen);
     for (const [letter, port] of node.portDrawings) port.classList.toggle("unused", !node.ports.has(letter));
     const into = node.into.filter((edge) => edge.bit).length;
-    const ends = `${counted(into, "edge")} in, ${node.seen - into} out`;
+    const ends = `${howMany(into, "edge")} in, ${node.seen - into} out`;
     node.drawing.setAttribute("aria-label", `${node.name}, ${nodeWords(node)}: ${node.seen ? ends : "no edge seen"}`);
   }
   svg.classList.toggle("crowded", n > CROWDED);
@@ -81,7 +81,7 @@ function boxOf(node, [width, height]) {
   const box = drawn("rect", { class: "box", x: -width / 2, y: -height / 2, width, height, rx: 6 });
   const words = node.name.replace("pos_embed", "position");
   const size = words.length < 6 ? 15.5 : 13.5 - Math.max(0, words.length - 6); // as large as the box holds
-  const name = drawn("text", { class: "name", y: isHead ? -2 : 5, style: `font-size:${size}px` }, words);
+  const name = drawn("text", { class: "name", y: isHead ? -2 : 5, style: `--size:${size}px` }, words);
   node.portDrawings = [];
   if (isHead) {
     for (const [letter, x] of Object.entries(PORTS)) {

@@ -14,7 +14,7 @@ export function whole(value) {
 }
 
 /** "1 edge", "1,024 edges". */
-export function counted(number, word) {
+export function howMany(number, word) {
   return `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
 }
 

@@ -18,8 +18,7 @@ from typing import Any
 SCRIPTS = (
     *("data.js", "state.js", "numbers.js", "plot.js", "chosen.js", "graph.js", "zoom.js", "light.js", "search.js"),
     *("slider.js", "film.js", "filters.js", "picture.js", "keys.js", "explorer.js"),
-    *("tokens.js", "prompts.js", "pattern.js", "node.js", "evidence.js", "compare.js", "panel.js"),
-    "main.js",
+    *("tokens.js", "prompts.js", "pattern.js", "node.js", "evidence.js", "compare.js", "panel.js", "main.js"),
 )
 STYLES = ("style.css", "panels.css")
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)

@@ -34,6 +34,7 @@ def texts(page, selector):
 
 
 def state(page):
+    page.wait_for_timeout(350)  # the address is written with a pause
     return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
 
 

@@ -1,9 +1,10 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
 import { drawn, element } from "./data.js";
+import { counted, nodeWords } from "./numbers.js";
 import { patternView } from "./pattern.js";
 import { change } from "./state.js";
 import {
-  bar, button, choice, counted, figure, legible, noModel, part, plainTable, promptText, tokenChip,
+  bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
 } from "./tokens.js";
 
 const mostEdges = 8; // before the others are folded away
@@ -16,19 +17,6 @@ export function nodeTab(data, run, state) {
   if (edge) return edgePage(data, edge);
   const unknown = state.pin ? [element("p", { class: "missing" }, `Nothing here is called ${legible(state.pin)}.`)] : [];
   return [...unknown, ...circuitsNodes(data, run)];
-}
-
-/** How a node is called in words. */
-function inWords(node) {
-  const words = {
-    head: `head ${node.head} of layer ${node.layer}`,
-    mlp: `the MLP of layer ${node.layer}`,
-    input: "token and position embeddings",
-    embed: "token embeddings",
-    pos_embed: "position embeddings",
-    logits: "the logits, after the final norm",
-  };
-  return words[node.kind] ?? node.kind;
 }
 
 /** Where nothing is pinned: the nodes, those first whose edges score the most. */
@@ -73,7 +61,7 @@ function nodePage(data, run, state, node) {
   });
   return [
     element("h2", {}, node.name, " ", label),
-    element("p", { class: "quiet" }, `${inWords(node)}; in the circuit ${counts.join("; ")}`),
+    element("p", { class: "quiet" }, `${nodeWords(node)}; in the circuit ${counts.join("; ")}`),
     ...whatItDoes(run, state, seen, node),
     edgeList(data, "Edges in", node.into, (edge) => edge.from),
     edgeList(data, "Edges out", node.out, (edge) => edge.to),
@@ -213,7 +201,7 @@ function edgePage(data, edge) {
   const rows = data.runs.flatMap((run, i) => edgeRows(data, run, i, edge));
   return [
     element("h2", {}, edge.name),
-    element("p", { class: "quiet" }, `${inWords(edge.to)} reads ${inWords(edge.from)}${reads}`),
+    element("p", { class: "quiet" }, `${nodeWords(edge.to)} reads ${nodeWords(edge.from)}${reads}`),
     element("p", { class: "row" }, go(edge.from), "→", go(edge.to)),
     plainTable(["", ...data.runs.map((run, i) => (data.runs.length > 1 ? "AB"[i] : ""))], joinRows(rows, data.runs.length)),
     ...filmSteps(data, edge),
@@ -253,7 +241,9 @@ function filmSteps(data, edge) {
       const said = `Decision ${decisions(film.count.slice(0, step + 1))} of ${decisions(film.count)}: without it ${legible(run.metric ?? "the metric")} goes from `
         + `${figure(before)} to ${figure(after)} (${figure(after - before, true)}), so that it is ${kept ? "kept" : "left out"}.`;
       return part(several ? `Decision of ${"AB"[i]}` : "Decision", element("p", {}, said),
-        i === 0 ? button(`film-${step}`, "see it in the film", null, () => change({ film: String(step + 1) })) : null);
+        data.runs.findIndex((one) => one.film) === i // the one that is shown as a film
+          ? button(`film-${step}`, "see it in the film", null, () => change({ film: String(step + 1), shown: "" }))
+          : null);
     });
   });
 }

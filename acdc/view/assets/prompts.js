@@ -1,8 +1,9 @@
 // The tab of prompts: the worst first, each token by token, with what model, circuit and ablated model predict.
 import { element } from "./data.js";
+import { counted } from "./numbers.js";
 import { change } from "./state.js";
 import {
-  bar, button, choice, counted, figure, legible, noModel, part, percent, plainTable, promptText, tokenChip, tokenChips,
+  bar, button, choice, figure, legible, noModel, part, percent, plainTable, promptText, tokenChip, tokenChips,
   tokenPairs,
 } from "./tokens.js";
 

@@ -71,11 +71,6 @@ export function bar(share, kind = "") {
   return element("span", { class: "bar", "aria-hidden": "true" }, element("i", { class: kind, style: `width: ${width}` }));
 }
 
-/** `1 edge`, `2 edges`. */
-export function counted(n, noun) {
-  return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-}
-
 /** A button; `key` gives it back the focus when it is drawn anew. */
 export function button(key, text, pressed, act) {
   const attributes = { type: "button", "data-key": key };

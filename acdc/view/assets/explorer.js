@@ -6,7 +6,7 @@ import { makeFilters } from "./filters.js";
 import { makeGraph, showEdges } from "./graph.js";
 import { showHelp, startKeys } from "./keys.js";
 import { light, startLight } from "./light.js";
-import { howMany, whole } from "./numbers.js";
+import { counted, whole } from "./numbers.js";
 import { savePng, saveSvg } from "./picture.js";
 import { makeSearch } from "./search.js";
 import { makeSlider } from "./slider.js";
@@ -37,7 +37,7 @@ export function startExplorer(data) {
       const n = showEdges(data, svg, data.bits);
       data.sizes = data.runs.map((_, r) => edgesOf(data, state, r).length);
       const drawn = data.graph.left_out ? `; ${whole(data.graph.left_out)} weaker ones aren't drawn` : "";
-      status.textContent = `${whole(n)} of ${howMany(data.graph.n_edges, "edge")} seen${drawn}`;
+      status.textContent = `${whole(n)} of ${counted(data.graph.n_edges, "edge")} seen${drawn}`;
       keepReachable();
       for (const show of parts) show(state, data.sizes);
     }

@@ -1,6 +1,6 @@
 // The graph as SVG: stripes for layers, lines for edges, boxes for nodes. Made once; then only classes change.
 import { drawn } from "./data.js";
-import { howMany, nodeWords } from "./numbers.js";
+import { counted, nodeWords } from "./numbers.js";
 
 const WIDEST = 4; // the strongest edge's line; widths go by the root of the score, or all but a few look alike
 const THINNEST = 0.8;
@@ -60,7 +60,7 @@ export function showEdges(data, svg, bits) {
     node.drawing.classList.toggle("ghost", !node.seen);
     for (const [letter, port] of node.portDrawings) port.classList.toggle("unused", !node.ports.has(letter));
     const into = node.into.filter((edge) => edge.bit).length;
-    const ends = `${howMany(into, "edge")} in, ${node.seen - into} out`;
+    const ends = `${counted(into, "edge")} in, ${node.seen - into} out`;
     node.drawing.setAttribute("aria-label", `${node.name}, ${nodeWords(node)}: ${node.seen ? ends : "no edge seen"}`);
   }
   svg.classList.toggle("crowded", n > CROWDED);

@@ -1,7 +1,7 @@
 // What is lit: a node under the pointer with its edges, what is pinned, whole paths; and what is said of it.
 import { pathsThrough } from "./chosen.js";
 import { element } from "./data.js";
-import { howMany, nodeWords, short } from "./numbers.js";
+import { counted, nodeWords, short } from "./numbers.js";
 import { change, now } from "./state.js";
 import { inWindow, wasDragged } from "./zoom.js";
 
@@ -114,7 +114,7 @@ function aboutNode(data, node) {
     const known = run.nodes?.[node.name];
     if (known?.label) lines.push(line(data, r, known.label));
   }
-  lines.push(element("span", {}, `${howMany(seen(node.into).length, "edge")} in, ${seen(node.out).length} out`));
+  lines.push(element("span", {}, `${counted(seen(node.into).length, "edge")} in, ${seen(node.out).length} out`));
   for (const [r] of data.runs.entries()) {
     const sum = (edges) => short(edges.reduce((total, edge) => total + (edge.score[r] ?? 0), 0));
     const scores = `scores in ${sum(seen(node.into))}, out ${sum(seen(node.out))}`;

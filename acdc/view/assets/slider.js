@@ -1,6 +1,6 @@
 // The threshold slider: the edges of the largest scores, and beside it what a circuit of that size is worth.
 import { element } from "./data.js";
-import { howMany, short, whole } from "./numbers.js";
+import { counted, short, whole } from "./numbers.js";
 import { smallPlot } from "./plot.js";
 import { change } from "./state.js";
 
@@ -26,7 +26,7 @@ export function makeSlider(data, place) {
   return (state, sizes) => {
     const n = state.shown === "" ? Math.max(...sizes, 1) : Number(state.shown);
     range.value = stepAt(n, most);
-    range.setAttribute("aria-valuetext", howMany(n, "edge"));
+    range.setAttribute("aria-valuetext", counted(n, "edge"));
     if (document.activeElement !== number) number.value = n;
     found.setAttribute("aria-pressed", state.shown === "" && state.film === "");
     words.textContent = wordsOf(data, state, sizes);

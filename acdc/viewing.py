@@ -11,7 +11,7 @@ from acdc.asked import flag, path, text, whole
 from acdc.errors import AcdcError, SettingsError, warn
 from acdc.evaluation.intervals import Intervals
 from acdc.view.comparison import comparison_tables
-from acdc.view.data import film_data, graph_data
+from acdc.view.data import film_data, found_figures, graph_data
 from acdc.view.evidence import evidence
 from acdc.view.facts import glance
 from acdc.view.page import page
@@ -145,6 +145,7 @@ def _run(one: Subject, seen: Seen, graph: dict[str, Any]) -> dict[str, Any]:
         "method": found.method,
         "metric": found.metric,
         "threshold": threshold,
+        "found": found_figures(None if run is None else run.used),
         "film": None if run is None else film_data(circuit.graph, graph, run.decisions, circuit.in_graph),
         "evidence": evidence(circuit if run is None else run, _Ends()),
         **to_json(replace(seen, missing=[*one.missing, *seen.missing])),

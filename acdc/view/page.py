@@ -17,8 +17,10 @@ from typing import Any
 #: Every script after those that it imports.
 SCRIPTS = (
     *("data.js", "state.js", "numbers.js", "plot.js", "chosen.js", "graph.js", "zoom.js", "light.js", "search.js"),
-    *("slider.js", "film.js", "filters.js", "picture.js", "keys.js", "explorer.js", "main.js"),
+    *("slider.js", "film.js", "filters.js", "picture.js", "keys.js", "explorer.js"),
+    *("tokens.js", "prompts.js", "pattern.js", "node.js", "evidence.js", "compare.js", "panel.js", "main.js"),
 )
+STYLES = ("style.css", "panels.css")
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|const|let|class)", re.MULTILINE)
 #: What could end the element that holds the data, or a line of a script.
@@ -35,7 +37,7 @@ def page(title: str, data: Mapping[str, Any]) -> str:
     assets = files("acdc.view") / "assets"
     parts = {
         "title": html.escape(title),
-        "style": (assets / "style.css").read_text("utf-8"),
+        "style": "".join((assets / name).read_text("utf-8") for name in STYLES),
         "data": _escaped(data),
         "script": "".join(_plain((assets / name).read_text("utf-8")) for name in SCRIPTS),
     }

@@ -46,7 +46,7 @@ def test_a_run_s_page_holds_its_graph_figures_prompts_and_nodes(own):
     assert [prompt["held_out"] for prompt in shown["prompts"]] == [False] * 4 + [True] * 4
     assert set(shown["nodes"]) == {node.name for node in run.circuit.nodes()}
     assert shown["curve"]
-    assert ["prompts", "4 used"] in shown["facts"]
+    assert ["prompts", "4"] in shown["facts"]
     assert shown["evidence"]
     means = np.mean([prompt["values"]["circuit"]["kl"] for prompt in shown["prompts"][:4]])
     assert means == pytest.approx(run.used.circuit.metrics["kl"], rel=1e-3)

@@ -12,7 +12,8 @@ const beginning = {
   top: "", // the strongest n alone
   through: "", // paths through this node alone
   sides: "", // of two runs: "a", "b", "both" hidden
-  prompt: "0",
+  run: "0", // of two, whose prompts and nodes the panel shows
+  prompt: "", // its number; "": the worst of those listed
   held: "", // "used", "held-out": prompts
   template: "",
   pattern: "clean", // clean, corrupted, difference
@@ -56,7 +57,7 @@ export function begin() {
 
 function write() {
   writing = null;
-  if (location.protocol === "about:") return; // a notebook's frame has no address of its own
+  if (location.protocol === "about:") return; // a notebook's frame has no address
   history.replaceState(null, "", `#${addressOf(current)}`);
 }
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.comparison.found import settings
-from acdc.export.summary import facts as facts_of
-from acdc.export.summary import printable
+from acdc.export.summary import facts, printable
 from acdc.results import Evaluation
 from acdc.runs.record import Record
 from acdc.runs.run import Run
@@ -38,43 +37,19 @@ def evidence(given: Run | Circuit, ends: Ends | None = None) -> list[dict[str, A
     """
     if isinstance(given, Circuit):
         return [
-            sentences("What is known of it", list(map(_said, facts_of(given)))),
+            sentences("What is known of it", list(map(_said, facts(given)))),
             table("How it was found", ("", ""), _pairs(settings(given.found))),
         ]
     record, circuit = given.record, given.circuit
-    found = [sentences("Verdict", given.verdict)]
-    if circuit.doubt is None:
+    edited = circuit.found.edited_from is not None and circuit.doubt is None
+    found = [sentences("Verdict", ["It was edited, and not measured since."] if edited else given.verdict)]
+    if circuit.doubt is None and not edited:
         found += _figures(given, ends)
         found += _trust(record, circuit)
     found.append(table("How it was found", ("", ""), _how(record)))
     found.append(table("What it took", ("", ""), _cost(record)))
     found.append(table("Versions and hashes", ("", ""), _versions(record), note="Hashes are SHA-256."))
     return [one for one in found if one["rows"]]
-
-
-def facts(given: Run | Circuit) -> list[tuple[str, str]]:
-    """What two runs are held against each other by: names, and values in words, as far as they are known."""
-    circuit = given if isinstance(given, Circuit) else given.circuit
-    graph, found = circuit.graph, circuit.found
-    live = int(graph.live_nodes(circuit.in_graph).sum())
-    told: dict[str, Any] = {
-        "task": found.task,
-        "model": found.model,
-        "method": found.method,
-        "metric": found.metric,
-        "threshold": found.threshold,
-        "selection": None if found.selection is None else words_of(found.selection),
-        "edges": f"{circuit.n_edges:,} of {graph.n_edges:,}",
-        "nodes": f"{live:,} of {len(graph.nodes):,}",
-    }
-    if isinstance(given, Run) and circuit.doubt is None:
-        metric = str(given.record.request.metric)
-        for words, evaluation in (("", given.used), (", held out", given.held_out)):
-            if evaluation is not None:
-                rows = result_rows(evaluation, [metric], {"circuit": "circuit"})
-                told |= {f"{name}{words}": value for name, value in rows}
-        told["seconds"] = given.record.seconds
-    return _pairs(told)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> dict[str, Any]:

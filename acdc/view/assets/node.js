@@ -1,7 +1,7 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
 import { drawn, element } from "./data.js";
 import { counted, nodeWords } from "./numbers.js";
-import { patternView } from "./pattern.js";
+import { patternView, spanTable } from "./pattern.js";
 import { change } from "./state.js";
 import {
   bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
@@ -62,10 +62,23 @@ function nodePage(data, run, state, node) {
   return [
     element("h2", {}, node.name, " ", label),
     element("p", { class: "quiet" }, `${nodeWords(node)}; in the circuit ${counts.join("; ")}`),
+    ...strongestJoints(data, run, node),
     ...whatItDoes(run, state, seen, node),
     edgeList(data, "Edges in", node.into, (edge) => edge.from),
     edgeList(data, "Edges out", node.out, (edge) => edge.to),
   ];
+}
+
+/** Why it is in the circuit, as far as edges say. */
+function strongestJoints(data, run, node) {
+  const i = data.runs.indexOf(run);
+  const best = (edges) => keptOf(edges, i).filter((edge) => edge.score[i] !== null)
+    .sort((one, other) => Math.abs(other.score[i]) - Math.abs(one.score[i]))[0];
+  const [into, out] = [best(node.into), best(node.out)];
+  const said = [];
+  if (into) said.push(`reads most from ${into.from.name}${into.letter === "-" ? "" : ` (${into.letter})`}, score ${figure(into.score[i])}`);
+  if (out) said.push(`is read most by ${out.slot}, score ${figure(out.score[i])}`);
+  return said.length ? [element("p", {}, `It ${said.join("; it ")}.`)] : [];
 }
 
 /** What running the model says of it. */
@@ -144,7 +157,10 @@ function headParts(run, state, seen) {
   const options = known.map((at) => [String(at), `${at}: ${shortPrompt(run.prompts[at])}`]);
   const pattern = seen.patterns?.[i];
   const writes = seen.writes?.[i];
+  const looks = spanTable(run.prompts, seen.patterns ?? {});
+  const n = Object.keys(seen.patterns ?? {}).length;
   return [
+    looks ? part("Where it looks when an answer is asked for", looks, element("p", { class: "quiet" }, `means over ${counted(n, "prompt")}`)) : null,
     part(
       "Attention",
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),

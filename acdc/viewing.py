@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc.asked import flag, text, whole
-from acdc.asked import path as asked_path
+from acdc.asked import flag, path, text, whole
 from acdc.errors import AcdcError, SettingsError, warn
 from acdc.evaluation.intervals import Intervals
 from acdc.view.comparison import comparison_tables
-from acdc.view.data import film_data, graph_data
+from acdc.view.data import film_data, found_figures, graph_data
 from acdc.view.evidence import evidence
 from acdc.view.facts import glance
 from acdc.view.page import page
@@ -39,7 +38,7 @@ def view(
     run: Run | Circuit | str | Path,
     other: Run | Circuit | str | Path | None = None,
     *,
-    path: str | Path | None = None,
+    out: str | Path | None = None,
     model: Model | str | Path | Any | None = None,
     task: Task | type[Task] | Sequence[PromptPair] | str | Path | None = None,
     open_model: bool = True,
@@ -58,7 +57,7 @@ def view(
     Args:
         run: a run, a circuit, or the path of a run's folder or of any file of a circuit.
         other: a second one of the same graph, to be held against it.
-        path: the file to write; by default ``view.html`` in the run's folder, beside a circuit's file
+        out: the file to write; by default ``view.html`` in the run's folder, beside a circuit's file
             ``NAME.view.html``, and none for what isn't on disk. An earlier page is written over, nothing else is.
         model: the model, or what opens it; by default the one that the circuit was found on.
         task: prompts to run; by default those that it was found on.
@@ -84,9 +83,9 @@ def view(
         opened, graph = _opened(model) if model is not None else (None, None)
         subjects = _labelled([subject(one, graph) for one in ([run] if other is None else [run, other])])
         _check_graphs(subjects)
-        target = subjects[0].page if path is None else asked_path("path", path)
+        target = subjects[0].page if out is None else path("out", out)
         if target is not None:
-            check_page(target)  # before a model is run in vain
+            check_page(target, " with `out`")  # before a model is run in vain
         seen = _seen(subjects, opened, task, n) if run_it else [Seen() for _ in subjects]
         made = View(page(_title(subjects, title), _data(subjects, seen, title)))
     return made if target is None else made.save(target)
@@ -146,6 +145,7 @@ def _run(one: Subject, seen: Seen, graph: dict[str, Any]) -> dict[str, Any]:
         "method": found.method,
         "metric": found.metric,
         "threshold": threshold,
+        "found": found_figures(None if run is None else run.used),
         "film": None if run is None else film_data(circuit.graph, graph, run.decisions, circuit.in_graph),
         "evidence": evidence(circuit if run is None else run, _Ends()),
         **to_json(replace(seen, missing=[*one.missing, *seen.missing])),

@@ -12,6 +12,7 @@ from acdc.circuit import Circuit
 from acdc.decision import Decision
 from acdc.export.layout import BOX
 from acdc.graph import Graph
+from acdc.results import Evaluation
 from acdc.view.layout import place
 
 #: Edges that are drawn at most; and so many are drawn at least, so that the slider can go beyond the circuit.
@@ -109,6 +110,18 @@ def film_data(graph: Graph, drawn: Mapping[str, Any], decisions: Sequence[Decisi
         if gone[i] is None and not kept[number]:
             gone[i] = _unread(drawn, gone, i, frames.n)
     return frames.to_json() | {"gone": gone}
+
+
+def found_figures(used: Evaluation | None) -> dict[str, float | None]:
+    """Figures of a circuit as it was found, by the names of a curve's: ``found`` of a run in the page's data.
+
+    Args:
+        used: its evaluation on the prompts that it was found on.
+    """
+    if used is None:
+        return {}
+    means = {name: rounded(value) for name, value in used.circuit.metrics.items()}
+    return means | {"faithfulness": None if used.faithfulness is None else rounded(used.faithfulness)}
 
 
 def rounded(value: float) -> float | None:

@@ -29,8 +29,9 @@ def glance(circuit: Circuit, run: Run | None) -> list[list[str]]:
     metrics = metrics_of(run.record)
     for evaluation, which in ((run.used, "used"), (run.held_out, "held out")):
         if evaluation is not None:
-            found.append(["prompts", f"{evaluation.n_prompts:,} {which}"])
-            found += _figures(evaluation, metrics, "" if which == "used" else f", {which}")
+            behind = "" if which == "used" else f", {which}"
+            found.append([f"prompts{behind}", f"{evaluation.n_prompts:,}"])
+            found += _figures(evaluation, metrics, behind)
     return found
 
 
@@ -46,7 +47,7 @@ def _of_file(circuit: Circuit) -> list[list[str]]:
         return []
     found = []
     if known.n_prompts is not None:
-        found.append(["prompts", f"{known.n_prompts:,} used"])
+        found.append(["prompts", f"{known.n_prompts:,}"])
     for name, value in ((known.metric, known.metric_circuit), (f"{known.metric}, held out", known.metric_held_out)):
         if value is not None and known.metric is not None:
             found.append([f"worse by {name}", f"{value:.4g}"])

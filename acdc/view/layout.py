@@ -20,8 +20,10 @@ from acdc.graph import Edge, Graph, Node
 
 _LANE = 0.8  # room for a line between two columns
 _GAPS = (10.0, 40.0)  # between two columns, at least and at most
-_CHANNELS = (26.0, 56.0)  # height between two layers, likewise
-_ABOVE = 0.6  # of that height, between a layer's heads and its MLP
+_CHANNELS = (24.0, 46.0)  # height between two layers, likewise
+_ABOVE = 18.0  # between a layer's heads and its MLP
+_SQUARE, _TALLER = 1.0, 60.0  # of height to width, as far as channels so much higher give it
+_ASPECT = 0.75  # of width to height, at least: deep models have room for their lines
 _BESIDE = 64.0  # between the heads and the MLPs, where long lines pass
 _MARGIN = 16.0
 
@@ -72,19 +74,15 @@ def place(graph: Graph, edges: Sequence[Edge]) -> Placed:
     rows = _rows(graph, edges)
     gap = _within(_LANE * len(edges) / len(rows), _GAPS)
     channel = _within(_CHANNELS[0] + 0.3 * len(edges) / len(rows), _CHANNELS)
-    x = _columns(rows, BOX[0] + gap)
-    levels: list[tuple[float, list[Node]]] = []
-    y = BOX[1] / 2
-    for i, row in enumerate(rows):
-        if i:
-            together = row[0].kind == "mlp" and row[0].layer == rows[i - 1][0].layer
-            y += BOX[1] + channel * (_ABOVE if together else 1.0)
-        levels.append((y, row))
+    n_columns = _n_columns(rows)
+    lack = _SQUARE * n_columns * (BOX[0] + gap) - _levels(rows, channel)[-1][0]
+    levels = _levels(rows, channel + _within(lack / len(rows), (0.0, _TALLER)))
+    x = _columns(rows, max(BOX[0] + gap, _ASPECT * levels[-1][0] / n_columns))
     places = {node.name: (x[node.name], y) for y, row in levels for node in row}
     curves = lead(levels, places, edges)
     left = min([min(float(curve[:, 0].min()) for curve in curves.values()), min(x.values()) - BOX[0] / 2]) - _MARGIN
     right = max([max(float(curve[:, 0].max()) for curve in curves.values()), max(x.values()) + BOX[0] / 2]) + _MARGIN
-    top = y + BOX[1] / 2 + _MARGIN
+    top = levels[-1][0] + BOX[1] / 2 + _MARGIN
 
     def turned(point: tuple[float, float] | np.ndarray) -> tuple[float, float]:
         return (round(float(point[0]) - left, 1), round(top - float(point[1]), 1))
@@ -111,6 +109,21 @@ def _rows(graph: Graph, edges: Sequence[Edge]) -> list[list[Node]]:
             above = node.kind == "mlp" and not graph.cfg.parallel_attn_mlp
             rows[outside if node.layer is None else node.layer, above].append(node)
     return [row for _, row in sorted(rows.items())]
+
+
+def _levels(rows: list[list[Node]], channel: float) -> list[tuple[float, list[Node]]]:
+    """The y of every row's middle, upwards, with the row."""
+    levels, y = [], BOX[1] / 2
+    for i, row in enumerate(rows):
+        if i:
+            together = row[0].kind == "mlp" and row[0].layer == rows[i - 1][0].layer
+            y += BOX[1] + (_ABOVE if together else channel)
+        levels.append((y, row))
+    return levels
+
+
+def _n_columns(rows: list[list[Node]]) -> int:
+    return len({(node.kind == "mlp", node.head) for row in rows for node in row if node.layer is not None}) or 1
 
 
 def _columns(rows: list[list[Node]], step: float) -> dict[str, float]:

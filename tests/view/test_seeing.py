@@ -6,7 +6,9 @@ import torch
 from tiny import gpt2, pairs, save_gpt2, write_pairs
 
 import acdc
+from acdc.analysis.detectors import head_detectors, labels
 from acdc.analysis.direct import direct_attribution
+from acdc.analysis.ov import ov_summary
 from acdc.analysis.seeing import Side, see
 from acdc.evaluation.behaviour import evaluate
 
@@ -114,6 +116,24 @@ def test_patterns_are_those_of_hugging_face_s(seen, sides):
                 with torch.no_grad():
                     theirs = hf(torch.tensor([tokens]), output_attentions=True).attentions[layer][0, head]
                 np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-6)
+
+
+def test_heads_have_their_detectors_and_labels_and_what_they_write(seen, sides):
+    setting = sides[0].setting
+    made = head_detectors(setting)
+    known = labels(made)
+    heads = [name for name in seen.nodes if ".h" in name]
+    for name in heads:
+        node = seen.nodes[name]
+        assert node.detectors == made.of(name)
+        assert node.label == known.get(name)
+        prompt = next(i for i in node.writes if i < len(setting.prompts))
+        wanted = ov_summary(setting, name, prompts=[prompt]).of(name, prompt)
+        assert len(node.writes[prompt]) == len(seen.prompts[prompt].pair.tokens)
+        for found, other in zip(node.writes[prompt], wanted, strict=True):
+            assert [one.token for one in found] == [one.token for one in other]
+            assert [one.value for one in found] == pytest.approx([one.value for one in other])
+    assert all(not node.detectors and not node.writes for name, node in seen.nodes.items() if name not in heads)
 
 
 def test_only_nodes_of_the_circuit_are_looked_at(seen, circuit):

@@ -46,7 +46,7 @@ def test_a_run_s_page_holds_its_graph_figures_prompts_and_nodes(own):
     assert [prompt["held_out"] for prompt in shown["prompts"]] == [False] * 4 + [True] * 4
     assert set(shown["nodes"]) == {node.name for node in run.circuit.nodes()}
     assert shown["curve"]
-    assert ["prompts", "4 used"] in shown["facts"]
+    assert ["prompts", "4"] in shown["facts"]
     assert shown["evidence"]
     means = np.mean([prompt["values"]["circuit"]["kl"] for prompt in shown["prompts"][:4]])
     assert means == pytest.approx(run.used.circuit.metrics["kl"], rel=1e-3)
@@ -70,11 +70,11 @@ def test_a_page_is_drawn_anew_and_nothing_else_is_overwritten(own, tmp_path):
     view(own, open_model=False, title="first")
     assert "<title>second</title>" in view(own, open_model=False, title="second").path.read_text("utf-8")
     (own / "view.html").write_text("<html>mine</html>")
-    for path in (None, own / "run.json", tmp_path / "no folder" / "view.html", own):
-        with pytest.raises(RunFolderError, match="`path`"):
-            view(own, open_model=False, path=path)
+    for out in (None, own / "run.json", tmp_path / "no folder" / "view.html", own):
+        with pytest.raises(RunFolderError, match="`out`"):
+            view(own, open_model=False, out=out)
     assert (own / "view.html").read_text() == "<html>mine</html>"
-    assert view(own, open_model=False, path=tmp_path / "page.html").path == tmp_path / "page.html"
+    assert view(own, open_model=False, out=tmp_path / "page.html").path == tmp_path / "page.html"
 
 
 def test_a_run_in_memory_has_a_page_in_no_file(found):
@@ -104,7 +104,8 @@ def test_a_list_of_edges_is_of_a_model_that_is_given(found, tmp_path):
     (tmp_path / "edges.txt").write_text("input->m0\nm0->logits\n")
     with pytest.raises(SettingsError, match="give the `model` that it is of"):
         view(tmp_path / "edges.txt", progress=False)
-    made = view(tmp_path / "edges.txt", model=found / "model", task=found / "pairs.jsonl", progress=False)
+    with pytest.warns(AcdcWarning, match="no result on held-out prompts"):
+        made = view(tmp_path / "edges.txt", model=found / "model", task=found / "pairs.jsonl", progress=False)
     (shown,) = data(made)["runs"]
     assert shown["n_edges"] == 2
     assert shown["prompts"]
@@ -168,13 +169,13 @@ def test_two_runs_of_different_graphs_are_refused(own, tmp_path):
 
 def test_text_of_others_stays_text(found, tmp_path):
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    made = view(found / "run", path=tmp_path / "page.html", open_model=False, title=hostile)
+    made = view(found / "run", out=tmp_path / "page.html", open_model=False, title=hostile)
     assert hostile not in made.html
     assert "<img" not in made._repr_html_().replace("&lt;img", "")
     assert made._repr_html_().count("<") == 2
 
 
-@pytest.mark.parametrize("options", [{"n": 0}, {"n": 2.5}, {"title": 3}, {"open_model": "no"}, {"path": 3}])
+@pytest.mark.parametrize("options", [{"n": 0}, {"n": 2.5}, {"title": 3}, {"open_model": "no"}, {"out": 3}])
 def test_an_option_that_makes_no_sense_is_named(own, options):
     with pytest.raises(SettingsError, match=f"`{next(iter(options))}`"):
         view(own, **options)

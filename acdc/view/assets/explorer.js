@@ -22,8 +22,8 @@ export function startExplorer(data) {
   const svg = makeGraph(data, place);
   const status = element("p", { id: "status", role: "status" });
   data.bits = new Uint8Array(data.graph.edge.length);
-  makeHeader(data, svg, top);
-  place.append(zoomButtons(), status);
+  makeHeader(data, svg, status, top);
+  place.append(zoomButtons());
   const parts = [makeSlider(data, controls), makeFilm(data, svg, controls), makeFilters(data, controls)];
   controls.append(legend(data));
   startZoom(data, svg);
@@ -45,13 +45,13 @@ export function startExplorer(data) {
   });
 }
 
-function makeHeader(data, svg, top) {
+function makeHeader(data, svg, status, top) {
   const button = (id, text, label, what) => {
     const made = element("button", { type: "button", id, title: label, "aria-label": label }, text);
     made.addEventListener("click", what);
     return made;
   };
-  top.append(element("h1", {}, data.title), element("span", { class: "space" }));
+  top.append(element("h1", {}, data.title), status, element("span", { class: "space" }));
   makeSearch(data, top);
   top.append(
     button("save-svg", "SVG", "Save what is seen as SVG", () => saveSvg(svg, data.title)),

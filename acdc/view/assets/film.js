@@ -59,7 +59,7 @@ export function makeFilm(data, svg, place) {
     stop();
     go(Number(range.value));
   });
-  let trying = null;
+  let trying = null; // the line of the edge that was decided last
   return (state) => {
     if (state.film === "" && begun !== null) stop();
     const frame = state.film === "" ? 0 : Number(state.film);
@@ -68,7 +68,7 @@ export function makeFilm(data, svg, place) {
     said.textContent = state.film === "" ? `${whole(made.at(-1))} decisions; play them.` : wordsOf(frame);
     plot.mark(state.film === "" ? null : frame ? made[frame - 1] : 0, [frame ? left[frame - 1] : film.before[0]]);
     trying?.classList.remove("trying");
-    trying = state.film === "" ? null : (data.graph.edge[film.edge[frame]]?.drawing ?? null);
+    trying = frame ? (data.graph.edge[film.edge[frame - 1]]?.drawing ?? null) : null;
     trying?.classList.add("trying");
   };
 

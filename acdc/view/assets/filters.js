@@ -12,7 +12,7 @@ export function makeFilters(data, place) {
   const letters = ["q", "k", "v", "-"].filter((letter) => data.graph.edge.some((edge) => edge.letter === letter));
   const last = data.graph.cfg.n_layers - 1;
   const layers = ["from", "to"].map((word) => element("input", { type: "number", min: 0, max: last, id: `layer-${word}`, "aria-label": `Layers ${word}` }));
-  const top = element("input", { type: "number", id: "top", min: 1, placeholder: "all" });
+  const top = element("input", { type: "number", id: "strongest", min: 1, placeholder: "all" });
   const through = element("input", { type: "text", id: "through", list: "node-names", placeholder: "any node", spellcheck: "false" });
   const names = data.graph.nodes.map((node) => element("option", { value: node.name }));
   const groups = [checks("kinds", kinds, WORDS), checks("letters", letters, WORDS)];

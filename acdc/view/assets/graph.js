@@ -5,6 +5,7 @@ import { counted, nodeWords } from "./numbers.js";
 const WIDEST = 4; // the strongest edge's line; widths go by the root of the score, or all but a few look alike
 const THINNEST = 0.8;
 const CROWDED = 150; // from so many edges on, weak lines are paler
+const BEYOND = 20000; // stripes reach over both sides
 const PORTS = { q: -16, k: 0, v: 16 }; // where the lines into a head end, from its middle
 
 /** Draw all of it; gives the SVG element. Every node and edge gets its element as `drawing`. */
@@ -20,8 +21,7 @@ export function makeGraph(data, place) {
     edge.drawing = drawn("path", {
       class: `edge ${edge.letter === "-" ? "plain" : edge.letter} hidden`,
       d: edge.path + end,
-      "stroke-width": edge.width.toFixed(2),
-      style: `--shade:${shade.toFixed(2)}`,
+      style: `--width:${edge.width.toFixed(2)};--shade:${shade.toFixed(2)}`,
       "data-edge": edge.i,
     });
     lines.append(edge.drawing);
@@ -68,9 +68,8 @@ export function showEdges(data, svg, bits) {
 }
 
 function stripesOf(graph) {
-  const width = graph.size[0];
   const stripes = graph.rows.map((row, i) => {
-    const shape = { x: 0, y: row.top, width, height: row.bottom - row.top };
+    const shape = { x: -BEYOND, y: row.top, width: graph.size[0] + 2 * BEYOND, height: row.bottom - row.top };
     return drawn("rect", { class: `stripe ${i % 2 ? "odd" : "even"}`, ...shape });
   });
   return drawn("g", { class: "stripes" }, ...stripes);
@@ -80,7 +79,9 @@ function boxOf(node, [width, height]) {
   const isHead = node.kind === "head";
   const kind = { embed: "input", pos_embed: "input" }[node.kind] ?? node.kind;
   const box = drawn("rect", { class: "box", x: -width / 2, y: -height / 2, width, height, rx: 6 });
-  const name = drawn("text", { class: "name", y: isHead ? -2 : 4 }, node.name.replace("pos_embed", "position"));
+  const words = node.name.replace("pos_embed", "position");
+  const size = words.length < 6 ? 15.5 : 13.5 - Math.max(0, words.length - 6); // as large as the box holds
+  const name = drawn("text", { class: "name", y: isHead ? -2 : 5, style: `--size:${size}px` }, words);
   node.portDrawings = [];
   if (isHead) {
     for (const [letter, x] of Object.entries(PORTS)) {

@@ -1,11 +1,11 @@
 // Numbers and names as text.
 
-/** A number in three digits, as short as it goes. */
-export function short(value) {
+/** A number in three digits or so many, as short as it goes. */
+export function short(value, digits = 3) {
   if (value === null || value === undefined) return "unknown";
   const size = Math.abs(value);
-  if (size && (size < 0.001 || size >= 100000)) return value.toExponential(2).replace("-", "\u2212");
-  return String(Number(value.toPrecision(3))).replace("-", "\u2212");
+  if (size && (size < 0.001 || size >= 100000)) return value.toExponential(digits - 1).replaceAll("-", "\u2212");
+  return String(Number(value.toPrecision(digits))).replaceAll("-", "\u2212");
 }
 
 /** A whole number with its thousands apart. */

@@ -1,7 +1,7 @@
 // What is seen as a file: SVG with all styles in it, or PNG.
 import { drawn } from "./data.js";
 
-const KEPT = ["fill", "stroke", "stroke-width", "opacity", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "font-family", "font-size", "font-weight", "text-anchor"];
+const KEPT = ["fill", "stroke", "stroke-width", "opacity", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "font-family", "font-size", "font-weight", "text-anchor", "transform", "paint-order", "stroke-linejoin"];
 const SHARP = 2; // pixels of a PNG for one of the screen
 
 /** The graph as it is seen, as SVG text that needs no style sheet. */
@@ -14,7 +14,7 @@ export function svgText(svg) {
     const style = getComputedStyle(one);
     if (style.display === "none") dropped.push(to[i]);
     else if (!["g", "title"].includes(one.tagName) || style.opacity !== "1") {
-      for (const name of KEPT) to[i].setAttribute(name, style.getPropertyValue(name));
+      for (const name of KEPT) to[i].setAttribute(name, style.getPropertyValue(name).replace(/^none$/, name === "transform" ? "" : "none"));
     }
     for (const { name } of [...to[i].attributes]) {
       if (["class", "style", "tabindex", "role"].includes(name) || /^(data|aria)-/.test(name)) to[i].removeAttribute(name);

@@ -2,7 +2,7 @@
 import { drawn } from "./data.js";
 import { short } from "./numbers.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [236, 84, 40, 16, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [236, 84, 44, 16, 8];
 
 /**
  * A plot of values over places.
@@ -20,7 +20,7 @@ export function smallPlot({ series, label, log = false, ends }) {
   const svg = drawn("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   svg.append(
     drawn("path", { class: "frame", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - 6}` }),
-    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, short(y))),
+    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, short(y, 2))),
     drawn("text", { x: LEFT, y: HEIGHT - 4 }, ends[0]),
     drawn("text", { x: WIDTH - 6, y: HEIGHT - 4, class: "end" }, ends[1]),
   );

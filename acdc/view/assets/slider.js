@@ -5,7 +5,7 @@ import { smallPlot } from "./plot.js";
 import { change } from "./state.js";
 
 const STEPS = 400;
-const FIGURES = { kl: "KL from the model", faithfulness: "faithfulness" };
+const FIGURES = { kl: "KL", faithfulness: "faithfulness" };
 
 /** The slider's part of the page; gives a function that shows a state. */
 export function makeSlider(data, place) {

@@ -57,7 +57,7 @@ export function begin() {
 
 function write() {
   writing = null;
-  if (location.protocol === "about:") return; // a notebook's frame has no address of its own
+  if (location.protocol === "about:") return; // a notebook's frame has no address
   history.replaceState(null, "", `#${addressOf(current)}`);
 }
 

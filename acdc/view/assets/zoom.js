@@ -82,6 +82,13 @@ export function inWindow(x, y) {
   return [left + x * shown.scale + shown.x, top + y * shown.scale + shown.y];
 }
 
+/** How far the heads' columns are apart. */
+function columnStep() {
+  const places = [...new Set(pageData.graph.nodes.filter((node) => node.kind === "head").map((node) => node.x))];
+  places.sort((one, other) => one - other);
+  return Math.min(...places.slice(1).map((x, i) => x - places[i]), 1000);
+}
+
 function fitted() {
   const [width, height] = [surface.clientWidth || 800, surface.clientHeight || 600];
   const [w, h] = pageData.graph.size;
@@ -109,6 +116,11 @@ function move(to) {
 function apply() {
   const { x, y, scale } = shown;
   surface.querySelector("#world").setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`);
+  surface.style.setProperty("--thicker", Math.max(1, Math.min(2.5, 0.6 / scale)).toFixed(2)); // seen from afar
+  surface.style.setProperty("--far-size", `${(9.5 / scale).toFixed(1)}px`);
+  const isFar = scale < 0.4;
+  surface.classList.toggle("far", isFar);
+  surface.classList.toggle("roomy", isFar && columnStep() * scale > 52); // names beside the boxes
   const names = [];
   let last = Infinity;
   for (const row of pageData.graph.rows) { // bottom to top

@@ -36,17 +36,17 @@ export function makeSlider(data, place) {
   };
 }
 
-/** A figure of a run at what is seen: its `value`, and whether it was `run` at that size or is `interpolated`. */
+/** A figure of a run at what is seen: its `value`, and whether it is `stored`, as run at that size, or `interpolated`. */
 export function figureAt(run, name, state, size) {
   if (state.film !== "") return null;
   if (state.shown === "") {
     const value = run.found?.[name];
-    if (value !== null && value !== undefined) return { value, how: "run" };
+    if (value !== null && value !== undefined) return { value, how: "stored" };
   }
   const points = pointsOf(run, name);
   const asked = state.shown === "" ? size : Number(state.shown);
   const same = points.find(([x]) => x === asked);
-  if (same) return { value: same[1], how: "run" };
+  if (same) return { value: same[1], how: "stored" };
   const above = points.findIndex(([x]) => x > asked);
   if (above < 1) return null; // beyond what was run
   const [[x0, y0], [x1, y1]] = [points[above - 1], points[above]];

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc.asked import flag, text, whole
-from acdc.asked import path as asked_path
+from acdc.asked import flag, path, text, whole
 from acdc.errors import AcdcError, SettingsError, warn
-from acdc.view.comparison import comparison
+from acdc.evaluation.intervals import Intervals
+from acdc.view.comparison import comparison_tables
 from acdc.view.data import film_data, found_figures, graph_data
-from acdc.view.evidence import evidence, facts
+from acdc.view.evidence import evidence
+from acdc.view.facts import glance
 from acdc.view.page import page
 from acdc.view.seen import Seen, to_json
 from acdc.view.shown import View, check_page
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from acdc.models.model import Model
     from acdc.pairs import PromptPair
     from acdc.pairs.task import Task
+    from acdc.results import Evaluation
     from acdc.runs.run import Run
 
 #: Prompts of each kind that are run if nobody says otherwise.
@@ -36,7 +38,7 @@ def view(
     run: Run | Circuit | str | Path,
     other: Run | Circuit | str | Path | None = None,
     *,
-    path: str | Path | None = None,
+    out: str | Path | None = None,
     model: Model | str | Path | Any | None = None,
     task: Task | type[Task] | Sequence[PromptPair] | str | Path | None = None,
     open_model: bool = True,
@@ -55,7 +57,7 @@ def view(
     Args:
         run: a run, a circuit, or the path of a run's folder or of any file of a circuit.
         other: a second one of the same graph, to be held against it.
-        path: the file to write; by default ``view.html`` in the run's folder, beside a circuit's file
+        out: the file to write; by default ``view.html`` in the run's folder, beside a circuit's file
             ``NAME.view.html``, and none for what isn't on disk. An earlier page is written over, nothing else is.
         model: the model, or what opens it; by default the one that the circuit was found on.
         task: prompts to run; by default those that it was found on.
@@ -79,11 +81,11 @@ def view(
         raise SettingsError("`task` says what to run the model on, and it isn't to be run; leave one of them out.")
     with bars(flag("progress", progress)):
         opened, graph = _opened(model) if model is not None else (None, None)
-        subjects = _labelled([subject(one, graph) for one in (run, other) if one is not None])
+        subjects = _labelled([subject(one, graph) for one in ([run] if other is None else [run, other])])
         _check_graphs(subjects)
-        target = subjects[0].page if path is None else asked_path("path", path)
+        target = subjects[0].page if out is None else path("out", out)
         if target is not None:
-            check_page(target)  # before a model is run in vain
+            check_page(target, " with `out`")  # before a model is run in vain
         seen = _seen(subjects, opened, task, n) if run_it else [Seen() for _ in subjects]
         made = View(page(_title(subjects, title), _data(subjects, seen, title)))
     return made if target is None else made.save(target)
@@ -127,7 +129,7 @@ def _data(subjects: Sequence[Subject], seen: Sequence[Seen], title: str | None) 
     return {
         "title": _title(subjects, title),
         "graph": graph,
-        "comparison": comparison(*circuits) if len(circuits) == 2 else [],
+        "comparison": comparison_tables(*circuits) if len(circuits) == 2 else [],
         "runs": [_run(one, found, graph) for one, found in zip(subjects, seen, strict=True)],
     }
 
@@ -139,15 +141,27 @@ def _run(one: Subject, seen: Seen, graph: dict[str, Any]) -> dict[str, Any]:
         "label": one.label,
         "folder": None if one.folder is None else str(one.folder),
         "n_edges": circuit.n_edges,
-        "facts": facts(circuit if run is None else run),
+        "facts": glance(circuit, run),
         "method": found.method,
         "metric": found.metric,
         "threshold": threshold,
         "found": found_figures(None if run is None else run.used),
         "film": None if run is None else film_data(circuit.graph, graph, run.decisions, circuit.in_graph),
-        "evidence": evidence(circuit if run is None else run),
+        "evidence": evidence(circuit if run is None else run, _Ends()),
         **to_json(replace(seen, missing=[*one.missing, *seen.missing])),
     }
+
+
+class _Ends:
+    """The ends of 95 % intervals over prompts; those of one evaluation are drawn once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Intervals] = {}
+
+    def __call__(self, evaluation: Evaluation, state: str, quantity: str) -> tuple[float, float] | None:
+        known = self._known.setdefault(id(evaluation), Intervals(evaluation))
+        found = known.of_faithfulness(state) if quantity == "faithfulness" else known.of(state, quantity)
+        return None if found.low is None or found.high is None else (found.low, found.high)
 
 
 def _seen(subjects: Sequence[Subject], model: Model | None, task: Any, n: int) -> list[Seen]:

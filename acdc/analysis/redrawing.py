@@ -51,7 +51,6 @@ class Redrawer:
         run = subject.run
         source = Source.of_circuit(circuit) if run is None else Source.of_record(run.record)
         case = Case(label, circuit, source)
-        case.check_edges()
         if self._task is None:
             self._drawer.own_task(label, source)  # before a model is opened in vain
         with memory_errors():

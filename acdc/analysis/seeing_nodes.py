@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from acdc.analysis.detectors import head_detectors, labels
 from acdc.analysis.direct import direct_attribution
+from acdc.analysis.ov import ov_summary
 from acdc.analysis.patterns import attention_patterns
 from acdc.circuit import Circuit
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
-from acdc.graph import Node
 from acdc.nodescores import node_scores
-from acdc.view.seen import SeenNode, SeenPrompt
+from acdc.view.seen import Likely, Pattern, SeenNode, SeenPrompt
 from acdc.wording import counted
 
-#: Bytes that patterns may take on a page, and prompts that have them at most.
-_PATTERN_BYTES, _MOST_PATTERNS = 4_000_000, 12
+#: Characters that the patterns of a page may take, and what heads write of each token; and prompts that have them.
+_PATTERN_TEXT, _WRITTEN_TEXT = 4_000_000, 500_000
+_MOST_PATTERNS, _MOST_WRITTEN = 12, 6
+#: Of two patterns, a place of each as a byte in base64; of what is written of one token, five tokens with a number.
+_PATTERN_PLACE, _WRITTEN_TOKEN = 2 * 4 / 3, 100
+_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -53,25 +58,27 @@ def see_nodes(circuit: Circuit, places: Sequence[Place]) -> Found:
 
     Args:
         circuit: of the model of the settings.
-        places: the prompts of the page, in its order.
+        places: the prompts of the page, in its order, those used before those held out.
     """
     found = Found({node.name: SeenNode() for node in circuit.nodes()})
     _add_direct(found, places)
     if heads := _by_score(circuit):
+        _add_detectors(found, heads, places[0].setting)
         _add_patterns(found, heads, places)
+        _add_writes(found, heads, places)
     return found
 
 
-def _by_score(circuit: Circuit) -> list[Node]:
+def _by_score(circuit: Circuit) -> list[str]:
     """The circuit's heads, those that matter most first."""
-    strongest = [node for node in node_scores(circuit).strongest() if node.kind == "head"]
-    return strongest + [node for node in circuit.nodes() if node.kind == "head" and node not in strongest]
+    nodes = [*node_scores(circuit).strongest(), *circuit.nodes()]
+    return list(dict.fromkeys(node.name for node in nodes if node.kind == "head"))
 
 
 def _add_direct(found: Found, places: Sequence[Place]) -> None:
     """Direct logit attribution on every prompt, the mean over its predictions."""
     made = []
-    for setting, numbers in _settings(places):
+    for setting, numbers in _by_setting(places, range(len(places))):
         try:
             direct = direct_attribution(setting)
         except SettingsError as error:
@@ -80,37 +87,72 @@ def _add_direct(found: Found, places: Sequence[Place]) -> None:
         n = len(setting.prompts)
         sums = np.zeros((n, len(direct.nodes), 2))
         np.add.at(sums, direct.prompts, np.stack((direct.right, direct.wrong), -1).swapaxes(0, 1))
-        made.append((sums / np.bincount(direct.prompts, minlength=n)[:, None, None])[numbers])
+        made.append((sums / np.bincount(direct.prompts, minlength=n)[:, None, None])[list(numbers)])
     values = np.concatenate(made)  # [prompt, n_sources, right or wrong]
     for i, name in enumerate(direct.nodes):
         if name in found.nodes:
             found.add(name, direct=values[:, i])
 
 
-def _add_patterns(found: Found, heads: Sequence[Node], places: Sequence[Place]) -> None:
+def _add_detectors(found: Found, heads: Sequence[str], setting: Setting) -> None:
+    """What kind each head is."""
+    made = head_detectors(setting)
+    known = labels(made)
+    for name in heads:
+        found.add(name, detectors=made.of(name), label=known.get(name))
+
+
+def _add_patterns(found: Found, heads: Sequence[str], places: Sequence[Place]) -> None:
     """Where heads look, on some prompts."""
-    lengths = [len(place.prompt.pair.tokens) for place in places]
-    bytes_each = len(heads) * 2 * 4 / 3  # two patterns of a head, in base64
-    chosen, room = [], float(_PATTERN_BYTES)
-    for i in _to_look_at(places):
-        room -= bytes_each * lengths[i] ** 2
-        if chosen and (room < 0 or len(chosen) == _MOST_PATTERNS):
-            break
-        chosen.append(i)
+    taken = [_PATTERN_PLACE * len(heads) * len(place.prompt.pair.tokens) ** 2 for place in places]
+    chosen = _chosen(places, taken, _PATTERN_TEXT, _MOST_PATTERNS)
     if len(chosen) < len(places):
         found.missing.append(
-            f"Where heads look is shown on {counted(len(chosen), 'prompt')}: the first of each kind, and those on "
-            "which the circuit is farthest from the model."
+            f"Where heads look is shown on {counted(len(chosen), 'prompt')}: on the first of each kind, and on those "
+            "on which the circuit is farthest from the model."
         )
-    names = [node.name for node in heads]
-    patterns: dict[str, dict[int, object]] = {name: {} for name in names}
-    for setting, of_page in _chosen_settings(places, sorted(chosen)):
-        made = attention_patterns(setting, names, prompts=list(of_page))
-        for number, i in of_page.items():
-            for name in names:
+    patterns: dict[str, dict[int, Pattern]] = {name: {} for name in heads}
+    for setting, numbers in _by_setting(places, chosen):
+        made = attention_patterns(setting, heads, prompts=list(numbers))
+        for number, i in numbers.items():
+            for name in heads:
                 patterns[name][i] = made.of(name, number)
-    for name in names:
+    for name in heads:
         found.add(name, patterns=patterns[name])
+
+
+def _add_writes(found: Found, heads: Sequence[str], places: Sequence[Place]) -> None:
+    """What the OV circuits write of each token, on fewer prompts, and of the heads that matter most if need be."""
+    longest = max(len(place.prompt.pair.tokens) for place in places)
+    some = heads[: max(1, _WRITTEN_TEXT // (_WRITTEN_TOKEN * longest))]
+    taken = [_WRITTEN_TOKEN * len(some) * len(place.prompt.pair.tokens) for place in places]
+    chosen = _chosen(places, taken, _WRITTEN_TEXT, _MOST_WRITTEN)
+    writes: dict[str, dict[int, list[list[Likely]]]] = {name: {} for name in some}
+    for setting, numbers in _by_setting(places, chosen):
+        try:
+            made = ov_summary(setting, some, prompts=list(numbers), top=min(_TOP, setting.model.n_outputs))
+        except SettingsError as error:
+            found.missing.append(f"What heads write of each token isn't shown: {error}")
+            return
+        for number, i in numbers.items():
+            for name in some:
+                writes[name][i] = made.of(name, number)
+    if len(chosen) < len(places) or len(some) < len(heads):
+        of = "" if len(some) == len(heads) else f", of the {counted(len(some), 'head')} of the largest scores"
+        found.missing.append(f"What heads write of each token is shown on {counted(len(chosen), 'prompt')}{of}.")
+    for name in some:
+        found.add(name, writes=writes[name])
+
+
+def _chosen(places: Sequence[Place], taken: Sequence[float], room: float, most: int) -> list[int]:
+    """The prompts that most deserve a look, in the page's order: as many as there is room for, and at least one."""
+    chosen: list[int] = []
+    for i in _to_look_at(places):
+        room -= taken[i]
+        if chosen and (room < 0 or len(chosen) == most):
+            break
+        chosen.append(i)
+    return sorted(chosen)
 
 
 def _to_look_at(places: Sequence[Place]) -> list[int]:
@@ -121,19 +163,10 @@ def _to_look_at(places: Sequence[Place]) -> list[int]:
     return list(dict.fromkeys((*turns, *worst)))
 
 
-def _settings(places: Sequence[Place]) -> Iterator[tuple[Setting, list[int]]]:
-    """Each setting with the numbers of its prompts, in the page's order."""
-    for setting, of_page in _chosen_settings(places, range(len(places))):
-        yield setting, list(of_page)
-
-
-def _chosen_settings(places: Sequence[Place], chosen: Sequence[int]) -> Iterator[tuple[Setting, dict[int, int]]]:
-    """Each setting with the page's number of each of its chosen prompts, by its own number."""
-    by_setting: dict[int, dict[int, int]] = {}
-    settings = {}
+def _by_setting(places: Sequence[Place], chosen: Sequence[int]) -> list[tuple[Setting, dict[int, int]]]:
+    """Each setting with the page's numbers of its chosen prompts, by their own numbers."""
+    found: dict[int, tuple[Setting, dict[int, int]]] = {}
     for i in chosen:
         setting = places[i].setting
-        settings[id(setting)] = setting
-        by_setting.setdefault(id(setting), {})[places[i].number] = i
-    for key, of_page in by_setting.items():
-        yield settings[key], of_page
+        found.setdefault(id(setting), (setting, {}))[1][places[i].number] = i
+    return list(found.values())

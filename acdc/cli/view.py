@@ -14,9 +14,7 @@ _USUAL = 100  # as acdc.viewing has it, which isn't imported for a help text
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("other", required=False, metavar="[RUN2]", type=click.Path(path_type=Path))
-@click.option(
-    "--out", "path", type=click.Path(path_type=Path), help="File to write.  [default: view.html in RUN's folder]"
-)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: view.html in RUN's folder]")
 @click.option("--no-open", is_flag=True, help="Write the file and open no browser.")
 @click.option("--model", help="Bundled name, hub name, folder or GGUF file.  [default: what it was found on]")
 @click.option("--task", help="Task or prompt file to run.  [default: the prompts that it was found on]")
@@ -26,7 +24,7 @@ _USUAL = 100  # as acdc.viewing has it, which isn't imported for a help text
 def view(
     run: Path,
     other: Path | None,
-    path: Path | None,
+    out: Path | None,
     no_open: bool,
     model: str | None,
     task: str | None,
@@ -34,16 +32,16 @@ def view(
     n: int,
     title: str | None,
 ) -> None:
-    """Explore RUN in a browser: its graph, prompts, nodes and figures, in one HTML file.
+    """Explore RUN in a browser: graph, prompts, nodes, figures.
 
     RUN is a run folder, or a circuit file; RUN2 another one of the same graph, to be held against it.
 
-    The model is run on the prompts that the circuit was found on, if both can still be had. The file needs nothing
-    else and fetches nothing.
+    The model is run on the prompts that the circuit was found on, if both can still be had. All is one HTML
+    file, which needs nothing else and fetches nothing.
     """
     from acdc.viewing import view as made_of
 
-    made = made_of(run, other, path=path, model=model, task=task, open_model=not no_model, n=n, title=title)
+    made = made_of(run, other, out=out, model=model, task=task, open_model=not no_model, n=n, title=title)
     if not no_open:
         made.open()
     say(made.path)

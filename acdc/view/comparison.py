@@ -19,7 +19,7 @@ _LONGEST = 60  # characters of a value
 _HASHES = ("data_sha256", "model_sha256", "held_out_sha256")
 
 
-def comparison(first: Circuit, second: Circuit) -> list[dict[str, Any]]:
+def comparison_tables(first: Circuit, second: Circuit) -> list[dict[str, Any]]:
     """What two circuits, called A and B, share, how alike they rank edges, and in what they were found otherwise.
 
     Args:

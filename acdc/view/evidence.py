@@ -8,8 +8,7 @@ from typing import Any
 
 from acdc.circuit import Circuit
 from acdc.comparison.found import settings
-from acdc.export.summary import facts as facts_of
-from acdc.export.summary import printable
+from acdc.export.summary import facts, printable
 from acdc.results import Evaluation
 from acdc.runs.record import Record
 from acdc.runs.run import Run
@@ -30,51 +29,27 @@ def evidence(given: Run | Circuit, ends: Ends | None = None) -> list[dict[str, A
 
     Args:
         given: the run or circuit.
-        ends: gives 95 % intervals, ``(evaluation, state, quantity) -> (low, high)``, for a table of their own; a
-            quantity is a metric's name, ``accuracy``, ``logit_difference`` or ``faithfulness``.
+        ends: gives 95 % intervals, ``(evaluation, state, quantity) -> (low, high)``, which fill tables of their own;
+            a quantity is a metric's name, ``accuracy``, ``logit_difference`` or ``faithfulness``.
 
     Returns:
         Each with a ``title``, ``columns`` (none: its rows are sentences), ``rows`` of text, and a ``note`` or ``None``.
     """
     if isinstance(given, Circuit):
         return [
-            sentences("What is known of it", list(map(_said, facts_of(given)))),
+            sentences("What is known of it", list(map(_said, facts(given)))),
             table("How it was found", ("", ""), _pairs(settings(given.found))),
         ]
     record, circuit = given.record, given.circuit
-    found = [sentences("Verdict", given.verdict)]
-    if circuit.doubt is None:
+    edited = circuit.found.edited_from is not None and circuit.doubt is None
+    found = [sentences("Verdict", ["It was edited, and not measured since."] if edited else given.verdict)]
+    if circuit.doubt is None and not edited:
         found += _figures(given, ends)
         found += _trust(record, circuit)
     found.append(table("How it was found", ("", ""), _how(record)))
     found.append(table("What it took", ("", ""), _cost(record)))
     found.append(table("Versions and hashes", ("", ""), _versions(record), note="Hashes are SHA-256."))
     return [one for one in found if one["rows"]]
-
-
-def facts(given: Run | Circuit) -> list[tuple[str, str]]:
-    """What two runs are held against each other by: names, and values in words, as far as they are known."""
-    circuit = given if isinstance(given, Circuit) else given.circuit
-    graph, found = circuit.graph, circuit.found
-    live = int(graph.live_nodes(circuit.in_graph).sum())
-    told: dict[str, Any] = {
-        "task": found.task,
-        "model": found.model,
-        "method": found.method,
-        "metric": found.metric,
-        "threshold": found.threshold,
-        "selection": None if found.selection is None else words_of(found.selection),
-        "edges": f"{circuit.n_edges:,} of {graph.n_edges:,}",
-        "nodes": f"{live:,} of {len(graph.nodes):,}",
-    }
-    if isinstance(given, Run) and circuit.doubt is None:
-        metric = str(given.record.request.metric)
-        for words, evaluation in (("", given.used), (", held out", given.held_out)):
-            if evaluation is not None:
-                rows = result_rows(evaluation, [metric], {"circuit": "circuit"})
-                told |= {f"{name}{words}": value for name, value in rows}
-        told["seconds"] = given.record.seconds
-    return _pairs(told)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> dict[str, Any]:
@@ -106,21 +81,22 @@ def _figures(run: Run, ends: Ends | None) -> Iterator[dict[str, Any]]:
             "Metrics say how much worse than the model it is; the complement is the model without the circuit's edges"
         )
         note += f"; faithfulness is by {share}." if share else "."
-        rows = [*result_rows(evaluation, metrics, states), *_intervals(evaluation, metrics, ends)]
-        yield table(title.format(counted(evaluation.n_prompts, "prompt")), ("", *states.values()), rows, note)
+        title = title.format(counted(evaluation.n_prompts, "prompt"))
+        yield table(title, ("", *states.values()), result_rows(evaluation, metrics, states), note)
+        if ends is not None:
+            rows = list(_intervals(evaluation, metrics, ends))
+            yield table(f"{title}: 95 % intervals", ("of the circuit's", "from", "to"), rows, "Bootstrap over prompts.")
 
 
-def _intervals(evaluation: Evaluation, metrics: Sequence[str], ends: Ends | None) -> Iterator[tuple[str, ...]]:
-    """The circuit's figures once more, with their intervals, where these are given."""
-    if ends is None:
-        return
+def _intervals(evaluation: Evaluation, metrics: Sequence[str], ends: Ends) -> Iterator[tuple[str, str, str]]:
+    """Those of the circuit's figures that have one."""
     names = [name for name in dict.fromkeys(metrics) if name in evaluation.circuit.metrics]
-    for name in (*names, "faithfulness", "accuracy", "logit_difference"):
+    words = {name: f"worse by {name}" for name in names} | {"faithfulness": "faithfulness", "accuracy": "right"}
+    for name, said in (words | {"logit_difference": "logit difference"}).items():
         if (found := ends(evaluation, "circuit", name)) is not None:
-            low, high = (f"{end + 0.0:.3g}" for end in found)
-            states = [state for state in ALL_IN_WORDS if state in evaluation.states]
-            words = (f"{low} to {high}" if state == "circuit" else "" for state in states)
-            yield (f"{name.replace('_', ' ')}, 95 % interval", *words)
+            form = "{:.1%}" if name in ("faithfulness", "accuracy") else "{:.3g}"
+            low, high = (form.format(end + 0.0) for end in found)
+            yield said, low, high
 
 
 def _trust(record: Record, circuit: Circuit) -> Iterator[dict[str, Any]]:

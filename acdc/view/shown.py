@@ -68,15 +68,20 @@ class View:
         return True
 
 
-def check_page(path: Path) -> None:
-    """Raise :class:`RunFolderError` unless a page may be written there: nothing stands there, or an earlier page."""
+def check_page(path: Path, by: str = "") -> None:
+    """Raise :class:`RunFolderError` unless a page may be written there: nothing stands there, or an earlier page.
+
+    Args:
+        path: of the page.
+        by: how another one is chosen, as the end of a sentence.
+    """
     kind = kind_at(path)
     if kind is None:
         if not path.parent.is_dir():
-            raise RunFolderError(f"can't write {path}: there is no folder {path.parent}; choose another `path`.")
+            raise RunFolderError(f"can't write {path}: there is no folder {path.parent}; choose another file{by}.")
         return
     if kind != "a file" or not _is_page(path):
-        raise RunFolderError(f"{path} is there already, and is no page of acdc's; choose another `path`.")
+        raise RunFolderError(f"{path} is there already, and is no page of acdc's; choose another file{by}.")
 
 
 def _is_page(path: Path) -> bool:

@@ -6,9 +6,10 @@ from acdc.circuit import Circuit
 from acdc.graph import Graph
 from acdc.pairs.looking import ShownAnswer, ShownPair, ShownToken
 from acdc.provenance import Provenance
-from acdc.view.comparison import comparison
+from acdc.view.comparison import comparison_tables
 from acdc.view.data import graph_data
-from acdc.view.evidence import evidence, facts
+from acdc.view.evidence import evidence
+from acdc.view.facts import glance
 from acdc.view.page import page
 from acdc.view.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, to_json
 
@@ -76,10 +77,17 @@ def write(path, circuits, found, **more):
     """A page of them."""
     runs = [
         {"label": f"run {i}", "folder": None, "n_edges": one.n_edges, "method": "eap-ig", "metric": "kl"}
-        | {"threshold": None, "film": None, "evidence": evidence(one), "facts": facts(one), **to_json(what), **more}
+        | {
+            "threshold": None,
+            "film": None,
+            "evidence": evidence(one),
+            "facts": glance(one, None),
+            **to_json(what),
+            **more,
+        }
         for i, (one, what) in enumerate(zip(circuits, found, strict=True))
     ]
-    together = comparison(*circuits) if len(circuits) == 2 else []
+    together = comparison_tables(*circuits) if len(circuits) == 2 else []
     data = {"title": "made up", "graph": graph_data(circuits), "comparison": together, "runs": runs}
     path.write_text(page("made up", data), encoding="utf-8")
     return path

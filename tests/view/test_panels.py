@@ -9,7 +9,7 @@ import seen_pages
 from seen_pages import HEADS, HOSTILE
 
 from acdc.comparison import Pair
-from acdc.view.evidence import facts
+from acdc.view.facts import glance
 from acdc.view.seen import Likely, Seen, SeenNode
 
 
@@ -123,6 +123,12 @@ def test_a_node_says_what_it_does(one, open_page):
     assert texts(page, "section:has(> h3:text('OV')) tbody tr")[0] == "When When+1.5 x+0.5"
 
 
+def test_where_a_head_looks_is_told_by_span(one, open_page):
+    rows = texts(open_page(one, f"pin={HEADS[2]}"), "section:has(> h3:text('Where it looks')) tbody tr")
+    assert rows[:2] == ["IO 0.8 0", "first token 0.2 0.2"]
+    assert "S1 0 0.8" in rows
+
+
 def test_without_wrong_answers_the_right_ones_stand_alone(tmp_path, open_page):
     direct = np.stack([np.arange(8.0), np.full(8, np.nan)], axis=1)
     found = Seen(seen_pages.seen().prompts, {"a0.h1": SeenNode(direct=direct)})
@@ -176,6 +182,13 @@ def test_nothing_pinned_the_circuits_nodes_are_listed(one, open_page):
     circuit = seen_pages.circuit()
     live = {node.name for node in circuit.graph.nodes if circuit.graph.live_nodes(circuit.in_graph)[node.index]}
     assert set(texts(page, "tbody td:first-child")) == live
+    page.click('#panel [data-key="go-m0"]')
+    into, out = (
+        [edge for edge in circuit if node(edge).name == "m0"] for node in (lambda e: e.slot.node, lambda e: e.source)
+    )
+    best = [max(edges, key=lambda edge: circuit.scores[edge.number]) for edges in (into, out)]
+    assert f"It reads most from {best[0].source.name}, score" in text(page)
+    assert f"it is read most by {best[1].slot.name}, score" in text(page)
     assert "Nothing here is called a9.h9" in text(open_page(one, "pin=a9.h9"))
 
 
@@ -266,7 +279,7 @@ def test_two_runs_are_held_against_each_other(two, open_page):
 def test_what_two_runs_differ_in_stands_out(two, open_page):
     page = open_page(two, "tab=runs")
     marked = page.locator("#panel section:has(> h3:text('Facts')) tr:has(b) td:first-child").all_inner_texts()
-    told = [dict(facts(circuit)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
+    told = [dict(glance(circuit, None)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
     assert "edges" in marked
     assert set(marked) == {name for name in told[0] if told[0][name] != told[1][name]}
 

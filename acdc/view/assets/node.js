@@ -1,7 +1,7 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
 import { drawn, element } from "./data.js";
 import { counted, nodeWords } from "./numbers.js";
-import { patternView } from "./pattern.js";
+import { patternView, spanTable } from "./pattern.js";
 import { change } from "./state.js";
 import {
   bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
@@ -29,14 +29,15 @@ function circuitsNodes(data, run) {
     .sort((one, other) => other.out - one.out);
   const seen = run.nodes ?? {};
   const told = Object.values(seen).some((one) => one.direct);
+  const labelled = Object.values(seen).some((one) => one.label);
   const rows = found.slice(0, mostNodes).map(({ node, out, n }) => [
     button(`go-${node.name}`, node.name, null, () => change({ pin: node.name })),
-    seen[node.name]?.label ? legible(seen[node.name].label) : "",
+    ...(labelled ? [legible(seen[node.name]?.label ?? " ")] : []),
     figure(out),
     ...(told ? [figure(directMean(seen[node.name]?.direct)?.difference, true)] : []),
     `${n[0]} in, ${n[1]} out`,
   ]);
-  const columns = ["node", "label", "score", ...(told ? ["direct"] : []), "edges"];
+  const columns = ["node", ...(labelled ? ["label"] : []), "score", ...(told ? ["direct"] : []), "edges"];
   const notes = ["score: the sum of |score| over its edges out"];
   if (told) notes.push("direct: its direct logit attribution, the mean over prompts");
   const more = found.length > mostNodes ? [element("p", { class: "quiet" }, `and ${found.length - mostNodes} more`)] : [];
@@ -62,10 +63,23 @@ function nodePage(data, run, state, node) {
   return [
     element("h2", {}, node.name, " ", label),
     element("p", { class: "quiet" }, `${nodeWords(node)}; in the circuit ${counts.join("; ")}`),
+    ...strongestJoints(data, run, node),
     ...whatItDoes(run, state, seen, node),
     edgeList(data, "Edges in", node.into, (edge) => edge.from),
     edgeList(data, "Edges out", node.out, (edge) => edge.to),
   ];
+}
+
+/** Why it is in the circuit, as far as edges say. */
+function strongestJoints(data, run, node) {
+  const i = data.runs.indexOf(run);
+  const best = (edges) => keptOf(edges, i).filter((edge) => edge.score[i] !== null)
+    .sort((one, other) => Math.abs(other.score[i]) - Math.abs(one.score[i]))[0];
+  const [into, out] = [best(node.into), best(node.out)];
+  const said = [];
+  if (into) said.push(`reads most from ${into.from.name}${into.letter === "-" ? "" : ` (${into.letter})`}, score ${figure(into.score[i])}`);
+  if (out) said.push(`is read most by ${out.slot}, score ${figure(out.score[i])}`);
+  return said.length ? [element("p", {}, `It ${said.join("; it ")}.`)] : [];
 }
 
 /** What running the model says of it. */
@@ -115,22 +129,25 @@ function directPart(run, state, direct) {
 
 function directBars(run, state, direct) {
   const values = direct.map(([right, wrong]) => (right === null ? 0 : right - (wrong ?? 0)));
-  const most = Math.max(...values.map(Math.abs)) || 1;
-  const [step, half] = [Math.max(4, Math.min(18, Math.floor(360 / values.length))), 40];
+  const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const step = Math.max(4, Math.min(18, Math.floor(360 / values.length)));
+  const tall = 70;
+  const y = (value) => 2 + ((tall - 4) * (most - value)) / (most - least || 1);
   const svg = drawn("svg", {
-    class: "direct", width: step * values.length, height: 2 * half, role: "img",
+    class: "direct", width: step * values.length, height: tall, role: "img",
     "aria-label": `A bar a prompt, from ${figure(Math.min(...values))} to ${figure(Math.max(...values))}`,
   });
   values.forEach((value, i) => {
-    const height = (half - 2) * Math.abs(value) / most;
-    const attributes = { x: i * step + 1, y: value < 0 ? half : half - height, width: step - 2, height: Math.max(height, 0.5) };
-    const made = drawn("rect", { ...attributes, class: value < 0 ? "less" : "more" });
-    const hit = drawn("rect", { x: i * step, y: 0, width: step, height: 2 * half, class: String(i) === state.prompt ? "hit now" : "hit" },
+    const height = Math.max(Math.abs(y(value) - y(0)), 0.5);
+    const made = drawn("rect", {
+      x: i * step + 1, y: Math.min(y(value), y(0)), width: step - 2, height, class: value < 0 ? "less" : "more",
+    });
+    const hit = drawn("rect", { x: i * step, y: 0, width: step, height: tall, class: String(i) === state.prompt ? "hit now" : "hit" },
       drawn("title", {}, `${figure(value, true)} on ${run.prompts?.[i] ? promptText(run.prompts[i]) : `prompt ${i}`}`));
     hit.addEventListener("click", () => change({ prompt: String(i) }));
     svg.append(hit, made);
   });
-  svg.append(drawn("line", { class: "axis", x1: 0, x2: step * values.length, y1: half, y2: half }));
+  svg.append(drawn("line", { class: "axis", x1: 0, x2: step * values.length, y1: y(0), y2: y(0) }));
   return svg;
 }
 
@@ -144,7 +161,10 @@ function headParts(run, state, seen) {
   const options = known.map((at) => [String(at), `${at}: ${shortPrompt(run.prompts[at])}`]);
   const pattern = seen.patterns?.[i];
   const writes = seen.writes?.[i];
+  const looks = spanTable(run.prompts, seen.patterns ?? {});
+  const n = Object.keys(seen.patterns ?? {}).length;
   return [
+    looks ? part("Where it looks when an answer is asked for", looks, element("p", { class: "quiet" }, `means over ${counted(n, "prompt")}`)) : null,
     part(
       "Attention",
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),

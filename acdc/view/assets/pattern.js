@@ -1,7 +1,7 @@
 // Where a head looks on a prompt, as a map: a row a token that looks, a column a token that is looked at.
 import { drawn, element } from "./data.js";
 import { change } from "./state.js";
-import { button, figure, legible } from "./tokens.js";
+import { bar, button, figure, legible, plainTable } from "./tokens.js";
 
 const faintest = 0.01; // what is drawn at all
 const patternKinds = ["clean", "corrupted", "difference"];
@@ -9,6 +9,42 @@ const patternKinds = ["clean", "corrupted", "difference"];
 /** The weights of a pattern, row by row, 0 to 1. */
 function weightsOf(text) {
   return Float32Array.from(atob(text), (character) => character.charCodeAt(0) / 255);
+}
+
+/** How much it looks at each span from where an answer is asked for: means over the prompts whose patterns are here. */
+export function spanTable(prompts, patterns) {
+  const sums = new Map(); // of a span or another kind of token: clean, corrupted
+  let n = 0;
+  for (const [i, pattern] of Object.entries(patterns)) {
+    const [clean, corrupted] = [weightsOf(pattern.clean), weightsOf(pattern.corrupted)];
+    for (const { position } of prompts[i]?.answers ?? []) {
+      if (position >= pattern.n) continue;
+      n += 1;
+      for (let column = 0; column <= position; column += 1) {
+        for (const kind of kindsOfToken(prompts[i], column, position)) {
+          const sum = sums.get(kind) ?? [0, 0];
+          sum[0] += clean[position * pattern.n + column];
+          sum[1] += corrupted[position * pattern.n + column];
+          sums.set(kind, sum);
+        }
+      }
+    }
+  }
+  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)])
+    .filter(([, clean, corrupted]) => Math.max(clean, corrupted) >= faintest)
+    .sort((one, other) => other[1] - one[1]);
+  return rows.length
+    ? plainTable(["at", "clean", "", "corrupted"], rows.map(([kind, clean, corrupted]) => [legible(kind), figure(clean), bar(clean), figure(corrupted)]))
+    : null;
+}
+
+/** The spans of a token, or what else tells it from others. */
+function kindsOfToken(prompt, at, position) {
+  const spans = prompt.tokens[at]?.spans ?? [];
+  if (spans.length) return spans;
+  if (at === position) return ["the token itself"];
+  if (at === 0) return ["first token"];
+  return [at === position - 1 ? "the token before" : "other tokens"];
 }
 
 function shortToken(text) {

@@ -104,7 +104,7 @@ export function plainTable(columns, rows, caption = null) {
     { class: "scrolled" },
     element(
       "table",
-      {},
+      { class: columns.length > 5 ? "wide" : null },
       caption && element("caption", {}, caption),
       headed ? element("thead", {}, element("tr", {}, ...cellsOf("th", columns))) : null,
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cellsOf("td", row)))),

@@ -1,5 +1,5 @@
 // The graph with all that belongs to it: what is in the header, the controls at its side, and what happens on a change.
-import { chosenEdges, edgesOf, rankEdges } from "./chosen.js";
+import { chosenEdges, edgesOf, mostOf, rankEdges, sizeOf } from "./chosen.js";
 import { element } from "./data.js";
 import { makeFilm } from "./film.js";
 import { makeFilters } from "./filters.js";
@@ -77,10 +77,9 @@ function otherTheme() {
 }
 
 function resize(data, by) {
-  const size = now().shown === "" ? Math.max(...data.sizes, 1) : Number(now().shown);
-  const most = Math.min(...data.graph.ranked);
+  const size = sizeOf(data, now()) ?? Math.max(...data.sizes, 1);
   const next = by < 0 ? Math.min(size - 1, Math.round(size / 1.1)) : Math.max(size + 1, Math.round(size * 1.1));
-  change({ shown: String(Math.max(1, Math.min(most, next))), film: "" });
+  change({ shown: String(Math.max(1, Math.min(mostOf(data), next))), film: "" });
 }
 
 function legend(data) {

@@ -1,7 +1,7 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
 import { drawn, element } from "./data.js";
 import { counted, nodeWords } from "./numbers.js";
-import { patternView, spanTable } from "./pattern.js";
+import { looksFromAnswer, patternView, spanTable } from "./pattern.js";
 import { change } from "./state.js";
 import {
   bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
@@ -9,6 +9,7 @@ import {
 
 const mostEdges = 8; // before the others are folded away
 const mostNodes = 40;
+const hardly = 0.05; // of its attention: what is less is folded away
 
 export function nodeTab(data, run, state) {
   const node = data.graph.node.get(state.pin);
@@ -170,7 +171,7 @@ function headParts(run, state, seen) {
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),
       pattern ? patternView(prompt, pattern, state) : element("p", { class: "missing" }, "Its pattern on this prompt isn't in the page."),
     ),
-    writes ? part("What its OV circuit writes, by source token", writesTable(prompt, writes)) : null,
+    writes ? part("What its OV circuit writes, by source token", ...writesTables(prompt, writes, pattern && looksFromAnswer(prompt, pattern))) : null,
   ];
 }
 
@@ -179,13 +180,27 @@ function shortPrompt(prompt) {
   return text.length > 42 ? `${text.slice(0, 41)}…` : text;
 }
 
-function writesTable(prompt, writes) {
-  const rows = writes.map((written, at) => [
+/** What is written for each token, those first that are looked at; the rest folded away. */
+function writesTables(prompt, writes, looks) {
+  const answer = prompt.answers.at(-1);
+  const kind = (token) => (answer?.right.includes(token) ? "right" : answer?.wrong.includes(token) ? "wrong" : "");
+  const row = ([written, at]) => [
     tokenChip(prompt.tokens[at]?.clean ?? ""),
+    ...(looks ? [figure(looks[at] ?? 0)] : []),
     element("span", { class: "written" }, ...written.map(([token, value]) =>
-      element("span", { title: figure(value, true) }, tokenChip(token), element("small", {}, figure(value, true))))),
-  ]);
-  return plainTable(["from", "raises the logits of"], rows);
+      element("span", {}, tokenChip(token, kind(token)), element("small", {}, figure(value, true))))),
+  ];
+  const columns = ["from", ...(looks ? ["looked at"] : []), "raises the logits of"];
+  const all = writes.map((written, at) => [written, at]);
+  const [seen, others] = [true, false].map((much) => all.filter(([, at]) => (looks?.[at] ?? 1) >= hardly === much));
+  if (looks) seen.sort(([, one], [, other]) => looks[other] - looks[one]);
+  return [
+    seen.length ? plainTable(columns, seen.map(row)) : null,
+    others.length
+      ? element("details", {}, element("summary", {}, `${counted(others.length, "token")} that it hardly looks at there`),
+          plainTable(columns, others.map(row)))
+      : null,
+  ];
 }
 
 /** Edges by score, those of the circuit first; the rest folded away. */
@@ -231,11 +246,13 @@ function edgePage(data, edge) {
 /** What a run knows of an edge: `[name, value]`. */
 function edgeRows(data, run, i, edge) {
   const known = data.graph.edge.filter((other) => other.score[i] !== null);
-  const larger = known.filter((other) => Math.abs(other.score[i]) > Math.abs(edge.score[i])).length;
+  const signed = data.graph.by[i] === "value";
+  const key = (one) => (signed ? one.score[i] : Math.abs(one.score[i]));
+  const larger = known.filter((other) => key(other) > key(edge)).length;
   return [
     [i, "in the circuit", edge.kept[i] ? "yes" : "no"],
     [i, "score", edge.score[i] === null ? "unknown" : figure(edge.score[i])],
-    [i, "rank by |score|", edge.score[i] === null ? "–" : `${larger + 1} of ${known.length} drawn`],
+    [i, signed ? "rank by score" : "rank by |score|", edge.score[i] === null ? "–" : `${larger + 1} of ${known.length} drawn`],
   ];
 }
 

@@ -114,7 +114,7 @@ export function plainTable(columns, rows, caption = null) {
 
 /** A part of a tab under a heading. */
 export function part(heading, ...children) {
-  return element("section", {}, element("h3", {}, heading), ...children);
+  return element("section", {}, element("h3", {}, heading), ...children.flat());
 }
 
 /** A sentence that stands where something isn't there. */

@@ -29,8 +29,8 @@ def evidence(given: Run | Circuit, ends: Ends | None = None) -> list[dict[str, A
 
     Args:
         given: the run or circuit.
-        ends: gives 95 % intervals, ``(evaluation, state, quantity) -> (low, high)``, for a table of their own; a
-            quantity is a metric's name, ``accuracy``, ``logit_difference`` or ``faithfulness``.
+        ends: gives 95 % intervals, ``(evaluation, state, quantity) -> (low, high)``, which fill tables of their own;
+            a quantity is a metric's name, ``accuracy``, ``logit_difference`` or ``faithfulness``.
 
     Returns:
         Each with a ``title``, ``columns`` (none: its rows are sentences), ``rows`` of text, and a ``note`` or ``None``.
@@ -81,21 +81,22 @@ def _figures(run: Run, ends: Ends | None) -> Iterator[dict[str, Any]]:
             "Metrics say how much worse than the model it is; the complement is the model without the circuit's edges"
         )
         note += f"; faithfulness is by {share}." if share else "."
-        rows = [*result_rows(evaluation, metrics, states), *_intervals(evaluation, metrics, ends)]
-        yield table(title.format(counted(evaluation.n_prompts, "prompt")), ("", *states.values()), rows, note)
+        title = title.format(counted(evaluation.n_prompts, "prompt"))
+        yield table(title, ("", *states.values()), result_rows(evaluation, metrics, states), note)
+        if ends is not None:
+            rows = list(_intervals(evaluation, metrics, ends))
+            yield table(f"{title}: 95 % intervals", ("of the circuit's", "from", "to"), rows, "Bootstrap over prompts.")
 
 
-def _intervals(evaluation: Evaluation, metrics: Sequence[str], ends: Ends | None) -> Iterator[tuple[str, ...]]:
-    """The circuit's figures once more, with their intervals, where these are given."""
-    if ends is None:
-        return
+def _intervals(evaluation: Evaluation, metrics: Sequence[str], ends: Ends) -> Iterator[tuple[str, str, str]]:
+    """Those of the circuit's figures that have one."""
     names = [name for name in dict.fromkeys(metrics) if name in evaluation.circuit.metrics]
-    for name in (*names, "faithfulness", "accuracy", "logit_difference"):
+    words = {name: f"worse by {name}" for name in names} | {"faithfulness": "faithfulness", "accuracy": "right"}
+    for name, said in (words | {"logit_difference": "logit difference"}).items():
         if (found := ends(evaluation, "circuit", name)) is not None:
-            low, high = (f"{end + 0.0:.3g}" for end in found)
-            states = [state for state in ALL_IN_WORDS if state in evaluation.states]
-            words = (f"{low} to {high}" if state == "circuit" else "" for state in states)
-            yield (f"{name.replace('_', ' ')}, 95 % interval", *words)
+            form = "{:.1%}" if name in ("faithfulness", "accuracy") else "{:.3g}"
+            low, high = (form.format(end + 0.0) for end in found)
+            yield said, low, high
 
 
 def _trust(record: Record, circuit: Circuit) -> Iterator[dict[str, Any]]:

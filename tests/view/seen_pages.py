@@ -73,7 +73,7 @@ def seen(n=8):
     return Seen(prompts, nodes)
 
 
-def write(path, circuits, found, **more):
+def write(path, circuits, found, /, **more):
     """A page of them."""
     runs = [
         {"label": f"run {i}", "folder": None, "n_edges": one.n_edges, "method": "eap-ig", "metric": "kl"}

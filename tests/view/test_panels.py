@@ -120,7 +120,11 @@ def test_a_node_says_what_it_does(one, open_page):
     assert f"adds +{right - wrong:.3g} to the difference" in text(page)
     assert f"+{right:.3g} to the right one" in text(page)
     assert page.locator("#panel .direct rect.more").count() == 8
-    assert texts(page, "section:has(> h3:text('OV')) tbody tr")[0] == "When When+1.5 x+0.5"
+    # At prompt 0 the last token looks at IO with 0.8 and at the first with 0.2.
+    written = "section:has(> h3:text('OV'))"
+    assert texts(page, f"{written} > .scrolled tbody tr") == ["Mary 0.8 Mary+1.5 x+0.5", "When 0.2 When+1.5 x+0.5"]
+    assert texts(page, f"{written} summary") == ["9 tokens that it hardly looks at there"]
+    assert page.locator(f"#panel {written} .token.right").inner_text() == " Mary"
 
 
 def test_where_a_head_looks_is_told_by_span(one, open_page):

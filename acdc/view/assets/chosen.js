@@ -29,7 +29,7 @@ export function chosenEdges(data, state) {
     for (const edge of data.graph.edge) if (!on.has(edge)) bits[edge.i] = 0;
   }
   const most = Number.parseInt(state.top, 10);
-  if (most >= 0) {
+  if (most >= 1) {
     const left = data.graph.edge.filter((edge) => bits[edge.i]);
     left.sort((one, other) => other.weight - one.weight || one.i - other.i);
     for (const edge of left.slice(most)) bits[edge.i] = 0;
@@ -40,12 +40,30 @@ export function chosenEdges(data, state) {
 /** The edges of a run before any filter. */
 export function edgesOf(data, state, r) {
   const run = data.runs[r];
-  if (state.film !== "" && run.film) {
+  const [frame, size] = [frameOf(data, state), sizeOf(data, state)];
+  if (frame !== null && run.film) {
     const { gone } = run.film;
-    return data.graph.edge.filter((edge) => gone[edge.i] === null || gone[edge.i] > Number(state.film));
+    return data.graph.edge.filter((edge) => gone[edge.i] === null || gone[edge.i] > frame);
   }
-  if (state.shown === "") return data.graph.edge.filter((edge) => edge.kept[r]);
-  return onPath(data, run.order.slice(0, Number(state.shown)));
+  if (size === null) return data.graph.edge.filter((edge) => edge.kept[r]);
+  return onPath(data, run.order.slice(0, size));
+}
+
+/** How many edges are asked for; `null`: the circuit as it was found. */
+export function sizeOf(data, state) {
+  const size = /^\d+$/.test(state.shown) ? Number(state.shown) : 0;
+  return size < 1 ? null : Math.min(size, mostOf(data));
+}
+
+/** Frames of the film that are over; `null`: no film is shown. */
+export function frameOf(data, state) {
+  const film = data.runs.find((run) => run.film)?.film;
+  return film && /^\d+$/.test(state.film) ? Math.min(Number(state.film), film.edge.length) : null;
+}
+
+/** How many edges can be asked for, so that all of them are drawn. */
+export function mostOf(data) {
+  return Math.max(1, Math.min(...data.graph.ranked));
 }
 
 /** Those of some edges that lie on a path from the input to the logits within them. */

@@ -59,11 +59,7 @@ function sideCounts(groups, state) {
 
 /** Facts by name, a column a run; what isn't alike stands out. */
 function factsTable(runs) {
-  const told = runs.map((run) => {
-    const facts = new Map();
-    for (const [name, value] of run.facts ?? [["edges", run.n_edges]]) facts.set(facts.has(name) ? `${name} ` : name, value);
-    return facts;
-  });
+  const told = runs.map((run) => new Map(run.facts ?? [["edges", run.n_edges]]));
   const names = [...new Set(told.flatMap((facts) => [...facts.keys()]))];
   const words = (value) => (typeof value === "number" ? figure(value) : legible(String(value ?? "–")));
   const rows = names.map((name) => {

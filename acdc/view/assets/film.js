@@ -1,4 +1,5 @@
 // The trace as a film: the decisions one after the other, edges going as they are decided, the metric beside it.
+import { frameOf } from "./chosen.js";
 import { element } from "./data.js";
 import { short, whole } from "./numbers.js";
 import { smallPlot } from "./plot.js";
@@ -42,7 +43,7 @@ export function makeFilm(data, svg, place) {
   };
   play.addEventListener("click", () => {
     if (begun !== null) return stop();
-    const from = now().film === "" || Number(now().film) >= n ? 0 : Number(now().film);
+    const from = (frameOf(data, now()) ?? n) >= n ? 0 : frameOf(data, now());
     go(from);
     begun = performance.now() - (from / n) * lasts;
     play.textContent = "\u275a\u275a";
@@ -51,7 +52,7 @@ export function makeFilm(data, svg, place) {
   });
   const step = (by) => {
     stop();
-    go((now().film === "" ? 0 : Number(now().film)) + by);
+    go((frameOf(data, now()) ?? 0) + by);
   };
   back.addEventListener("click", () => step(-1));
   on.addEventListener("click", () => step(1));
@@ -61,12 +62,14 @@ export function makeFilm(data, svg, place) {
   });
   let trying = null; // the line of the edge that was decided last
   return (state) => {
-    if (state.film === "" && begun !== null) stop();
-    const frame = state.film === "" ? 0 : Number(state.film);
+    const shown = frameOf(data, state);
+    if (shown === null && begun !== null) stop();
+    const frame = shown ?? 0;
     range.value = frame;
     range.setAttribute("aria-valuetext", `${frame} of ${n}`);
-    said.textContent = state.film === "" ? `${whole(made.at(-1))} decisions; play them.` : wordsOf(frame);
-    plot.mark(state.film === "" ? null : frame ? made[frame - 1] : 0, [frame ? left[frame - 1] : film.before[0]]);
+    said.textContent = shown === null ? `${whole(made.at(-1))} decisions; play them.` : wordsOf(frame);
+    const at = frame ? made[frame - 1] : 0;
+    plot.mark(shown === null ? null : at, [frame ? left[frame - 1] : film.before[0]]);
     trying?.classList.remove("trying");
     trying = frame ? (data.graph.edge[film.edge[frame - 1]]?.drawing ?? null) : null;
     trying?.classList.add("trying");

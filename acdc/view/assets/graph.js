@@ -29,7 +29,7 @@ export function makeGraph(data, place) {
   const boxes = drawn("g", { class: "nodes" });
   for (const node of graph.nodes) boxes.append(boxOf(node, graph.box));
   world.append(lines, boxes);
-  const svg = drawn("svg", { id: "picture", role: "group" }, world, drawn("g", { id: "axis", "aria-hidden": "true" }));
+  const svg = drawn("svg", { id: "picture", role: "group", tabindex: -1 }, world, drawn("g", { id: "axis", "aria-hidden": "true" }));
   svg.setAttribute("aria-label", "Circuit: arrow keys go from node to node, Enter pins");
   if (data.runs.length > 1) svg.classList.add("two");
   place.append(svg);

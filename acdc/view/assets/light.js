@@ -24,20 +24,21 @@ export function startLight(data, svg) {
     if (node && event.target.matches(":focus-visible")) say(data, svg, node, inWindow(node.x + 30, node.y));
   });
   svg.addEventListener("focusout", () => say(data, svg, null));
+  let before = null; // the state before the first click of two
   svg.addEventListener("click", (event) => {
     if (wasDragged() || event.detail > 1) return;
+    before = now();
     const found = under(data, event);
     change({ pin: found && found.name !== now().pin ? found.name : "", follow: "" });
   });
   svg.addEventListener("dblclick", (event) => {
     const node = nodeAt(data, event.target);
-    if (node) follow(node);
+    if (node) follow(node, before);
   });
 }
 
 /** Light the paths from the input to a node; asked again, on to the logits, then both. */
-export function follow(node) {
-  const state = now();
+export function follow(node, state = now()) {
   change({ pin: node.name, follow: FOLLOWED[state.pin === node.name ? state.follow : ""] });
 }
 

@@ -1,7 +1,7 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
 import { drawn, element } from "./data.js";
 import { counted, nodeWords } from "./numbers.js";
-import { patternView, spanTable } from "./pattern.js";
+import { looksFromAnswer, patternView, spanTable } from "./pattern.js";
 import { change } from "./state.js";
 import {
   bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
@@ -9,6 +9,7 @@ import {
 
 const mostEdges = 8; // before the others are folded away
 const mostNodes = 40;
+const hardly = 0.05; // of its attention: what is less is folded away
 
 export function nodeTab(data, run, state) {
   const node = data.graph.node.get(state.pin);
@@ -29,14 +30,15 @@ function circuitsNodes(data, run) {
     .sort((one, other) => other.out - one.out);
   const seen = run.nodes ?? {};
   const told = Object.values(seen).some((one) => one.direct);
+  const labelled = Object.values(seen).some((one) => one.label);
   const rows = found.slice(0, mostNodes).map(({ node, out, n }) => [
     button(`go-${node.name}`, node.name, null, () => change({ pin: node.name })),
-    seen[node.name]?.label ? legible(seen[node.name].label) : "",
+    ...(labelled ? [legible(seen[node.name]?.label ?? " ")] : []),
     figure(out),
     ...(told ? [figure(directMean(seen[node.name]?.direct)?.difference, true)] : []),
     `${n[0]} in, ${n[1]} out`,
   ]);
-  const columns = ["node", "label", "score", ...(told ? ["direct"] : []), "edges"];
+  const columns = ["node", ...(labelled ? ["label"] : []), "score", ...(told ? ["direct"] : []), "edges"];
   const notes = ["score: the sum of |score| over its edges out"];
   if (told) notes.push("direct: its direct logit attribution, the mean over prompts");
   const more = found.length > mostNodes ? [element("p", { class: "quiet" }, `and ${found.length - mostNodes} more`)] : [];
@@ -128,22 +130,25 @@ function directPart(run, state, direct) {
 
 function directBars(run, state, direct) {
   const values = direct.map(([right, wrong]) => (right === null ? 0 : right - (wrong ?? 0)));
-  const most = Math.max(...values.map(Math.abs)) || 1;
-  const [step, half] = [Math.max(4, Math.min(18, Math.floor(360 / values.length))), 40];
+  const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const step = Math.max(4, Math.min(18, Math.floor(360 / values.length)));
+  const tall = 70;
+  const y = (value) => 2 + ((tall - 4) * (most - value)) / (most - least || 1);
   const svg = drawn("svg", {
-    class: "direct", width: step * values.length, height: 2 * half, role: "img",
+    class: "direct", width: step * values.length, height: tall, role: "img",
     "aria-label": `A bar a prompt, from ${figure(Math.min(...values))} to ${figure(Math.max(...values))}`,
   });
   values.forEach((value, i) => {
-    const height = (half - 2) * Math.abs(value) / most;
-    const attributes = { x: i * step + 1, y: value < 0 ? half : half - height, width: step - 2, height: Math.max(height, 0.5) };
-    const made = drawn("rect", { ...attributes, class: value < 0 ? "less" : "more" });
-    const hit = drawn("rect", { x: i * step, y: 0, width: step, height: 2 * half, class: String(i) === state.prompt ? "hit now" : "hit" },
+    const height = Math.max(Math.abs(y(value) - y(0)), 0.5);
+    const made = drawn("rect", {
+      x: i * step + 1, y: Math.min(y(value), y(0)), width: step - 2, height, class: value < 0 ? "less" : "more",
+    });
+    const hit = drawn("rect", { x: i * step, y: 0, width: step, height: tall, class: String(i) === state.prompt ? "hit now" : "hit" },
       drawn("title", {}, `${figure(value, true)} on ${run.prompts?.[i] ? promptText(run.prompts[i]) : `prompt ${i}`}`));
     hit.addEventListener("click", () => change({ prompt: String(i) }));
     svg.append(hit, made);
   });
-  svg.append(drawn("line", { class: "axis", x1: 0, x2: step * values.length, y1: half, y2: half }));
+  svg.append(drawn("line", { class: "axis", x1: 0, x2: step * values.length, y1: y(0), y2: y(0) }));
   return svg;
 }
 
@@ -166,7 +171,7 @@ function headParts(run, state, seen) {
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),
       pattern ? patternView(prompt, pattern, state) : element("p", { class: "missing" }, "Its pattern on this prompt isn't in the page."),
     ),
-    writes ? part("What its OV circuit writes, by source token", writesTable(prompt, writes)) : null,
+    writes ? part("What its OV circuit writes, by source token", ...writesTables(prompt, writes, pattern && looksFromAnswer(prompt, pattern))) : null,
   ];
 }
 
@@ -175,13 +180,27 @@ function shortPrompt(prompt) {
   return text.length > 42 ? `${text.slice(0, 41)}…` : text;
 }
 
-function writesTable(prompt, writes) {
-  const rows = writes.map((written, at) => [
+/** What is written for each token, those first that are looked at; the rest folded away. */
+function writesTables(prompt, writes, looks) {
+  const answer = prompt.answers.at(-1);
+  const kind = (token) => (answer?.right.includes(token) ? "right" : answer?.wrong.includes(token) ? "wrong" : "");
+  const row = ([written, at]) => [
     tokenChip(prompt.tokens[at]?.clean ?? ""),
+    ...(looks ? [figure(looks[at] ?? 0)] : []),
     element("span", { class: "written" }, ...written.map(([token, value]) =>
-      element("span", { title: figure(value, true) }, tokenChip(token), element("small", {}, figure(value, true))))),
-  ]);
-  return plainTable(["from", "raises the logits of"], rows);
+      element("span", {}, tokenChip(token, kind(token)), element("small", {}, figure(value, true))))),
+  ];
+  const columns = ["from", ...(looks ? ["looked at"] : []), "raises the logits of"];
+  const all = writes.map((written, at) => [written, at]);
+  const [seen, others] = [true, false].map((much) => all.filter(([, at]) => (looks?.[at] ?? 1) >= hardly === much));
+  if (looks) seen.sort(([, one], [, other]) => looks[other] - looks[one]);
+  return [
+    seen.length ? plainTable(columns, seen.map(row)) : null,
+    others.length
+      ? element("details", {}, element("summary", {}, `${counted(others.length, "token")} that it hardly looks at there`),
+          plainTable(columns, others.map(row)))
+      : null,
+  ];
 }
 
 /** Edges by score, those of the circuit first; the rest folded away. */
@@ -227,11 +246,13 @@ function edgePage(data, edge) {
 /** What a run knows of an edge: `[name, value]`. */
 function edgeRows(data, run, i, edge) {
   const known = data.graph.edge.filter((other) => other.score[i] !== null);
-  const larger = known.filter((other) => Math.abs(other.score[i]) > Math.abs(edge.score[i])).length;
+  const signed = data.graph.by[i] === "value";
+  const key = (one) => (signed ? one.score[i] : Math.abs(one.score[i]));
+  const larger = known.filter((other) => key(other) > key(edge)).length;
   return [
     [i, "in the circuit", edge.kept[i] ? "yes" : "no"],
     [i, "score", edge.score[i] === null ? "unknown" : figure(edge.score[i])],
-    [i, "rank by |score|", edge.score[i] === null ? "–" : `${larger + 1} of ${known.length} drawn`],
+    [i, signed ? "rank by score" : "rank by |score|", edge.score[i] === null ? "–" : `${larger + 1} of ${known.length} drawn`],
   ];
 }
 

@@ -11,6 +11,13 @@ function weightsOf(text) {
   return Float32Array.from(atob(text), (character) => character.charCodeAt(0) / 255);
 }
 
+/** How much it looks at each token of the clean prompt from where the last answer is asked for. */
+export function looksFromAnswer(prompt, pattern) {
+  const position = prompt.answers.at(-1)?.position ?? -1;
+  if (position < 0 || position >= pattern.n) return null;
+  return [...weightsOf(pattern.clean).slice(position * pattern.n, (position + 1) * pattern.n)];
+}
+
 /** How much it looks at each span from where an answer is asked for: means over the prompts whose patterns are here. */
 export function spanTable(prompts, patterns) {
   const sums = new Map(); // of a span or another kind of token: clean, corrupted
@@ -30,7 +37,9 @@ export function spanTable(prompts, patterns) {
       }
     }
   }
-  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)]).sort((one, other) => other[1] - one[1]);
+  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)])
+    .filter(([, clean, corrupted]) => Math.max(clean, corrupted) >= faintest)
+    .sort((one, other) => other[1] - one[1]);
   return rows.length
     ? plainTable(["at", "clean", "", "corrupted"], rows.map(([kind, clean, corrupted]) => [legible(kind), figure(clean), bar(clean), figure(corrupted)]))
     : null;
@@ -96,7 +105,8 @@ function patternMap(tokens, weights, n, tell) {
   });
   tokens.forEach((token, i) => {
     const middle = margin + (i + 0.5) * cell;
-    const text = (attributes) => drawn("text", { "dominant-baseline": "central", ...attributes }, shortToken(token));
+    const text = (attributes) =>
+      drawn("text", { "dominant-baseline": "central", "font-size": Math.min(10, cell), ...attributes }, shortToken(token));
     svg.append(text({ x: margin - 5, y: middle, "text-anchor": "end" }));
     svg.append(text({ transform: `translate(${middle} ${margin - 5}) rotate(-90)` }));
   });

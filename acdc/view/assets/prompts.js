@@ -180,8 +180,9 @@ function likelyList(state, likely, answer) {
 
 function valuesTable(prompt) {
   const states = statesOfPrompts.filter((state) => prompt.values[state]);
-  const names = [...new Set(states.flatMap((state) => Object.keys(prompt.values[state])))];
+  const told = states.flatMap((state) => Object.keys(prompt.values[state]));
   const words = { kl: "KL from the model", logit_difference: "logit difference", accuracy: "right", top1: "top-1 right" };
+  const names = [...new Set([...Object.keys(words).filter((name) => told.includes(name)), ...told])];
   const rows = names.map((name) => [
     legible(words[name] ?? name),
     ...states.map((state) => {

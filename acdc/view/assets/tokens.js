@@ -104,7 +104,7 @@ export function plainTable(columns, rows, caption = null) {
     { class: "scrolled" },
     element(
       "table",
-      {},
+      { class: columns.length > 5 ? "wide" : null },
       caption && element("caption", {}, caption),
       headed ? element("thead", {}, element("tr", {}, ...cellsOf("th", columns))) : null,
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cellsOf("td", row)))),
@@ -114,7 +114,7 @@ export function plainTable(columns, rows, caption = null) {
 
 /** A part of a tab under a heading. */
 export function part(heading, ...children) {
-  return element("section", {}, element("h3", {}, heading), ...children);
+  return element("section", {}, element("h3", {}, heading), ...children.flat());
 }
 
 /** A sentence that stands where something isn't there. */

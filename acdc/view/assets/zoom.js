@@ -82,6 +82,11 @@ export function inWindow(x, y) {
   return [left + x * shown.scale + shown.x, top + y * shown.scale + shown.y];
 }
 
+/** Change a style that all lines look at, which takes time, only where it must be. */
+function setStyle(name, value) {
+  if (surface.style.getPropertyValue(name) !== value) surface.style.setProperty(name, value);
+}
+
 /** How far the heads' columns are apart. */
 function columnStep() {
   const places = [...new Set(pageData.graph.nodes.filter((node) => node.kind === "head").map((node) => node.x))];
@@ -116,11 +121,12 @@ function move(to) {
 function apply() {
   const { x, y, scale } = shown;
   surface.querySelector("#world").setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`);
-  surface.style.setProperty("--thicker", Math.max(1, Math.min(2.5, 0.6 / scale)).toFixed(2)); // seen from afar
-  surface.style.setProperty("--far-size", `${(9.5 / scale).toFixed(1)}px`);
   const isFar = scale < 0.4;
+  const isRoomy = isFar && columnStep() * scale > 52; // names stand beside the boxes
   surface.classList.toggle("far", isFar);
-  surface.classList.toggle("roomy", isFar && columnStep() * scale > 52); // names beside the boxes
+  surface.classList.toggle("roomy", isRoomy);
+  setStyle("--thicker", (Math.round(Math.max(1, Math.min(2.5, 0.6 / scale)) * 4) / 4).toString()); // seen from afar
+  if (isRoomy) setStyle("--far-size", `${(9.5 / scale).toFixed(0)}px`);
   const names = [];
   let last = Infinity;
   for (const row of pageData.graph.rows) { // bottom to top

@@ -23,7 +23,6 @@ export function startExplorer(data) {
   const status = element("p", { id: "status", role: "status" });
   data.bits = new Uint8Array(data.graph.edge.length);
   makeHeader(data, svg, status, top);
-  place.append(zoomButtons());
   const parts = [makeSlider(data, controls), makeFilm(data, svg, controls), makeFilters(data, controls)];
   controls.append(legend(data));
   startZoom(data, svg);
@@ -46,29 +45,22 @@ export function startExplorer(data) {
 }
 
 function makeHeader(data, svg, status, top) {
-  const button = (id, text, label, what) => {
-    const made = element("button", { type: "button", id, title: label, "aria-label": label }, text);
-    made.addEventListener("click", what);
-    return made;
-  };
   top.append(element("h1", {}, data.title), status, element("span", { class: "space" }));
   makeSearch(data, top);
+  const zoom = [headerButton("zoom-out", "\u2212", "Zoom out", () => zoomBy(0.8)), headerButton("zoom-in", "+", "Zoom in", () => zoomBy(1.25)), headerButton("fit", "Fit", "Show all", fit)];
   top.append(
-    button("save-svg", "SVG", "Save what is seen as SVG", () => saveSvg(svg, data.title)),
-    button("save-png", "PNG", "Save what is seen as PNG", () => savePng(svg, data.title)),
-    button("theme", "\u25d0", "Light or dark", otherTheme),
-    button("keys", "?", "Keys", showHelp),
+    element("span", { class: "together", role: "group", "aria-label": "Zoom" }, ...zoom),
+    headerButton("save-svg", "SVG", "Save what is seen as SVG", () => saveSvg(svg, data.title)),
+    headerButton("save-png", "PNG", "Save what is seen as PNG", () => savePng(svg, data.title)),
+    headerButton("theme", "\u25d0", "Light or dark", otherTheme),
+    headerButton("keys", "?", "Keys", showHelp),
   );
 }
 
-function zoomButtons() {
-  const button = (text, label, what) => {
-    const made = element("button", { type: "button", title: label, "aria-label": label }, text);
-    made.addEventListener("click", what);
-    return made;
-  };
-  const buttons = [button("+", "Zoom in", () => zoomBy(1.25)), button("\u2212", "Zoom out", () => zoomBy(0.8)), button("\u2922", "Fit", fit)];
-  return element("div", { id: "zoom", role: "group", "aria-label": "Zoom" }, ...buttons);
+function headerButton(id, text, label, what) {
+  const made = element("button", { type: "button", id, title: label, "aria-label": label }, text);
+  made.addEventListener("click", what);
+  return made;
 }
 
 function otherTheme() {

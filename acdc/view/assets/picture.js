@@ -1,7 +1,8 @@
 // What is seen as a file: SVG with all styles in it, or PNG.
 import { drawn } from "./data.js";
 
-const KEPT = ["fill", "stroke", "stroke-width", "opacity", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "font-family", "font-size", "font-weight", "text-anchor", "transform", "paint-order", "stroke-linejoin"];
+const PAINT = { fill: "rgb(0, 0, 0)", stroke: "none", "stroke-width": "1px", opacity: "1", "stroke-opacity": "1", "stroke-dasharray": "none", "stroke-linecap": "butt", "paint-order": "normal" };
+const TEXT = { "font-size": "", "font-weight": "400", "text-anchor": "start", transform: "none", "stroke-linejoin": "miter" }; // each with what it is if nobody says
 const SHARP = 2; // pixels of a PNG for one of the screen
 
 /** The graph as it is seen, as SVG text that needs no style sheet. */
@@ -10,11 +11,15 @@ export function svgText(svg) {
   const copy = svg.cloneNode(true);
   const [from, to] = [[...svg.querySelectorAll("*")], [...copy.querySelectorAll("*")]];
   const dropped = [];
+  copy.setAttribute("font-family", getComputedStyle(svg.querySelector("text") ?? svg).fontFamily);
   for (const [i, one] of from.entries()) {
     const style = getComputedStyle(one);
     if (style.display === "none") dropped.push(to[i]);
-    else if (!["g", "title"].includes(one.tagName) || style.opacity !== "1") {
-      for (const name of KEPT) to[i].setAttribute(name, style.getPropertyValue(name).replace(/^none$/, name === "transform" ? "" : "none"));
+    else {
+      for (const [name, usual] of Object.entries(stylesOf(one))) {
+        const value = style.getPropertyValue(name);
+        if (value !== usual) to[i].setAttribute(name, value);
+      }
     }
     for (const { name } of [...to[i].attributes]) {
       if (["class", "style", "tabindex", "role"].includes(name) || /^(data|aria)-/.test(name)) to[i].removeAttribute(name);
@@ -26,8 +31,13 @@ export function svgText(svg) {
   for (const [name, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` })) {
     copy.setAttribute(name, value);
   }
-  for (const name of ["id", "class", "role", "tabindex"]) copy.removeAttribute(name);
+  for (const name of ["id", "class", "style", "role", "tabindex", "aria-label"]) copy.removeAttribute(name);
   return new XMLSerializer().serializeToString(copy);
+}
+
+function stylesOf(one) {
+  if (one.tagName === "g") return { opacity: "1" };
+  return one.tagName === "text" ? { ...PAINT, ...TEXT } : PAINT;
 }
 
 /** Save it as an SVG file. */

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from acdc.asked import shown, whole
 from acdc.errors import SettingsError
-from acdc.graph import Graph, Node
+from acdc.graph import Graph, GraphConfig
 
 _HEAD = re.compile(r"a(\d+)\.h(\d+)")
 
 
-def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Node]:
+@dataclass(frozen=True, order=True)
+class Head:
+    """A head: its layer and its number there, from 0."""
+
+    layer: int
+    head: int
+
+    @property
+    def name(self) -> str:
+        """As the graph names it."""
+        return f"a{self.layer}.h{self.head}"
+
+
+def all_heads(cfg: GraphConfig) -> list[Head]:
+    """All heads in the graph's order."""
+    return [Head(layer, head) for layer in range(cfg.n_layers) for head in range(cfg.n_heads)]
+
+
+def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
     """Heads by their names, in the graph's order; all of them for ``None``.
 
     Raises:
@@ -21,15 +40,15 @@ def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Node]:
         SettingsError: it is no head, it is out of range, there is none, or it is no name.
     """
     if heads is None:
-        return [node for node in graph.nodes if node.kind == "head"]
+        return all_heads(graph.cfg)
     if isinstance(heads, str):
         heads = [heads]
     if not isinstance(heads, Iterable):
         raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(heads)}.")
-    found = {node.index: node for node in (_head(graph, name) for name in heads)}
+    found = sorted({_head(graph, name) for name in heads})
     if not found:
         raise SettingsError("`heads` is empty; name at least one, like a0.h1, or leave it out for all.")
-    return [found[index] for index in sorted(found)]
+    return found
 
 
 def asked_prompts(n: int, prompts: int | Sequence[int] | None, default: int) -> tuple[int, ...]:
@@ -50,19 +69,16 @@ def asked_prompts(n: int, prompts: int | Sequence[int] | None, default: int) -> 
     return tuple(dict.fromkeys(asked))
 
 
-def _head(graph: Graph, name: Any) -> Node:
+def _head(graph: Graph, name: Any) -> Head:
     if not isinstance(name, str):
         raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(name)}.")
     if found := _HEAD.fullmatch(name):
         cfg = graph.cfg
-        layer, head = (int(digits) if len(digits) < 10 else cfg.n_layers + cfg.n_heads for digits in found.groups())
-        if layer >= cfg.n_layers or head >= cfg.n_heads:
-            raise SettingsError(
-                f"{shown(name)} is out of range: this model's layers are 0 to {cfg.n_layers - 1}, and the heads of "
-                f"each 0 to {cfg.n_heads - 1}."
-            )
-        name = f"a{layer}.h{head}"
-    node = graph.node(name)
-    if node.kind != "head":
-        raise SettingsError(f"{name} is no head; heads are named like a0.h1.")
-    return node
+        layer, head = (int(digits[:10]) for digits in found.groups())  # no model has as many
+        if layer < cfg.n_layers and head < cfg.n_heads:
+            return Head(layer, head)
+        raise SettingsError(
+            f"{shown(name)} is out of range: this model's layers are 0 to {cfg.n_layers - 1}, and the heads of each "
+            f"0 to {cfg.n_heads - 1}."
+        )
+    raise SettingsError(f"{graph.node(name).name} is no head; heads are named like a0.h1.")

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from acdc.analysis.named import asked_heads, asked_prompts
+from acdc.analysis.named import Head, asked_heads, asked_prompts
 from acdc.analysis.result import Result, Table
 from acdc.analysis.walking import as_numpy, chosen, patterns
 from acdc.engine.setting import Setting
-from acdc.graph import Node
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.looking import ShownPair, shown_pair
@@ -126,7 +125,7 @@ def attention_patterns(
     return AttentionPatterns(tuple(node.name for node in nodes), numbers, pairs, clean, corrupted)
 
 
-def _fill(setting: Setting, made: np.ndarray, places: list[int], tokens: Tokens, nodes: list[Node]) -> None:
+def _fill(setting: Setting, made: np.ndarray, places: list[int], tokens: Tokens, nodes: list[Head]) -> None:
     """Put the patterns of some prompts into their places of ``[head, prompt, pos_q, pos_k]``."""
     for at, (_, pattern) in enumerate(patterns(setting.model, tokens, nodes)):
         values = as_numpy(pattern)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.analysis.named import Head
 from acdc.engine.setting import Setting
-from acdc.graph import Node
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 
@@ -38,8 +39,8 @@ def layer_inputs(model: Model, tokens: Tokens, n_layers: int | None = None) -> I
 
 
 def patterns(
-    model: Model, tokens: Tokens, heads: Sequence[Node]
-) -> Iterator[tuple[Node, Float[Tensor, "batch pos pos"]]]:
+    model: Model, tokens: Tokens, heads: Sequence[Head]
+) -> Iterator[tuple[Head, Float[Tensor, "batch pos pos"]]]:
     """How each head looks from each position at each other one: one head after the other, in the graph's order.
 
     Args:
@@ -55,12 +56,6 @@ def patterns(
                 yield node, model.attention[layer].pattern(node.head, x, x, table, tokens.filled)
 
 
-def clean_and_corrupted(part: Setting) -> tuple[Tokens, Tokens]:
-    """Both prompts of every pair of a setting, or of a part of one."""
-    pairs, device = part.prompts.pairs, part.model.device
-    return Tokens.of([pair.clean for pair in pairs], device), Tokens.of([pair.corrupted for pair in pairs], device)
-
-
 def chosen(setting: Setting, prompts: Sequence[int]) -> Iterator[tuple[list[int], Tokens, Tokens]]:
     """Some prompts, as many at a time as the setting runs: their places in `prompts`, clean ones and corrupted ones."""
     together = max(rows.stop - rows.start for rows in setting.contributions.chunks)
@@ -72,6 +67,6 @@ def chosen(setting: Setting, prompts: Sequence[int]) -> Iterator[tuple[list[int]
         yield places, clean, Tokens.of([pair.corrupted for pair in pairs], device)
 
 
-def as_numpy(x: Tensor) -> Float:
+def as_numpy(x: Tensor) -> Any:
     """A tensor as an array of float64 in main memory."""
     return x.detach().to("cpu", torch.float64).numpy()

@@ -26,6 +26,7 @@ from acdc.models.mlp_parts import RuledMlp
 from acdc.models.nodes import NodeTerms, in_lines, kinds_of_nodes, node_terms
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
+from acdc.models.readout import Readout
 from acdc.models.rules import NO_RULES, BackwardRules
 from acdc.models.tokens import Tokens
 from acdc.wording import counted
@@ -275,7 +276,12 @@ class Model(Displayed):
 
     def unembedding(self) -> Float[Tensor, "d_model n_outputs"] | None:
         """``[d_model, n_outputs]``, where logits are no more than that and a bias behind the final norm."""
-        return self._reader.unembedding()
+        readout = self.readout()
+        return readout.weight if readout is not None and readout.is_plain else None
+
+    def readout(self) -> Readout | None:
+        """How the normed last residual becomes logits, where that is linear up to a soft cap."""
+        return self._reader.readout()
 
     def logits(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch n_outputs"]:
         """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from acdc.circuit import Provenance as Provenance
     from acdc.comparing import compare as compare
     from acdc.decision import Decision as Decision
+    from acdc.discovery.analyse import analyse as analyse
     from acdc.discovery.discover import discover as discover
     from acdc.discovery.hidden_units import hidden_units as hidden_units
     from acdc.discovery.setting_up import prompts as prompts
@@ -59,6 +60,7 @@ _PUBLIC = {
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
     "Task": "acdc.pairs.task",
+    "analyse": "acdc.discovery.analyse",
     "check_task": "acdc.evaluation.task_check",
     "compare": "acdc.comparing",
     "discover": "acdc.discovery.discover",

@@ -10,6 +10,7 @@ from acdc.results import Behaviour, Evaluation
 from acdc.wording import counted, task_name
 
 if TYPE_CHECKING:
+    from acdc.analysis.looks import Looks
     from acdc.evaluation.judgement import Judgement
     from acdc.evaluation.report import Report
 
@@ -84,6 +85,19 @@ def judgement_form(judged: Judgement) -> str:
         heading(f"{judged.circuit}: {counted(judged.n_edges, 'edge')} on {on}"),
         evaluation_table(judged.evaluation),
         table(columns, rows, "the worst prompts") if rows else None,
+    )
+
+
+def looks_form(looks: Looks) -> str:
+    """Looks at a model on a task, the rows that say the most of each."""
+    parts: list[Markup | None] = []
+    for name, result in looks.items():
+        summary = looks.summary(name)
+        parts.append(table(summary.columns, summary.rows, f"{name}: {result.title}"))
+    return page(
+        heading(f"{looks.setting.prompts.task} on {looks.setting.model.name}"),
+        *parts,
+        *(paragraph(f"{name} was left out: {why}") for name, why in looks.left_out.items()),
     )
 
 

@@ -1,0 +1,123 @@
+"""The looks by name, so that the command, its help and the docs know all of them. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from acdc.asked import shown
+from acdc.errors import SettingsError, UnknownNameError
+
+if TYPE_CHECKING:
+    from acdc.analysis.result import Result
+    from acdc.engine.setting import Setting
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A look at a model on a task.
+
+    Attributes:
+        name: what it is asked for by, and the name of its files.
+        summary: what it says, in a line.
+        room: module of :mod:`acdc.analysis` that has its function.
+        function: the function's name.
+        columns: of its table, what a short summary shows.
+        by: the column whose largest numbers, in size, a summary shows first; ``None`` for rows as they stand.
+        each: a column of which every value has its first row shown before any has its second.
+        last: a column of positions: of each prompt, a summary has only the rows of the last.
+        together: a column whose values a summary shows with the nodes that have them, in place of rows.
+        options: of the function, as this look takes them.
+        of_heads: it is of some heads only, which it takes as ``heads``.
+    """
+
+    name: str
+    summary: str
+    room: str
+    function: str
+    columns: tuple[str, ...]
+    by: str | None = None
+    each: str | None = None
+    last: str | None = None
+    together: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    of_heads: bool = False
+
+    def run(self, setting: Setting, **options: Any) -> Result:
+        """Run it. Raises :class:`AcdcError` as its function does."""
+        found: Result = function_of(self)(setting, **{**self.options, **options})
+        return found
+
+
+def function_of(analysis: Analysis) -> Any:
+    """The function of a look, imported now."""
+    return getattr(import_module(f"acdc.analysis.{analysis.room}"), analysis.function)
+
+
+#: A new look is named here, in the order in which they are run and told.
+ANALYSES: Mapping[str, Analysis] = {
+    analysis.name: analysis
+    for analysis in (
+        Analysis(
+            "direct",
+            "What each node adds to the answers' logits by itself.",
+            "direct",
+            "direct_attribution",
+            ("node", "difference", "right", "wrong"),
+            by="difference",
+        ),
+        Analysis(
+            "detectors",
+            "What kind each head is: previous token, induction, copying ...",
+            "detectors",
+            "head_detectors",
+            ("node", "label"),
+            together="label",
+        ),
+        Analysis(
+            "patterns",
+            "Where heads look from the answer positions on.",
+            "patterns",
+            "attention_patterns",
+            ("node", "prompt", "query_token", "key_token", "clean", "corrupted"),
+            by="clean",
+            each="node",
+            last="query",
+            of_heads=True,
+        ),
+        Analysis(
+            "ov",
+            "What heads write of each token of the prompts.",
+            "ov",
+            "ov_summary",
+            ("node", "prompt", "token", "weight", "highest", "logit"),
+            by="weight",
+            each="node",
+            of_heads=True,
+        ),
+    )
+}
+
+
+def asked_analyses(only: str | Iterable[str] | None) -> list[Analysis]:
+    """Looks by their names, a list or one text with commas; all for ``None``.
+
+    Raises:
+        UnknownNameError: no such look.
+        SettingsError: there is none, or they are no names.
+    """
+    if only is None:
+        return list(ANALYSES.values())
+    if not isinstance(only, Iterable):
+        raise SettingsError(f"`only` must be names of looks, like lens,direct, not {shown(only)}.")
+    names = [name.strip() for name in only.split(",")] if isinstance(only, str) else list(only)
+    for name in names:
+        if not isinstance(name, str):
+            raise SettingsError(f"`only` must be names of looks, like lens,direct, not {shown(name)}.")
+        if name not in ANALYSES:
+            raise UnknownNameError("look", name, ANALYSES)
+    if not names:
+        raise SettingsError(f"`only` is empty; give at least one of {', '.join(ANALYSES)}, or leave it out for all.")
+    return [ANALYSES[name] for name in dict.fromkeys(names)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acdc import methods as methods
     from acdc import metrics as metrics
     from acdc import selection as selection
+    from acdc.analysis.transplanting import transplant as transplant
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
     from acdc.comparing import compare as compare
@@ -73,6 +74,7 @@ _PUBLIC = {
     "prompts": "acdc.discovery.setting_up",
     "set_up": "acdc.discovery.setting_up",
     "shown_pair": "acdc.pairs.looking",
+    "transplant": "acdc.analysis.transplanting",
 }
 #: Rooms that a notebook looks into.
 _ROOMS = ("methods", "metrics", "selection")

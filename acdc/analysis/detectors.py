@@ -160,12 +160,12 @@ def head_detectors(on: Setting | Model, *, n: int = 20, length: int = 50, seed: 
     """
     if not isinstance(on, Setting | Model):
         raise SettingsError(f"head detectors take a setting of `acdc.set_up` or a model, not {shown(on)}.")
-    for name, value in (("n", n), ("length", length)):
-        if whole(name, value) < 1:
-            raise SettingsError(f"`{name}` must be at least 1, not {value}.")
+    for name, value, least in (("n", n, 1), ("length", length, 1), ("seed", seed, 0)):
+        if whole(name, value) < least:
+            raise SettingsError(f"`{name}` must be at least {least}, not {value}.")
     setting, model = (on, on.model) if isinstance(on, Setting) else (None, on)
     heads = all_heads(model.graph_config)
-    drawn = repeated_tokens(model, _lead(on), n, length, whole("seed", seed))
+    drawn = repeated_tokens(model, _lead(on), n, length, seed)
     random = np.full((len(heads), len(LOOKS)), np.nan) if drawn is None else _on_random(model, heads, drawn)
     task = np.full((len(heads), len(LOOKS)), np.nan)
     if setting is not None:

@@ -25,6 +25,7 @@ from acdc.waiting import waiting
 MOST_HEADS, ROWS = 6, 8
 #: What is added to a table's columns where there is a circuit, and what stands there.
 IN_CIRCUIT, YES = "in circuit", "yes"
+_NODES = ("node", "activation")  # columns of names of nodes
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,10 +198,13 @@ def _size(cell: Cell) -> float:
 
 
 def _marked(table: Table, circuit: Circuit | None) -> Table:
-    if circuit is None or "node" not in table.columns:
+    at = next((table.columns.index(name) for name in _NODES if name in table.columns), None)
+    if circuit is None or at is None:
         return table
-    at, live = table.columns.index("node"), {node.name for node in circuit.nodes()}
-    marks = [YES if str(row[at]).partition("<")[0] in live else "" for row in table.rows]
+    known, live = {node.name for node in circuit.graph.nodes}, {node.name for node in circuit.nodes()}
+    if not any(row[at] in known for row in table.rows):
+        return table
+    marks = [YES if row[at] in live else "" for row in table.rows]
     rows = [(*row, mark) for row, mark in zip(table.rows, marks, strict=True)]
     return Table((*table.columns, IN_CIRCUIT), rows)
 

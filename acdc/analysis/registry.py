@@ -56,6 +56,13 @@ def function_of(analysis: Analysis) -> Any:
     return getattr(import_module(f"acdc.analysis.{analysis.room}"), analysis.function)
 
 
+def _patching(what: str, direction: str, summary: str, **options: Any) -> Analysis:
+    named = f"{what}-{direction}"
+    columns = ("activation", "position", "token", "effect", "share")
+    options = {"what": what, "direction": direction, **options}
+    return Analysis(named, summary, "maps", "activation_patching", columns, by="effect", options=options)
+
+
 #: A new look is named here, in the order in which they are run and told.
 ANALYSES: Mapping[str, Analysis] = {
     analysis.name: analysis
@@ -97,6 +104,10 @@ ANALYSES: Mapping[str, Analysis] = {
             each="node",
             of_heads=True,
         ),
+        _patching("residual", "noising", "The residual stream by layer and position, corrupted in the clean run."),
+        _patching("residual", "denoising", "The same, clean in the corrupted run."),
+        _patching("heads", "noising", "Each head by position, corrupted in the clean run."),
+        _patching("heads", "denoising", "The same, clean in the corrupted run."),
     )
 }
 

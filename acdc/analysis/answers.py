@@ -49,7 +49,20 @@ def best_answers(setting: Setting) -> tuple[Int[Tensor, " prediction"], Int[Tens
         SettingsError: a prompt pair names no right or no wrong answers.
     """
     check_answers(setting)
-    return _best(setting.model_logits, setting.answers.right), _best(setting.model_logits, setting.answers.wrong)
+    return best(setting.model_logits, setting.answers.right), best(setting.model_logits, setting.answers.wrong)
+
+
+def best(
+    logits: Float[Tensor, "prediction n_outputs"], tokens: Int[Tensor, "prediction answer"]
+) -> Int[Tensor, " prediction"]:
+    """Of each prediction's answers the one of the largest logit.
+
+    Args:
+        logits: in the whole model.
+        tokens: at least one for each, -1 where there are fewer.
+    """
+    values = logits.gather(-1, tokens.clamp(min=0)).masked_fill(tokens < 0, -torch.inf)
+    return tokens.gather(-1, values.argmax(-1, keepdim=True))[:, 0]
 
 
 def check_answers(setting: Setting) -> None:
@@ -95,8 +108,3 @@ def answers_of(setting: Setting, rows: slice) -> Answers:
 def places(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """The prompt and the position of every prediction, ``[prediction]`` each."""
     return setting.rows.cpu().numpy(), setting.columns.cpu().numpy()
-
-
-def _best(logits: Tensor, tokens: Tensor) -> Tensor:
-    values = logits.gather(-1, tokens.clamp(min=0)).masked_fill(tokens < 0, -torch.inf)
-    return tokens.gather(-1, values.argmax(-1, keepdim=True))[:, 0]

@@ -209,7 +209,7 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        v = self._project("v", v_in, self.group(head), table)
+        v = self.value(self.group(head), v_in, table)
         return self.mix(self.pattern(head, q_in, k_in, table, keys), v) @ self.W_O[head]
 
     def pattern(
@@ -287,6 +287,12 @@ class Attention:
     ) -> Float[Tensor, "batch pos d_head"]:
         """The same of the keys that a group of heads has."""
         return self._project("k", x, group, table)
+
+    def value(
+        self, group: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
+    ) -> Float[Tensor, "batch pos d_value"]:
+        """What each position holds for those that look at it, likewise; ``W_O`` comes behind."""
+        return self._project("v", x, group, table)
 
     def contributions(
         self, heads: Float[Tensor, "head *place d_model"]

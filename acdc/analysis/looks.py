@@ -160,7 +160,10 @@ def summary_of(analysis: Analysis, table: Table, rows: int = ROWS) -> Table:
         for row in chosen:
             ends[row[prompt]] = max(ends.get(row[prompt], 0.0), _size(row[at]))
         chosen = [row for row in chosen if _size(row[at]) == ends[row[prompt]]]
-    if analysis.by is not None:
+    if analysis.by is None:
+        shown = np.linspace(0, max(0, len(chosen) - 1), min(rows, len(chosen))).round().astype(int)
+        chosen = [chosen[i] for i in shown]
+    else:
         at = table.columns.index(analysis.by)
         chosen = sorted(chosen, key=lambda row: -_size(row[at]))
     if analysis.each is not None:

@@ -25,7 +25,8 @@ class Analysis:
         room: module of :mod:`acdc.analysis` that has its function.
         function: the function's name.
         columns: of its table, what a short summary shows.
-        by: the column whose largest numbers, in size, a summary shows first; ``None`` for rows as they stand.
+        by: the column whose largest numbers, in size, a summary shows first; ``None`` for rows from the
+            first to the last, evenly.
         each: a column of which every value has its first row shown before any has its second.
         last: a column of positions: of each prompt, a summary has only the rows of the last.
         together: a column whose values a summary shows with the nodes that have them, in place of rows.
@@ -60,13 +61,29 @@ def _patching(what: str, direction: str, summary: str, **options: Any) -> Analys
     named = f"{what}-{direction}"
     columns = ("activation", "position", "token", "effect", "share")
     options = {"what": what, "direction": direction, **options}
-    return Analysis(named, summary, "maps", "activation_patching", columns, by="effect", options=options)
+    each = "activation" if what == "heads" else None
+    return Analysis(named, summary, "maps", "activation_patching", columns, by="effect", each=each, options=options)
 
 
 #: A new look is named here, in the order in which they are run and told.
 ANALYSES: Mapping[str, Analysis] = {
     analysis.name: analysis
     for analysis in (
+        Analysis(
+            "lens",
+            "What the model would say behind every layer.",
+            "lens",
+            "logit_lens",
+            ("layer", "difference", "right probability", "right rank", "wrong probability", "likeliest token"),
+        ),
+        Analysis(
+            "layers",
+            "What each layer's attention and MLP add to the answers' logits.",
+            "layers",
+            "layer_attribution",
+            ("part", "difference", "so far", "right", "wrong"),
+            by="difference",
+        ),
         Analysis(
             "direct",
             "What each node adds to the answers' logits by itself.",
@@ -103,6 +120,15 @@ ANALYSES: Mapping[str, Analysis] = {
             by="weight",
             each="node",
             of_heads=True,
+        ),
+        Analysis(
+            "tokens",
+            "Which input tokens matter: exactly, and by gradient.",
+            "tokens",
+            "token_attribution",
+            ("prompt", "position", "clean", "corrupted", "spans", "noising", "denoising"),
+            by="noising",
+            each="prompt",
         ),
         _patching("residual", "noising", "The residual stream by layer and position, corrupted in the clean run."),
         _patching("residual", "denoising", "The same, clean in the corrupted run."),

@@ -94,6 +94,7 @@ class Model(Displayed):
     def nodes(self, *, split_input: bool = False) -> list[NodeTerms]:
         """Every node of its graph behind its slots, in TransformerLens' terms: hooks, code and equation.
 
+            >>> import acdc
             >>> terms = {one.name: one for one in acdc.load_model("tiny-tasks").nodes()}
             >>> terms["a1.h3"].code
             'cache["blocks.1.attn.hook_z"][:, :, 3] @ bridge.blocks[1].attn.W_O[3]'

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from acdc.analysis.detectors import head_detectors as head_detectors
     from acdc.analysis.detectors import labels as labels
     from acdc.analysis.direct import direct_attribution as direct_attribution
+    from acdc.analysis.heads import head_attribution as head_attribution
     from acdc.analysis.layers import layer_attribution as layer_attribution
     from acdc.analysis.lens import logit_lens as logit_lens
     from acdc.analysis.looks import look_at as look_at
@@ -34,6 +35,7 @@ _PUBLIC = {
     "activation_patching": "maps",
     "attention_patterns": "patterns",
     "direct_attribution": "direct",
+    "head_attribution": "heads",
     "head_detectors": "detectors",
     "labels": "detectors",
     "layer_attribution": "layers",

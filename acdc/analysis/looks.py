@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from acdc.analysis.heads import HeadAttribution
 from acdc.analysis.named import asked_heads
 from acdc.analysis.registry import ANALYSES, Analysis, asked_analyses
 from acdc.analysis.result import Cell, Result, Table
@@ -25,6 +26,7 @@ from acdc.waiting import waiting
 MOST_HEADS, ROWS = 6, 8
 #: What is added to a table's columns where there is a circuit, and what stands there.
 IN_CIRCUIT, YES = "in circuit", "yes"
+_SOURCES = 3  # of what a head reads
 _NODES = ("node", "activation")  # columns of names of nodes
 
 
@@ -69,7 +71,9 @@ class Looks(Displayed, Mapping[str, Result]):
             name: of the look.
             rows: how many.
         """
-        return summary_of(ANALYSES[name], self.table(name), rows)
+        result = self.results[name]
+        table = _marked(_by_head(result), self.circuit) if isinstance(result, HeadAttribution) else self.table(name)
+        return summary_of(ANALYSES[name], table, rows)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the table (CSV) and the plot (SVG) of each look into a folder, made if it isn't there.
@@ -194,6 +198,18 @@ def _together(table: Table, column: str) -> Table:
         (value, len(names), " ".join(names)) for value, names in sorted(nodes.items(), key=lambda item: str(item[0]))
     ]
     return Table((column, "how many", marked), rows)
+
+
+def _by_head(found: HeadAttribution) -> Table:
+    """A row a head: its direct share, and the nodes that wrote the most of what it reads."""
+    rows: list[tuple[Cell, ...]] = []
+    for at, head in enumerate(found.heads):
+        sources = [
+            ", ".join(f"{node} {share:.3g}" for node, share in found.strongest(head, letter, _SOURCES))
+            for letter in "vqk"
+        ]
+        rows.append((head, float(found.value.total[at].mean()), *sources))
+    return Table(ANALYSES["heads"].columns, rows)
 
 
 def _size(cell: Cell) -> float:

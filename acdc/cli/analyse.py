@@ -49,7 +49,7 @@ def analyse(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Look at what each part of a model does on TASK, before a circuit is found or after.
+    """Look at what each part of a model does on TASK.
 
     Every look is a table and a plot (--out), and a function of Python (acdc.analysis). All are computed by the same
     node functions as circuits, so that they agree with them.
@@ -61,7 +61,7 @@ def analyse(
     from acdc.discovery.analyse import analyse as run_analyses
 
     named = None if heads is None else [name.strip() for name in heads.split(",")]
-    looks = run_analyses(model, task, only=only, heads=named, out=out, progress=not as_json, **options)
+    looks = run_analyses(model, task, only=only, heads=named, out=out, **options)
     for name, why in looks.left_out.items():
         announce(f"{name} was left out: {why}")
     if as_json:

@@ -50,6 +50,11 @@ def prompts_parts(prompts: PromptSet) -> list[Markup | None]:
     ]
 
 
+def pair_form(pair: ShownPair) -> str:
+    """A pair token by token."""
+    return page(_pair(pair))
+
+
 def _pair(pair: ShownPair) -> Markup:
     """A pair, its prompts one below the other."""
     places = list(enumerate(pair.tokens))

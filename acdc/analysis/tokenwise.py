@@ -107,7 +107,10 @@ def read_out(
         raise SettingsError(
             f"{model.name} makes logits by more than a matrix and a bias, so that no head has a direct share in them."
         )
-    weight = readout.weight if tokens is None else readout.weight[:, torch.as_tensor(tokens, device=model.device)]
+    weight = readout.weight
+    if tokens is not None:  # few: in float32 at least, so that halves don't make them level
+        weight = weight[:, torch.as_tensor(tokens, device=model.device)]
+        x, weight = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in (x, weight))
     normed = norm.center(x) if norm.weight is None else norm.center(x) * norm.weight
     return readout.scale * (normed @ weight)
 

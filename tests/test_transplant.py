@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from families import random_model
-from hooked import FAMILIES, WITH_HEADS, WITH_SLOTS, place, run
+from replaced import FAMILIES, WITH_HEADS, WITH_SLOTS, place, run
 
 import acdc
 from acdc.engine.setting import prepare

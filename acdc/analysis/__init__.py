@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from acdc.analysis.maps import activation_patching as activation_patching
     from acdc.analysis.ov import ov_summary as ov_summary
     from acdc.analysis.patterns import attention_patterns as attention_patterns
+    from acdc.analysis.qk import qk_summary as qk_summary
     from acdc.analysis.registry import ANALYSES as ANALYSES
     from acdc.analysis.result import Result as Result
     from acdc.analysis.result import Table as Table
     from acdc.analysis.tokens import token_attribution as token_attribution
+    from acdc.analysis.transplanting import transplant as transplant
+    from acdc.analysis.vocabulary import ov_vocabulary as ov_vocabulary
+    from acdc.analysis.vocabulary import qk_vocabulary as qk_vocabulary
 
 _PUBLIC = {
     "ANALYSES": "registry",
@@ -42,7 +46,11 @@ _PUBLIC = {
     "logit_lens": "lens",
     "look_at": "looks",
     "ov_summary": "ov",
+    "ov_vocabulary": "vocabulary",
+    "qk_summary": "qk",
+    "qk_vocabulary": "vocabulary",
     "token_attribution": "tokens",
+    "transplant": "transplanting",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from acdc.analysis.heads import HeadAttribution
 from acdc.analysis.named import asked_heads
 from acdc.analysis.registry import ANALYSES, Analysis, asked_analyses
 from acdc.analysis.result import Cell, Result, Table
+from acdc.analysis.vocabulary import OvVocabulary
 from acdc.circuit import Circuit
 from acdc.displayed import Displayed
 from acdc.engine.setting import Setting
@@ -72,7 +73,8 @@ class Looks(Displayed, Mapping[str, Result]):
             rows: how many.
         """
         result = self.results[name]
-        table = _marked(_by_head(result), self.circuit) if isinstance(result, HeadAttribution) else self.table(name)
+        made = next((brief(result) for kind, brief in _BRIEF.items() if isinstance(result, kind)), None)
+        table = self.table(name) if made is None else _marked(made, self.circuit)
         return summary_of(ANALYSES[name], table, rows)
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -210,6 +212,17 @@ def _by_head(found: HeadAttribution) -> Table:
         ]
         rows.append((head, float(found.value.total[at].mean()), *sources))
     return Table(ANALYSES["heads"].columns, rows)
+
+
+def _by_copying(found: OvVocabulary) -> Table:
+    """A row a head: of how many tokens of the vocabulary its OV circuit raises, or lowers, the token itself."""
+    shares = zip(found.heads, found.copied(), found.suppressed(), strict=True)
+    rows = [(head, len(found.tokens), float(copied), float(suppressed)) for head, copied, suppressed in shares]
+    return Table(ANALYSES["ov-vocabulary"].columns, rows)
+
+
+#: Results whose whole tables don't say in a few rows what they say.
+_BRIEF: Mapping[type[Result], Callable[[Any], Table]] = {HeadAttribution: _by_head, OvVocabulary: _by_copying}
 
 
 def _size(cell: Cell) -> float:

@@ -32,6 +32,7 @@ class Analysis:
         together: a column whose values a summary shows with the nodes that have them, in place of rows.
         options: of the function, as this look takes them.
         of_heads: it is of some heads only, which it takes as ``heads``.
+        by_default: it is run where no looks are named.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Analysis:
     together: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     of_heads: bool = False
+    by_default: bool = True
 
     def run(self, setting: Setting, **options: Any) -> Result:
         """Run it. Raises :class:`AcdcError` as its function does."""
@@ -130,6 +132,36 @@ ANALYSES: Mapping[str, Analysis] = {
             of_heads=True,
         ),
         Analysis(
+            "qk",
+            "Which of the prompts' tokens heads look for.",
+            "qk",
+            "qk_summary",
+            ("node", "query", "key", "weight", "score", "meetings"),
+            by="weight",
+            each="node",
+            of_heads=True,
+        ),
+        Analysis(
+            "ov-vocabulary",
+            "What heads write of every token of the vocabulary; if named.",
+            "vocabulary",
+            "ov_vocabulary",
+            ("node", "tokens", "share copied", "share suppressed"),
+            of_heads=True,
+            by_default=False,
+        ),
+        Analysis(
+            "qk-vocabulary",
+            "Which tokens of the vocabulary heads look for; if named.",
+            "vocabulary",
+            "qk_vocabulary",
+            ("node", "query", "key", "score"),
+            by="score",
+            each="node",
+            of_heads=True,
+            by_default=False,
+        ),
+        Analysis(
             "tokens",
             "Which input tokens matter: exactly, and by gradient.",
             "tokens",
@@ -147,14 +179,14 @@ ANALYSES: Mapping[str, Analysis] = {
 
 
 def asked_analyses(only: str | Iterable[str] | None) -> list[Analysis]:
-    """Looks by their names, a list or one text with commas; all for ``None``.
+    """Looks by their names, a list or one text with commas; for ``None`` all but those that take long.
 
     Raises:
         UnknownNameError: no such look.
         SettingsError: there is none, or they are no names.
     """
     if only is None:
-        return list(ANALYSES.values())
+        return [analysis for analysis in ANALYSES.values() if analysis.by_default]
     if not isinstance(only, Iterable):
         raise SettingsError(f"`only` must be names of looks, like lens,direct, not {shown(only)}.")
     names = [name.strip() for name in only.split(",")] if isinstance(only, str) else list(only)

@@ -53,14 +53,15 @@ def test_options_of_looks_are_their_functions():
 
 
 def test_all_looks_have_a_table_a_summary_and_a_form(setting):
-    looks = look_at(setting)
+    looks = look_at(setting, list(ANALYSES), heads=["a0.h1", "a1.h0"])
     assert list(looks) == list(ANALYSES)
     assert looks.left_out == {}
+    briefer = ("heads", "ov-vocabulary")
     for name, result in looks.items():
         assert isinstance(result, Result)
         table, summary = looks.table(name), looks.summary(name)
         wanted = ANALYSES[name]
-        assert set(wanted.columns) - {"spans"} <= set(table.columns) or name == "heads"
+        assert set(wanted.columns) - {"spans"} <= set(table.columns) or name in briefer
         assert (wanted.together or wanted.by or table.columns[0]) in table.columns
         assert summary.rows or wanted.together is not None
     assert all(name in repr(looks) for name in ANALYSES)
@@ -140,6 +141,27 @@ def test_nodes_of_a_circuit_are_marked(setting, circuit):
     assert "in circuit" in looks.table("heads-noising").columns
     assert "in circuit" not in looks.table("residual-noising").columns  # which has no nodes
     assert "in circuit" not in looks.table("lens").columns
+
+
+def test_what_takes_long_is_run_where_it_is_named(setting):
+    looks = look_at(setting)
+    assert (
+        set(looks)
+        == {one.name for one in ANALYSES.values() if one.by_default}
+        == set(ANALYSES)
+        - {
+            "ov-vocabulary",
+            "qk-vocabulary",
+        }
+    )
+
+
+def test_copying_over_the_vocabulary_is_summed_up_by_head(setting):
+    looks = look_at(setting, "ov-vocabulary", heads="a1.h0")
+    found = looks["ov-vocabulary"]
+    assert looks.summary("ov-vocabulary").rows == [
+        ("a1.h0", len(found.tokens), float(found.copied()[0]), float(found.suppressed()[0]))
+    ]
 
 
 def test_heads_are_summed_up_with_who_wrote_what_they_read(setting, circuit):

@@ -9,6 +9,8 @@ from tiny import pairs
 
 from acdc.analysis.registry import ANALYSES
 
+DEFAULT = [name for name, analysis in ANALYSES.items() if analysis.by_default]
+
 
 @pytest.fixture
 def run(call, file, gpt2_folder):
@@ -24,12 +26,12 @@ def test_every_look_is_told_and_written(run, tmp_path):
     code, out, err = run("--out", "looks", "--n", 3)
     assert code == 0, err
     assert "3 prompts" in out
-    assert all(f"\n{name}: " in out for name in ANALYSES)
+    assert all(f"\n{name}: " in out for name in DEFAULT)
     assert out.splitlines()[-1] == "looks"
     assert {path.name for path in (tmp_path / "looks").iterdir()} == {
-        f"{name}.{kind}" for name in ANALYSES for kind in ("csv", "svg")
+        f"{name}.{kind}" for name in DEFAULT for kind in ("csv", "svg")
     }
-    assert all((tmp_path / "looks" / f"{name}.svg").read_bytes().startswith(b"<?xml") for name in ANALYSES)
+    assert all((tmp_path / "looks" / f"{name}.svg").read_bytes().startswith(b"<?xml") for name in DEFAULT)
     rows = read(tmp_path / "looks" / "direct.csv")
     assert [row["node"] for row in rows[:3]] == ["input", "a0.h0", "a0.h1"]
 

@@ -27,7 +27,8 @@ class Parts:
         by_position: the direct share by source position, ``[prediction, pos]``; NaN behind a prompt's end.
         pattern: how much the head looks there, likewise.
         looked_at: the position of the largest part in size, ``[prediction]``.
-        totals: what is split through each letter, ``[prediction]``.
+        totals: what is split through each letter, ``[prediction]``: through v the direct share, through q and k how far
+            the score at that position is above the mean of those that the head can see.
         by_node: its split, ``[n_sources, prediction]``; NaN for nodes behind the head.
     """
 
@@ -87,6 +88,10 @@ class Block:
         self._tokens = Tokens(tokens.ids[prompt], tuple(tokens.lengths[i] for i in prompt.tolist()))
         self._table: PositionTable = model.table(layer, self._tokens)
         self._readers = self._behind(reader)
+        length = self._x.shape[1]
+        seen = self._table.visible[..., :length, :length] & self._tokens.filled[:, None, :]
+        seen = seen[self._each, position].double()
+        self._seen = (seen / seen.sum(-1, keepdim=True))[..., None]  # weights of a mean, [prediction, pos, 1]
 
     def _behind(self, reader: Tensor) -> Float[Tensor, "head prediction d_model"]:
         """What reads the difference in each head's own output, in front of what stands between it and the stream."""
@@ -125,19 +130,19 @@ class Block:
             by_position = pattern.double() * (value.double() * reader.double()[:, None]).sum(-1)
             looked_at = by_position.detach().abs().argmax(-1)
             query = attention.query(head, leaves["q"], self._table)[self._each, self._position]
-            key = attention.key(group, leaves["k"], self._table)[self._each, looked_at]
-            score = attention.scale * (query.double() * key.double()).sum(-1)
+            keys = attention.key(group, leaves["k"], self._table).double()
+            ahead = keys[self._each, looked_at] - (keys * self._seen).sum(1)
+            score = attention.scale * (query.double() * ahead).sum(-1)
             (to_value,) = torch.autograd.grad(by_position.sum(), leaves["v"])
             to_query, to_key = torch.autograd.grad(score.sum(), [leaves["q"], leaves["k"]])
         share = by_position.detach().sum(-1)
         totals = {"v": share, "q": score.detach(), "k": score.detach()}
         by_node = {letter: x.new_full((n_sources, len(x)), torch.nan, dtype=torch.float64) for letter in "qkv"}
-        places = {"q": self._position, "k": looked_at}
-        readers = {"q": to_query[self._each, self._position], "k": to_key[self._each, looked_at]}
+        to_query = to_query[self._each, self._position]
         for source, output in enumerate(written):
-            by_node["v"][source] = (output[self._prompt] * to_value).sum(-1).double().sum(-1)
-            for letter, place in places.items():
-                by_node[letter][source] = (output[self._prompt, place] * readers[letter]).double().sum(-1)
+            by_node["q"][source] = (output[self._prompt, self._position] * to_query).double().sum(-1)
+            for letter, reads in (("k", to_key), ("v", to_value)):
+                by_node[letter][source] = (output[self._prompt] * reads).sum(-1).double().sum(-1)
         return Parts(
             by_position=_numbers(by_position.masked_fill(~filled, torch.nan)),
             pattern=_numbers(pattern.masked_fill(~filled, torch.nan)),

@@ -51,9 +51,9 @@ class HeadAttribution(Result):
         pattern: how much the head looks at each position from where the answer is read, likewise.
         value: the direct share by what its values are made of, in logits.
         looked_at: the position whose part in `by_position` is largest in size, ``[head, prediction]``.
-        query: the head's attention score there by what its query is made of; scores are those in front of the softmax,
-            a soft cap and ALiBi's bias.
-        key: the same score by what the key at that position is made of.
+        query: how far the head's attention score there is above its mean over all positions that it can see, by what
+            the query is made of; scores are those in front of the softmax, a soft cap and ALiBi's bias.
+        key: the same by what the key there, and the mean of the others, is made of.
         prompts, positions: the prompt and the position of each prediction, ``[prediction]``.
     """
 
@@ -116,13 +116,14 @@ class HeadAttribution(Result):
 @own_torch_state()
 @torch.no_grad()
 def head_attribution(setting: Setting, *, heads: str | Iterable[str] | None = None) -> HeadAttribution:
-    """Take heads apart, one level deep: direct share by source token and through v, attention score through q and k.
+    """Take heads apart, one level deep: direct share by source token and through v, attention scores through q and k.
 
     A head's direct share in the answers' logit difference (:func:`acdc.analysis.direct.direct_attribution`) is, with
     where it looks held fixed, a sum over source positions, and each value a sum over the nodes that wrote what the
     value slot reads there. The score with which the head looks from the answer's position at the source position of
-    the largest part is, with either side held fixed, a sum over the nodes that wrote what its query slot, or its key
-    slot, reads (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Kobayashi et al. 2020, arXiv
+    the largest part, less the mean score of all that it can see there (what raises all alike leaves the softmax as it
+    is), is with either side held fixed a sum over the nodes that wrote what its query slot, or its key slot, reads
+    (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Kobayashi et al. 2020, arXiv
     2004.10102; Wang et al. 2022, arXiv 2211.00593). What divides or bends on the way (norms, those of queries and
     keys too, and clipping) is a constant factor, at its value on the clean prompt. Each split adds up to what it
     splits.

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from acdc.analysis.direct import CONSTANT, DirectAttribution, direct_attribution
-from acdc.analysis.pictures import bars
 from acdc.analysis.result import Result, Table
 from acdc.engine.setting import Setting
 
@@ -45,9 +44,25 @@ class LayerAttribution(Result):
         return Table(columns, [(name, *map(float, row)) for name, row in zip(self.parts, numbers, strict=True)])
 
     def figure(self, plt: Any) -> Any:
-        """The mean difference, a bar a part."""
-        title = f"{self.title}: {self.direct.total.mean():.3g} logits in all"
-        return bars(plt, self.parts, self.difference.mean(1), title, "right minus wrong answer, logits")
+        """The mean difference by layer: attention, MLP, and the sum so far."""
+        cfg, means = self.direct.graph.cfg, dict(zip(self.parts, self.difference.mean(1), strict=True))
+        figure, axes = plt.subplots(figsize=(max(4.5, 0.16 * cfg.n_layers + 2), 2.8))
+        layers = np.arange(cfg.n_layers)
+        kinds = [("attention", "a", -0.2, "#2166ac")] + ([] if cfg.attn_only else [("MLP", "m", 0.2, "#e08214")])
+        so_far = sum(mean for name, mean in means.items() if name[0] not in "am") + np.zeros(cfg.n_layers)
+        for label, letter, aside, colour in kinds:
+            values = np.array([means[f"{letter}{layer}"] for layer in layers])
+            axes.bar(layers + aside, values, 0.4, color=colour, label=label)
+            so_far += values.cumsum()
+        axes.plot(layers, so_far, color="#555555", label="so far, with input and constants")
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.set_xticks(layers[:: -(-cfg.n_layers // 16)])
+        axes.set_xlabel("layer")
+        axes.set_ylabel("right minus wrong answer, logits")
+        axes.set_title(f"{self.title}: {self.direct.total.mean():.3g} logits in all")
+        axes.legend(fontsize=7)
+        figure.tight_layout()
+        return figure
 
 
 def layer_attribution(setting: Setting) -> LayerAttribution:

@@ -88,31 +88,31 @@ class LogitLens(Result):
         return Table((*columns, "likeliest token", "of predictions"), rows)
 
     def figure(self, plt: Any) -> Any:
-        """Mean logit difference by layer, and the probabilities of the answers, or of the likeliest token."""
-        figure, axes = plt.subplots(figsize=(5.0, 2.8))
-        at = np.arange(len(self.depths))
+        """By layer the mean logit difference and the answers' median ranks; or the likeliest token's probability."""
         seen = [("right answer", self.right, "#1b7837", "o"), ("wrong answer", self.wrong, "#b2182b", "s")]
-        if self.right is None and self.wrong is None:
-            axes.plot(at, self.top_probabilities.mean(1), "o-", color="#2166ac", label="likeliest token")
-        for label, answers, colour, marker in seen:
-            if answers is not None:
-                axes.plot(at, answers.probabilities.mean(1), f"{marker}-", color=colour, label=label)
-        axes.set_ylabel("probability, mean")
-        axes.set_ylim(0, 1)
-        axes.set_xlabel("behind layer")
-        step = -(-len(at) // 16)
-        axes.set_xticks(at[::step], self.depths[::step])
-        handles, labels = axes.get_legend_handles_labels()
-        if (difference := self.difference) is not None:
-            other = axes.twinx()
-            other.grid(False)
-            other.plot(at, difference.mean(1), "--", color="#555555", label="logit difference")
-            other.set_ylabel("logit difference, mean")
-            more = other.get_legend_handles_labels()
-            handles, labels = handles + more[0], labels + more[1]
-        axes.set_title(self.title)
-        figure.legend(handles, labels, loc="lower center", ncol=3, fontsize=7)
-        figure.tight_layout(rect=(0, 0.1, 1, 1))
+        ranked = [(label, each.ranks, colour, to) for label, each, colour, to in seen if each is not None]
+        figure, panels = plt.subplots(2 if ranked else 1, 1, figsize=(5.0, 4.4 if ranked else 2.5), squeeze=False)
+        axes, at = panels[:, 0], np.arange(len(self.depths))
+        if (difference := self.difference) is None:
+            axes[0].plot(at, self.top_probabilities.mean(1), "o-", color="#2166ac")
+            axes[0].set_ylabel("likeliest token's probability")
+        else:
+            axes[0].plot(at, difference.mean(1), "o-", color="#2166ac")
+            axes[0].axhline(0, color="black", linewidth=0.6)
+            axes[0].set_ylabel("logit difference, mean")
+        for label, ranks, colour, marker in ranked:
+            axes[-1].plot(at, np.median(ranks, axis=1), f"{marker}-", color=colour, label=label)
+        if ranked:
+            axes[-1].set_yscale("log")
+            axes[-1].invert_yaxis()
+            axes[-1].set_ylabel("rank, median")
+            axes[-1].legend(fontsize=7)
+        for each in axes:
+            step = -(-len(at) // 16)
+            each.set_xticks(at[::step], self.depths[::step])
+        axes[-1].set_xlabel("behind layer")
+        axes[0].set_title(self.title)
+        figure.tight_layout()
         return figure
 
 

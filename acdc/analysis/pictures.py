@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,26 +43,5 @@ def node_map(plt: Any, graph: Graph, values: np.ndarray, title: str, label: str)
     axes.set_ylabel("layer")
     axes.set_title(f"{title}\n{', '.join(rest)}", fontsize=8)
     figure.colorbar(image, ax=axes, label=label)
-    figure.tight_layout()
-    return figure
-
-
-def bars(plt: Any, labels: Sequence[str], values: np.ndarray, title: str, label: str) -> Any:
-    """Horizontal bars, the first on top.
-
-    Args:
-        plt: ``matplotlib.pyplot``.
-        labels: one each.
-        values: ``[n]``.
-        title: above them.
-        label: of their length.
-    """
-    figure, axes = plt.subplots(figsize=(4.5, 0.2 * len(labels) + 0.9))
-    places = np.arange(len(labels))[::-1]
-    axes.barh(places, values, color=["#2166ac" if value < 0 else "#b2182b" for value in values])
-    axes.set_yticks(places, labels, fontsize=7)
-    axes.axvline(0, color="black", linewidth=0.6)
-    axes.set_xlabel(label)
-    axes.set_title(title, fontsize=8)
     figure.tight_layout()
     return figure

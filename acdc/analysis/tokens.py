@@ -82,7 +82,8 @@ class TokenAttribution(Result):
             for prompt, tokens in enumerate(self.clean[:n]):
                 for position, token in enumerate(tokens):
                     said = token.strip().replace("$", r"\$")
-                    axes.text(position, prompt, said, ha="center", va="center", fontsize=5)
+                    colour = "white" if abs(values[prompt, position]) > 0.6 * most else "black"
+                    axes.text(position, prompt, said, ha="center", va="center", fontsize=5, color=colour)
             axes.set_xticks([])
             axes.set_yticks(range(n))
             axes.set_title(f"{kind}, {self.metric}", fontsize=8)

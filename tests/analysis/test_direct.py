@@ -120,6 +120,7 @@ def test_pairs_without_wrong_answers_are_refused():
 def test_its_table_and_picture(tmp_path):
     found = direct_attribution(prepare(acdc.load_model(model_of("gpt2")), answered()))
     rows = {row[0]: row for row in found.table().rows}
+    assert repr(found) == "DirectAttribution(13 rows)"
     assert list(rows) == [*found.nodes, "constant", "total"]
     assert rows["total"][1] == pytest.approx(found.total.mean())
     assert rows["a1.h2"][1:4] == pytest.approx(

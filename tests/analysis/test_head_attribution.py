@@ -31,6 +31,21 @@ def llama_block(model, layer):
     return weights, attention.o_proj.weight.T.unflatten(0, (n, -1)), None, block.input_layernorm
 
 
+def neox_block(model, layer):
+    """The same of a GPT-NeoX's: queries, keys and values of each head side by side in one matrix."""
+    block, n = model.gpt_neox.layers[layer], model.config.num_attention_heads
+    fused = block.attention.query_key_value
+    weights = fused.weight.T.unflatten(-1, (n, 3, -1)).movedim(0, 2)  # [head, 3, d_model, d_head]
+    biases = fused.bias.unflatten(0, (n, 3, -1))
+    w_o = block.attention.dense.weight.T.unflatten(0, (n, -1))
+    return list(weights.unbind(1)), w_o, list(biases.unbind(1)), block.input_layernorm
+
+
+BLOCKS = {"gpt2": gpt2_block, "llama": llama_block, "gpt-neox-parallel": neox_block}
+#: Of a head's dimensions so many are rotated.
+ROTATED = {"gpt2": 0, "llama": 8, "gpt-neox-parallel": 2}
+
+
 def centred(x, family):
     return x if family == "llama" else x - x.mean(-1, keepdim=True)
 
@@ -48,63 +63,71 @@ def writers(watched, layer):
 def reader(theirs, family, x, right, wrong):
     """What reads the logit difference in the last residual stream, by the norm's own module."""
     norm, weight = theirs.get_submodule(PARTS[family][3]), theirs.get_output_embeddings().weight
-    eps = norm.eps if family == "gpt2" else norm.variance_epsilon
+    eps = norm.variance_epsilon if family == "llama" else norm.eps
     scale = (centred(x, family).pow(2).mean() + eps).sqrt()
     return centred((weight[right] - weight[wrong]) * norm.weight, family) / scale
 
 
 def rotated(x, positions, width):
-    """Llama's rotary embedding of ``[..., d_head]`` at some positions, written out."""
+    """Rotary embedding of the first few dimensions of ``[pos, d_head]``, written out."""
+    if not width:
+        return x
     angles = positions[:, None] * 10000.0 ** (-torch.arange(0, width, 2).double() / width)
     cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : width // 2], x[..., width // 2 :]
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+    a, b = x[..., : width // 2], x[..., width // 2 : width]
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, x[..., width:]), -1)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def expected_parts(theirs, family, watched, layer, head, position, to):
+    """Of one head read at one position: pattern, share by position, score above the mean, and shares of each node."""
+    (w_q, w_k, w_v), w_o, biases, norm = BLOCKS[family](theirs, layer)
+    pattern, x, where = watched.attentions[layer][head, position], watched.streams[layer], torch.arange(position + 1)
+    b_q, b_k, b_v = (0, 0, 0) if biases is None else (bias[head] for bias in biases)
+    by_position = pattern * ((norm(x) @ w_v[head] + b_v) @ w_o[head] @ to)
+    place = int(by_position.abs().argmax())
+    eps = norm.variance_epsilon if family == "llama" else norm.eps
+    gain = norm.weight / (centred(x, family).pow(2).mean(-1, keepdim=True) + eps).sqrt()
+    size = w_q.shape[-1] ** 0.5
+
+    def query(y, bias=0):
+        return rotated((y @ w_q[head] + bias)[None, position], torch.tensor([position]), ROTATED[family])[0] / size
+
+    def keys(y, bias=0):
+        every = rotated((y @ w_k[head] + bias)[: position + 1], where, ROTATED[family])
+        return every[place] - every.mean(0)
+
+    score, shares = query(norm(x), b_q) @ keys(norm(x), b_k), {}
+    for node, written in writers(watched, layer).items():
+        part = centred(written, family) * gain
+        value = (pattern * (part @ w_v[head] @ w_o[head] @ to)).sum()
+        shares[node] = value, query(part) @ keys(norm(x), b_k), query(norm(x), b_q) @ keys(part)
+    return pattern, by_position, place, score, shares
+
+
+@pytest.mark.parametrize("family", BLOCKS)
 @torch.no_grad()
 def test_parts_are_those_of_the_models_own_weights_and_activations(family):
     theirs, pairs = model_of(family), answered()
     setting = prepare(acdc.load_model(theirs), pairs)
-    found = head_attribution(setting, heads=["a1.h2", "a1.h0", "a0.h3"])
-    direct = direct_attribution(setting)
+    found, direct = head_attribution(setting, heads=["a1.h2", "a1.h0", "a0.h3"]), direct_attribution(setting)
     assert found.heads == ("a0.h3", "a1.h0", "a1.h2")
-    for i, (layer, head) in enumerate([(0, 3), (1, 0), (1, 2)]):
-        (w_q, w_k, w_v), w_o, biases, norm = (gpt2_block if family == "gpt2" else llama_block)(theirs, layer)
-        for at, (prompt, position) in enumerate(zip(found.prompts, found.positions, strict=True)):
-            watched = Watched(theirs, family, pairs.pairs[prompt].clean)
-            to = reader(
-                theirs, family, watched.last[position], int(direct.right_tokens[at]), int(direct.wrong_tokens[at])
+    for at, (prompt, position) in enumerate(zip(found.prompts, found.positions, strict=True)):
+        watched = Watched(theirs, family, pairs.pairs[prompt].clean)
+        length, answers = len(watched.last), (int(direct.right_tokens[at]), int(direct.wrong_tokens[at]))
+        to = reader(theirs, family, watched.last[position], *answers)
+        for i, (layer, head) in enumerate([(0, 3), (1, 0), (1, 2)]):
+            pattern, by_position, place, score, shares = expected_parts(
+                theirs, family, watched, layer, head, position, to
             )
-            pattern, x = watched.attentions[layer][head, position], watched.streams[layer]
-            value = norm(x) @ w_v[head] + (0 if biases is None else biases[2][head])
-            by_position = pattern * (value @ w_o[head] @ to)
-            length = len(x)
             np.testing.assert_allclose(found.by_position[i, at, :length], by_position, rtol=0, atol=3e-6)
             np.testing.assert_allclose(found.pattern[i, at, :length], pattern, rtol=0, atol=3e-6)
             assert np.isnan(found.by_position[i, at, length:]).all()
-            place = int(by_position.abs().argmax())
             assert found.looked_at[i, at] == place
-            eps = norm.eps if family == "gpt2" else norm.variance_epsilon
-            gain = norm.weight / (centred(x, family).pow(2).mean(-1, keepdim=True) + eps).sqrt()
-            ends = [norm(x)[position] @ w_q[head], norm(x)[place] @ w_k[head]]
-            width = w_q.shape[-1]
-
-            def turned(y, where, width=width):
-                return y if family == "gpt2" else rotated(y[None], torch.tensor([where]), width)[0]
-
-            ends = [y + (0 if biases is None else biases[j][head]) for j, y in enumerate(ends)]
-            query, key = turned(ends[0], position), turned(ends[1], place)
-            assert found.query.total[i, at] == pytest.approx(float(query @ key) / width**0.5, abs=3e-6)
-            for node, written in writers(watched, layer).items():
-                row, part = found.nodes.index(node), centred(written, family) * gain
-                for split, expected in (
-                    (found.value, (pattern * (part @ w_v[head] @ w_o[head] @ to)).sum()),
-                    (found.query, turned(part[position] @ w_q[head], position) @ key / width**0.5),
-                    (found.key, query @ turned(part[place] @ w_k[head], place) / width**0.5),
-                ):
-                    assert split.by_node[i, row, at] == pytest.approx(float(expected), abs=3e-6)
-            assert np.isnan(found.value.by_node[i, len(writers(watched, layer)) :]).all()
+            assert found.query.total[i, at] == found.key.total[i, at] == pytest.approx(float(score), abs=3e-6)
+            for row, node in enumerate(found.nodes):
+                got = [split.by_node[i, row, at] for split in (found.value, found.query, found.key)]
+                expected = [float(share) for share in shares[node]] if node in shares else [np.nan] * 3
+                np.testing.assert_allclose(got, expected, rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_without_answers_the_likeliest_token_is_shown_alone(tmp_path):
     assert (found.right, found.wrong, found.difference) == (None, None, None)
     assert found.table().columns == ("layer", "likeliest token", "of predictions")
     assert {row[1] for row in found.table().rows} <= set(map(str, found.top_tokens.flat))
-    assert "likeliest token" in found.draw(tmp_path / "lens.svg").read_text()
+    assert "likeliest token's" in found.draw(tmp_path / "lens.svg").read_text()
 
 
 def test_the_lens_as_a_table_and_a_picture(tmp_path):
@@ -88,4 +88,4 @@ def test_layers_are_their_modules_outputs_and_add_up(family, tmp_path):
                 np.testing.assert_allclose(got, expected, rtol=0, atol=3e-6)
     so_far = [row[2] for row in found.table().rows]
     assert so_far[-1] == pytest.approx(float(logit_difference(setting.model_logits, setting.answers).mean()))
-    assert "m1" in found.draw(tmp_path / "layers.svg").read_text()
+    assert "so far" in found.draw(tmp_path / "layers.svg").read_text()

@@ -42,12 +42,11 @@ def test_logits_are_those_of_a_hook_on_the_model(family):
     names = NAMES | (HEADS if family in WITH_HEADS else {}) | (SLOTS if family in WITH_SLOTS else {})
     for name, where in names.items():
         at = place(theirs, family, *where)
-        own, value = run(theirs, SOURCE, at)
-        for taken, put, read in ((4, 1, 3), (0, 3, -1), (-1, -2, 2)):
+        (own, value), (before, _) = run(theirs, SOURCE, at), run(theirs, TARGET)
+        for taken, put, read in ((4, 1, -1), (-1, -2, 2)):
             found = acdc.transplant(
                 model, name, SOURCE, TARGET, source_position=taken, target_position=put, position=read
             )
-            before, _ = run(theirs, TARGET)
             after, _ = run(theirs, TARGET, at, put, value[taken])
             assert np.abs(found.before - before[read].numpy()).max() < 1e-6
             assert np.abs(found.after - after[read].numpy()).max() < 1e-6, (name, taken, put)

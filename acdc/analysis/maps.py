@@ -44,10 +44,10 @@ KINDS = {
 }
 DIRECTIONS = ("noising", "denoising")
 
-#: Positions that run together, and bytes of the logits that are judged together.
+#: Positions that run together, and bytes of what their runs take besides: keys and values of all that they see, logits.
 _PLACES = {"cpu": 1024, "cuda": 16384}
-_LOGIT_BYTES = 256 * 2**20
-_COPIES = 5  # of logits, while a metric is computed
+_BYTES = 256 * 2**20
+_COPIES = 5  # of keys and values while they are put together, and of logits while a metric is computed
 _ROWS = 40  # of a plot by position, where a row is a head
 
 
@@ -247,28 +247,30 @@ class _Patching:
         part = self._part
         values = self._other.value(self._what, layer)  # [head or one, prompt, pos, d_model]
         differs = (values != self._base.value(self._what, layer)).any(-1) & part.tokens.filled
-        differs = differs.expand(n, -1, -1)
-        if not self._by_position:
-            differs = differs.any(-1, keepdim=True)
-        found = torch.zeros(differs.shape, dtype=torch.float64, device=part.rows.device)
-        for position in range(differs.shape[-1]):
-            place = Place(self._what, layer, position)
-            for heads, rows in self._batches(differs[:, :, position], position):
+        differs, width = differs.expand(n, -1, -1), values.shape[2]
+        first = differs.int().argmax(-1)  # [head, prompt]
+        found = torch.zeros(differs.shape if self._by_position else (*first.shape, 1), dtype=torch.float64)
+        found = found.to(part.rows.device)
+        for position in range(width):
+            replaced = slice(position, position + 1 if self._by_position else width)
+            chosen = differs[:, :, position] & (self._by_position | (first == position))
+            for heads, rows in self._batches(chosen, position):
                 own = torch.zeros_like(heads) if len(values) == 1 else heads
-                stop = position + 1 if self._by_position else values.shape[2]
-                new = values[own, rows, position:stop]
-                variants, predictions, metric = self._values(place, rows, heads, new)
+                place = Place(self._what, layer, position)
+                variants, predictions, metric = self._values(place, rows, heads, values[own, rows, replaced])
                 moved = metric - self._own[predictions] if self._noising else self._own[predictions] - metric
                 share = moved / self._counts[rows[variants]]
-                found[:, :, position].index_put_((heads[variants], rows[variants]), share, accumulate=True)
+                column = found[:, :, position if self._by_position else 0]
+                column.index_put_((heads[variants], rows[variants]), share, accumulate=True)
         return found.masked_fill_(~part.tokens.filled, torch.nan) if self._by_position else found
 
     def _batches(self, differs: Tensor, position: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Heads and prompts whose runs go together, of those that differ, ``[head, prompt]``."""
-        part = self._part
-        places = part.tokens.ids.shape[1] - (position if part.model.looks_back else 0)
-        logits = _COPIES * 8 * part.model.n_outputs * int(self._counts.max())
-        most = max(1, min(_PLACES[self._kind] // places, _LOGIT_BYTES // logits))
+        model, width = self._part.model, self._part.tokens.ids.shape[1]
+        places = width - (position if model.looks_back else 0)
+        seen = width * model.graph_config.d_model * self._base.before[0].element_size()
+        logits = 8 * model.n_outputs * int(self._counts.max())
+        most = max(1, min(_PLACES[self._kind] // places, _BYTES // (_COPIES * max(seen, logits))))
         for some in differs.nonzero().split(most):  # [variant, 2]
             if len(some):
                 yield some[:, 0], some[:, 1]

@@ -59,12 +59,14 @@ def function_of(analysis: Analysis) -> Any:
     return getattr(import_module(f"acdc.analysis.{analysis.room}"), analysis.function)
 
 
-def _patching(what: str, direction: str, summary: str, **options: Any) -> Analysis:
-    named = f"{what}-{direction}"
-    columns = ("activation", "position", "token", "effect", "share")
-    options = {"what": what, "direction": direction, **options}
-    each = "activation" if what == "heads" else None
-    return Analysis(named, summary, "maps", "activation_patching", columns, by="effect", each=each, options=options)
+def _patching(name: str, summary: str, *, by_default: bool = False, **options: Any) -> Analysis:
+    """A patching map; those that run the model the most often are run where they are named."""
+    places = ("position", "token") if options.get("by_position", True) else ()
+    columns = ("activation", *places, "effect", "share")
+    each = "activation" if options["what"] == "heads" else None
+    summary = summary if by_default else f"{summary.rstrip('.')}; if named."
+    how: dict[str, Any] = {"by": "effect", "each": each, "options": options, "by_default": by_default}
+    return Analysis(name, summary, "maps", "activation_patching", columns, **how)
 
 
 #: A new look is named here, in the order in which they are run and told.
@@ -170,10 +172,46 @@ ANALYSES: Mapping[str, Analysis] = {
             by="noising",
             each="prompt",
         ),
-        _patching("residual", "noising", "The residual stream by layer and position, corrupted in the clean run."),
-        _patching("residual", "denoising", "The same, clean in the corrupted run."),
-        _patching("heads", "noising", "Each head by position, corrupted in the clean run."),
-        _patching("heads", "denoising", "The same, clean in the corrupted run."),
+        _patching(
+            "residual-noising",
+            "The residual stream by layer and position, corrupted in the clean run.",
+            what="residual",
+            direction="noising",
+            by_default=True,
+        ),
+        _patching(
+            "residual-denoising",
+            "The same, clean in the corrupted run.",
+            what="residual",
+            direction="denoising",
+        ),
+        _patching(
+            "heads-noising",
+            "Each head, corrupted in the clean run.",
+            what="heads",
+            direction="noising",
+            by_position=False,
+            by_default=True,
+        ),
+        _patching(
+            "heads-denoising",
+            "The same, clean in the corrupted run.",
+            what="heads",
+            direction="denoising",
+            by_position=False,
+        ),
+        _patching(
+            "head-positions-noising",
+            "Each head by position, corrupted in the clean run.",
+            what="heads",
+            direction="noising",
+        ),
+        _patching(
+            "head-positions-denoising",
+            "The same, clean in the corrupted run.",
+            what="heads",
+            direction="denoising",
+        ),
     )
 }
 

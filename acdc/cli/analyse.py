@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from acdc.analysis.looks import Looks
     from acdc.analysis.result import Cell, Table
 
-_LOOKS = "\n".join(f"  {name:<20} {analysis.summary}" for name, analysis in ANALYSES.items())
+_LOOKS = "\n".join(f"  {name:<25} {analysis.summary}" for name, analysis in ANALYSES.items())
 
 
 @click.command(epilog=f"\b\nLooks:\n{_LOOKS}")
 @click.argument("task")
 @click.option("--model", required=True, help="Bundled name, hub name, folder or GGUF file (see: acdc models).")
 @click.option("--run", type=click.Path(), help="A run folder or circuit file: what is in it is marked.")
-@click.option("--only", metavar="LOOK,...", help="Only these looks.  [default: all that suit model and prompts]")
+@click.option("--only", metavar="LOOK,...", help="Only these looks.  [default: those that suit model and prompts]")
 @click.option("--heads", metavar="HEAD,...", help="For looks at single heads.  [default: those that do the most]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write a table and a plot of each look into.")
 @click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows of each look to print.")
 @click.option("--json", "as_json", is_flag=True, help="All tables as one JSON object, and nothing else.")
-@click.option("--n", type=int, help="Prompt pairs.  [default: 20, or all of a file of fewer]")
+@click.option("--n", type=int, help="Prompt pairs.  [default: 10, or all of a file of fewer]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts.")
 @click.option("--split", default="train", show_default=True, help="train (the prompts used) or test (those held out).")
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")

@@ -25,7 +25,7 @@ from acdc.runs.run import Run
 from acdc.waiting import bars
 
 #: Prompt pairs, if nobody says how many: enough for means, and few enough for a look.
-MOST_PAIRS = 20
+MOST_PAIRS = 10
 
 
 @own_threads()

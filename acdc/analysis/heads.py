@@ -87,7 +87,7 @@ class HeadAttribution(Result):
                         rows.append((head, letter, "node", node, float(values.mean())))
                 rows.append((head, letter, "node", CONSTANT, float(split.constant[i].mean())))
                 rows.append((head, letter, "total", "", float(split.total[i].mean())))
-        return Table(("head", "through", "by", "source", "mean"), rows)
+        return Table(("node", "through", "by", "source", "mean"), rows)
 
     def strongest(self, head: str, letter: str, n: int = 5) -> list[tuple[str, float]]:
         """The nodes of the largest mean share in size, in what a head reads through ``q``, ``k`` or ``v``."""

@@ -52,13 +52,13 @@ def logit_difference(logits, pair):
 
 
 @pytest.mark.parametrize(
-    ("family", "what"),
-    [(family, what) for family in FAMILIES for what in ("residual", "attention", "mlps")]
-    + [(family, "heads") for family in WITH_HEADS]
-    + [(family, what) for family in WITH_SLOTS for what in "qkv"],
+    ("direction", "family", "what"),
+    [("noising", family, what) for family in FAMILIES for what in ("residual", "attention", "mlps")]
+    + [("denoising", family, what) for family in FAMILIES for what in ("residual", "mlps")]
+    + [(direction, family, "heads") for family in WITH_HEADS for direction in ("noising", "denoising")]
+    + [("noising", family, what) for family in WITH_SLOTS for what in "qkv"],
 )
-@pytest.mark.parametrize("direction", ["noising", "denoising"])
-def test_every_cell_is_what_a_hook_on_the_model_gives(family, what, direction):
+def test_every_cell_is_what_a_hook_on_the_model_gives(direction, family, what):
     theirs, model = opened(family)
     pairs = prompts()
     found = activation_patching(prepare(model, pairs), what, direction)
@@ -106,7 +106,7 @@ def test_a_head_at_all_positions_is_all_of_its_edges_and_a_slot_all_of_those_int
             assert found.mean[row, 0] == pytest.approx(float(expected), abs=1e-8)
 
 
-@pytest.mark.parametrize("family", OTHERS)
+@pytest.mark.parametrize("family", ["olmo2", "deepseek-v3", "bloom", "gpt-oss", "llama4"])
 def test_a_position_alone_is_the_same_with_what_comes_before_it_computed_anew(family, monkeypatch):
     _, model = opened(family)
     setting = prepare(model, prompts(answers=False))

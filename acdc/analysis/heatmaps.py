@@ -13,6 +13,7 @@ from acdc.wording import one_line, shortened
 #: Inches of a cell, at most so many of a figure's side, and of the margins.
 _CELL, _LARGEST, _MARGIN = 0.24, 24.0, 1.6
 _LONGEST = 24  # characters of a label
+_SHORT = 3  # of those that fit beside each other
 
 
 def draw_map(
@@ -39,7 +40,8 @@ def draw_map(
     end = float(np.abs(known).max()) if known.size and np.abs(known).max() > 0 else 1.0
     place.set_facecolor("#d0d0d0")
     image = place.imshow(values, cmap="RdBu_r", vmin=-end, vmax=end, origin="lower", aspect="auto")
-    place.set_xticks(range(len(columns)), [_label(each) for each in columns], rotation=90)
+    across = [_label(each) for each in columns]
+    place.set_xticks(range(len(columns)), across, rotation=0 if max(map(len, across)) < _SHORT else 90)
     place.set_yticks(range(len(rows)), [_label(each) for each in rows])
     place.set_ylabel(axes[0])
     place.set_xlabel(axes[1])

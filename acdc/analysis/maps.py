@@ -119,7 +119,7 @@ class PatchingMap(Result):
     def figure(self, plt: Any) -> Any:
         """A heat map of the shares: rows by positions, layers upwards; or heads by layers, all positions at once."""
         share = self.normalised
-        title = f"{self.direction} the {KINDS[self.what]}: share of {self.metric}"
+        title = f"{self.direction.capitalize()} the {KINDS[self.what]}: share of {self.metric}"
         has_heads = self.activations[0].head is not None
         if not self.by_position and has_heads:
             n_heads = 1 + max(one.head or 0 for one in self.activations)

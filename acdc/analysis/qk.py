@@ -119,11 +119,11 @@ def qk_summary(
     distance = asked_distance(distance, model)
     counts = Counter(token for pair in setting.prompts.pairs for token in pair.clean)
     ids = np.array([token for token, _ in counts.most_common(most)], dtype=np.int64)
-    read = {layer: token_inputs(model, ids, layer, first_mlp=first_mlp) for layer in {node.layer for node in nodes}}
+    read = token_inputs(model, ids, nodes, first_mlp=first_mlp)
     scores = []
     for node in nodes:
-        query, key = projections(model, node, ids, read[node.layer], distance)
-        found = scored(model, node, query, key)
+        x = read[node.layer]
+        found = scored(model, node, queries(model, node, x, distance), keys(model, node, x, distance))
         scores.append(as_numpy(found - found.mean(-1, keepdim=True)))
     weights, meetings = _met(setting, nodes, ids)
     return QkSummary(
@@ -145,24 +145,26 @@ def asked_distance(distance: Any, model: Model) -> int:
     return int(distance)
 
 
-def projections(
-    model: Model, node: Head, ids: Int[np.ndarray, " token"], x: Float[Tensor, "token d_model"], distance: int
-) -> tuple[Float[Tensor, "token d_head"], Float[Tensor, "token d_head"]]:
-    """Queries of tokens at a position, and keys of tokens so many positions before it.
+def queries(
+    model: Model, node: Head, x: Float[Tensor, "token d_model"], distance: int
+) -> Float[Tensor, "token d_head"]:
+    """Queries of tokens that stand so many positions behind their key, from what the head's slot reads of them."""
+    everywhere, tokens = _at_all_positions(x, distance)  # the same at all
+    return model.attention[node.layer].query(node.head, everywhere, model.table(node.layer, tokens))[:, -1]
 
-    Args:
-        model: the model.
-        node: the head.
-        ids: the tokens.
-        x: what its slots read of them.
-        distance: positions between.
-    """
-    attention = model.attention[node.layer]
-    row = torch.as_tensor(ids, device=model.device)[:, None].expand(-1, distance + 1)
-    table = model.table(node.layer, Tokens(row, (distance + 1,) * len(ids)))
-    everywhere = x[:, None].expand(-1, distance + 1, -1)  # the same at all positions
-    query = attention.query(node.head, everywhere, table)[:, -1]
-    return query, attention.key(attention.group(node.head), everywhere, table)[:, 0]
+
+def keys(model: Model, node: Head, x: Float[Tensor, "token d_model"], distance: int) -> Float[Tensor, "token d_head"]:
+    """Keys of tokens that stand so many positions before their query, likewise."""
+    attention, (everywhere, tokens) = model.attention[node.layer], _at_all_positions(x, distance)
+    table = model.table(node.layer, tokens)  # of the whole length
+    return attention.key(attention.group(node.head), everywhere[:, :1], table)[:, 0]
+
+
+def _at_all_positions(x: Tensor, distance: int) -> tuple[Tensor, Tokens]:
+    n = distance + 1
+    return x[:, None].expand(-1, n, -1), Tokens(
+        torch.zeros(len(x), n, dtype=torch.long, device=x.device), (n,) * len(x)
+    )
 
 
 def scored(

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
+from acdc.analysis import qk
 from acdc.analysis.named import asked_heads
 from acdc.analysis.ov import asked_top
-from acdc.analysis.qk import asked_distance, projections, scored
 from acdc.analysis.result import Result, Table
 from acdc.analysis.tokenwise import all_tokens, as_added, read_out, spelled, task_tokens, token_inputs, values
 from acdc.analysis.walking import as_numpy
@@ -164,7 +165,7 @@ def ov_vocabulary(
     for some in _blocks(len(ids), max(model.n_outputs, model.graph_config.d_model)):
         block = ids[some]
         alone = Tokens(torch.as_tensor(block, device=model.device)[:, None], (1,) * len(block))
-        read = {layer: token_inputs(model, block, layer, first_mlp=first_mlp) for layer in {n.layer for n in nodes}}
+        read = token_inputs(model, block, nodes, first_mlp=first_mlp)
         is_output = block < model.n_outputs
         for at, node in enumerate(nodes):
             written = values(model, node, read[node.layer][:, None], alone)[:, 0]
@@ -206,27 +207,24 @@ def qk_vocabulary(
         SettingsError: a head, a token or a number that is out of range, or no queries for a model alone.
     """
     model = _model(on)
-    nodes, distance = asked_heads(Graph(model.graph_config), heads), asked_distance(distance, model)
+    nodes, distance = asked_heads(Graph(model.graph_config), heads), qk.asked_distance(distance, model)
     if queries is None and not isinstance(on, Setting):
         raise SettingsError("a model alone has no task whose tokens could be asked from; give `queries`, token ids.")
     asked = task_tokens(on)[:_QUERIES] if queries is None else _asked_tokens(model, queries)  # type: ignore[arg-type]
     ids = all_tokens(model)
     if not 1 <= whole("top", top) <= len(ids):
         raise SettingsError(f"`top` must be 1 to {len(ids)}, the tokens that there are, not {top}.")
-    keys, scores = [], []
-    for node in nodes:
-        query, _ = projections(
-            model, node, asked, token_inputs(model, asked, node.layer, first_mlp=first_mlp), distance
-        )
-        found = []
-        for some in _blocks(len(ids), (distance + 1) * model.graph_config.d_model):
-            x = token_inputs(model, ids[some], node.layer, first_mlp=first_mlp)
-            found.append(scored(model, node, query, projections(model, node, ids[some], x, distance)[1]))
-        every = torch.cat(found, 1)
-        best = every.topk(top)
-        keys.append(ids[best.indices.cpu().numpy()])
-        scores.append(as_numpy(best.values - every.mean(-1, keepdim=True)))
-    return QkVocabulary(_names(nodes), asked, np.stack(keys), np.stack(scores), _texts(model, asked, np.stack(keys)))
+    read = token_inputs(model, asked, nodes, first_mlp=first_mlp)
+    asking = [qk.queries(model, node, read[node.layer], distance) for node in nodes]
+    found: list[list[Tensor]] = [[] for _ in nodes]
+    for some in _blocks(len(ids), model.graph_config.d_model):
+        read = token_inputs(model, ids[some], nodes, first_mlp=first_mlp)
+        for node, query, made in zip(nodes, asking, found, strict=True):
+            made.append(qk.scored(model, node, query, qk.keys(model, node, read[node.layer], distance)))
+    every = torch.stack([torch.cat(made, 1) for made in found])  # [head, query, token]
+    best = every.topk(top)
+    keys, scores = ids[best.indices.cpu().numpy()], as_numpy(best.values - every.mean(-1, keepdim=True))
+    return QkVocabulary(_names(nodes), asked, keys, scores, _texts(model, asked, keys))
 
 
 def _model(on: Any) -> Model:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from acdc.pairs.looking import shown_pair as shown_pair
     from acdc.pairs.task import Task as Task
     from acdc.runs.run import Run as Run
+    from acdc.viewing import view as view
 
 _PUBLIC = {
     "AcdcError": "acdc.errors",
@@ -75,6 +76,7 @@ _PUBLIC = {
     "set_up": "acdc.discovery.setting_up",
     "shown_pair": "acdc.pairs.looking",
     "transplant": "acdc.analysis.transplanting",
+    "view": "acdc.viewing",
 }
 #: Rooms that a notebook looks into.
 _ROOMS = ("methods", "metrics", "selection")

@@ -29,6 +29,7 @@ _COMMANDS = {
     "discover": "acdc.cli.discover",
     "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
+    "view": "acdc.cli.view",
     "evaluate": "acdc.cli.evaluate",
     "compare": "acdc.cli.compare",
     "export": "acdc.cli.export",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -11,22 +10,15 @@ from rich.text import Text
 from acdc.cli.terminal import Terminal
 from acdc.export.summary import score_words
 from acdc.nodescores import node_scores
-from acdc.results import Behaviour, Evaluation, faithfulness
-from acdc.selection import words_of
+from acdc.runs.words import STATES_IN_WORDS, conservation, how, left_out, metrics_of, result_rows
 from acdc.wording import counted
 
 if TYPE_CHECKING:
     from acdc.circuit import Circuit
-    from acdc.runs.record import Record
+    from acdc.results import Evaluation
     from acdc.runs.run import Run
 
 _STRONGEST_NODES = 10  # in the table
-_STATES = {
-    "model": "model",
-    "circuit": "circuit",
-    "ablated": "all ablated",
-    "corrupted": "corrupted",
-}
 
 
 def print_summary(run: Run) -> None:
@@ -34,111 +26,34 @@ def print_summary(run: Run) -> None:
     out, record, circuit = Terminal(), run.record, run.circuit
     request = record.request
     share = circuit.n_edges / circuit.graph.n_edges
-    found = f"{circuit.n_edges} of {circuit.graph.n_edges} edges ({share:.1%}), {_how(record)}"
+    found = f"{circuit.n_edges} of {circuit.graph.n_edges} edges ({share:.1%}), {how(record)}"
     out.print(Text.assemble((str(request.task), "bold"), " on ", (str(request.model), "bold"), ": ", found))
     if circuit.doubt:
         out.print(f"the circuit was {circuit.doubt}: its figures aren't shown")
         return
-    dead_ends = (record.kept or 0) - circuit.n_edges
-    if dead_ends > 0:
-        what = counted(dead_ends, "more kept edge")
-        out.print(f"left out: {what} on no path from the input to the logits")
-    if record.unseen is not None:
-        out.print(_unseen(record.unseen))
-    if record.within_noise:
-        within = counted(record.within_noise, "decision")
-        out.print(f"within the noise floor of {record.noise_floor:.2g}: {within}")
+    for said in left_out(record, circuit.n_edges):
+        out.print(said)
     if record.conservation is not None:
-        out.print(_conservation(record.conservation))
+        out.print(conservation(record.conservation))
     for evaluation, title in ((run.used, "on the {} used"), (run.held_out, "on {}, held out")):
         if evaluation is not None:
             title = title.format(counted(evaluation.n_prompts, "prompt"))
-            metrics = [str(request.metric), "kl", str(record.usual_metric)]
-            out.print(_results_table(title, evaluation, metrics))
+            out.print(_results_table(title, evaluation, metrics_of(record)))
     for sentence in run.verdict:
         out.print(str(sentence))
 
 
-def _conservation(told: Mapping[str, Any]) -> str:
-    """How far the scores are from what they must add up to, in a line."""
-    said = f"conservation: {told.get('identity')}"
-    residual, at = told.get("residual"), told.get("at")
-    if not isinstance(residual, int | float):
-        return said
-    of = "" if told.get("scale") == 1.0 else " of the metric's change"
-    return f"{said}; off by {residual:.2g}{of} at most, at {at}"
-
-
-def _how(record: Record) -> str:
-    """The method with its options, and what it took."""
-    request = record.request
-    by = f"{request.metric}, {request.ablation} ablation"
-    if record.tried is not None:
-        method = "" if request.method in (None, "acdc") else f"{request.method}, "
-        budget = f"budget {asked}, " if (asked := request.options.get("budget")) else ""
-        passes = "" if record.passes is None else f" in {record.passes} {'pass' if record.passes == 1 else 'passes'}"
-        threshold = f"{method}{budget}threshold {record.threshold or 0.0:g} in {by}"
-        return f"{threshold}, {record.tried} tried{passes} in {record.seconds:.0f} s"
-    words = [str(request.method), *_words(request.options), words_of(request.selection or {})]
-    cost = _cost(record.cost or {})
-    return f"{' '.join(filter(None, words))} in {by}{cost and f' ({cost})'}, {record.seconds:.0f} s"
-
-
-def _cost(cost: Mapping[str, Any]) -> str:
-    """``5 forwards and 5 backwards``, and what is to be known of it."""
-    counts = [counted(cost[name], name.removesuffix("s")) for name in ("forwards", "backwards") if cost.get(name)]
-    return "; ".join(filter(None, (" and ".join(counts), str(cost.get("note", "")))))
-
-
-def _unseen(found: Mapping[str, Any]) -> str:
-    """What was dropped untried, and the bound on what was missed."""
-    dropped = counted(int(found["edges"]), "edge")
-    if not found["edges"]:
-        return "dropped unseen: no edge"
-    return (
-        f"dropped unseen: {dropped}; with {found['confidence']:.0%} confidence at most {found['at_most_alone']} of "
-        f"them change the metric by more than {found['threshold']:g} (at most {found['at_most']}, if edges restored "
-        "together don't undo each other's effects)"
-    )
-
-
-def _words(values: Mapping[str, Any]) -> list[str]:
-    return [f"{name} {value}" for name, value in values.items()]
-
-
 def _results_table(title: str, evaluation: Evaluation, metrics: list[str]) -> Table:
-    """Model, circuit, ablated and corrupted side by side; metrics say how much worse than the model each is."""
-    share = evaluation.faithfulness_metric
+    """Model, circuit, ablated and corrupted side by side."""
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for label in _STATES.values():
+    for label in STATES_IN_WORDS.values():
         table.add_column(label, justify="right")
-    states: list[Behaviour] = [getattr(evaluation, state) for state in _STATES]
-    for name in dict.fromkeys(metrics):
-        if name in evaluation.model.metrics:
-            table.add_row(f"worse by {name}", *(f"{found.metrics[name]:.4g}" for found in states))
-    if share is not None:
-        table.add_row("faithfulness", *(_share(evaluation, found.metrics[share]) for found in states))
-        table.caption = f"faithfulness by {share}"
-    if evaluation.model.accuracy is not None:
-        table.add_row("right", *(_percent(found.accuracy) for found in states))
-        table.add_row("top-1 right", *(_percent(found.top1) for found in states))
-    if evaluation.model.logit_difference is not None:
-        differences = (found.logit_difference for found in states)
-        table.add_row("logit difference", *("" if value is None else f"{value:.3g}" for value in differences))
+    for row in result_rows(evaluation, metrics):
+        table.add_row(*row)
+    if evaluation.faithfulness_metric is not None:
+        table.caption = f"faithfulness by {evaluation.faithfulness_metric}"
     return table
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
-
-
-def _share(evaluation: Evaluation, value: float) -> str:
-    """The share of the model's behaviour, by a value of the metric of faithfulness."""
-    if evaluation.faithfulness is None or evaluation.faithfulness_metric is None:
-        return "not defined"
-    share = faithfulness(value, evaluation.ablated.metrics[evaluation.faithfulness_metric])
-    return "not defined" if share is None else f"{round(share, 3) + 0.0:.1%}"  # no "-0.0%"
 
 
 def print_circuit(circuit: Circuit, strongest: int = 20) -> None:

@@ -100,7 +100,7 @@ def side_by_side(
     """
     circuit, ablated = (states[name].metrics for name in ("circuit", "ablated"))
     metric = next((name for name in metrics if name in circuit), "kl")
-    rounding = _rounding(setting, metric) * (kl_scale if metric == "kl" else 1.0)
+    rounding = rounding_of(setting, metric) * (kl_scale if metric == "kl" else 1.0)
     return Evaluation(
         n_prompts=len(setting.prompts),
         model=states["model"],
@@ -115,7 +115,7 @@ def side_by_side(
     )
 
 
-def _rounding(setting: Setting, metric: str) -> float:
+def rounding_of(setting: Setting, metric: str) -> float:
     """A metric's values up to here may be rounding alone: the logits' own, in the model's precision, in their mean."""
     logits = setting.model_logits
     dtype = setting.contributions.clean_residual.dtype

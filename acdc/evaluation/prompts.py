@@ -51,8 +51,8 @@ def worst_prompts(setting: Setting, values: np.ndarray, circuit: Tensor, most: i
                 tokens=tuple(zip(_tokens(setting, pair.clean), _tokens(setting, pair.corrupted), strict=True)),
                 right=_answers(setting, pair, place) if pair.answers else (),
                 wrong=_answers(setting, pair, place, wrong=True) if pair.wrong_answers else (),
-                model=_likeliest(setting, setting.model_logits[prediction], pair, place),
-                circuit=_likeliest(setting, circuit[prediction], pair, place),
+                model=likeliest(setting, setting.model_logits[prediction], pair, place),
+                circuit=likeliest(setting, circuit[prediction], pair, place),
             )
         )
     return found
@@ -70,8 +70,15 @@ def _answers(setting: Setting, pair: TokenPair, place: int, *, wrong: bool = Fal
     return tuple(_text(setting, token, before) for token in ids)
 
 
-def _likeliest(setting: Setting, logits: Tensor, pair: TokenPair, place: int) -> tuple[tuple[str, float], ...]:
-    """The likeliest tokens of one prediction, ``[n_outputs]``, with their probabilities."""
+def likeliest(setting: Setting, logits: Tensor, pair: TokenPair, place: int) -> tuple[tuple[str, float], ...]:
+    """The likeliest tokens of one prediction, ``[n_outputs]``, with their probabilities.
+
+    Args:
+        setting: model and prompts.
+        logits: ``[n_outputs]``.
+        pair: its prompt pair.
+        place: which of the pair's answer positions it is.
+    """
     best = torch.topk(logits.softmax(-1), min(_LIKELIEST, len(logits)))
     before = pair.clean[: pair.answer_positions[place] + 1]
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)

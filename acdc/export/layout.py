@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,17 +80,35 @@ def lay_out(graph: Graph, edges: Sequence[Edge]) -> Layout:
     x = _across(layers, edges, width, column)
     levels = [(BOX[1] / 2 + i * pitch, row) for i, row in enumerate(rows)]
     places = {node.name: (x[node.name], y) for y, row in levels for node in row}
+    curves = lead(levels, places, edges)
+    left = min(float(curve[:, 0].min()) for curve in curves.values())
+    return Layout(levels, places, curves, min(left, min(x.values()) - BOX[0] / 2))
+
+
+def lead(
+    rows: Sequence[tuple[float, Sequence[Node]]], places: Mapping[str, tuple[float, float]], edges: Sequence[Edge]
+) -> dict[int, np.ndarray]:
+    """The lines of edges around boxes that have their places.
+
+    Args:
+        rows: y of each row's middle, and the nodes in it from left to right; bottom to top.
+        places: middle of each node's box, by node name.
+        edges: those first that are to have the straightest way.
+
+    Returns:
+        As :attr:`Layout.curves`.
+    """
+    x = {name: place[0] for name, place in places.items()}
     bands = [
         Band(
             bottom=y - BOX[1] / 2 - ARROW - 1,
             top=y + BOX[1] / 2 + _CLEAR,
             boxes=[(x[node.name] - BOX[0] / 2 - _CLEAR, x[node.name] + BOX[0] / 2 + _CLEAR) for node in row],
         )
-        for y, row in levels
+        for y, row in rows
     ]
-    curves = route(bands, _lines(edges, places, row_of))
-    left = min(float(curve[:, 0].min()) for curve in curves.values())
-    return Layout(levels, places, curves, min(left, min(x.values()) - BOX[0] / 2))
+    row_of = {node.name: i for i, (_, row) in enumerate(rows) for node in row}
+    return route(bands, _lines(edges, places, row_of))
 
 
 def _within(value: float, limits: tuple[float, float]) -> float:
@@ -152,7 +170,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _lines(edges: Sequence[Edge], places: dict[str, tuple[float, float]], row_of: dict[str, int]) -> list[Line]:
+def _lines(edges: Sequence[Edge], places: Mapping[str, tuple[float, float]], row_of: dict[str, int]) -> list[Line]:
     """Where every line begins and ends: lines out of one box, and into an MLP or the logits, are spread."""
 
     def lean(edge: Edge) -> float:

@@ -102,7 +102,8 @@ def _choose(
         middle = (bands[row].bottom + bands[row].top) / 2
         steps = cost + (away[:, None] - detour) ** 2 / (middle - y)  # [gaps here, gaps in the row below]
         came_from.append(steps.argmin(1))
-        crowd = np.maximum((load[row] + 1) * _LANE / (high - low) - 1, 0)
+        with np.errstate(divide="ignore"):  # no line goes where two boxes touch
+            crowd = np.maximum((load[row] + 1) * _LANE / (high - low) - 1, 0)
         cost = steps.min(1) + 0.05 * np.abs(away) + _CROWDED * crowd
         detour, y = away, middle
     best = int((cost + detour**2 / (line.end[1] - y)).argmin())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from acdc.circuit import Circuit
 from acdc.decision import Decision
@@ -18,6 +18,9 @@ from acdc.runs.record import Record, Results
 from acdc.runs.trace import read_trace
 from acdc.runs.unnamed import refuse_unnamed
 from acdc.verdict import verdict
+
+if TYPE_CHECKING:
+    from acdc.explorer.shown import View
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Run(Displayed):
         if self.record.fingerprint is not None:
             return [str(sentence) for sentence in self.record.verdict or ()]
         return verdict_on(self.circuit, self.record)  # of an older version
+
+    def view(self, other: Any | None = None, **options: Any) -> View:
+        """The page that explores it, which a notebook shows inline; see :func:`acdc.viewing.view`."""
+        from acdc.viewing import view  # stands above: a notebook's way up
+
+        return view(self, other, **options)
 
     @property
     def _results(self) -> Results:

@@ -5,8 +5,11 @@ These are plain numbers and text, so that a page is made of them without torch; 
 
 from __future__ import annotations
 
+import math
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -102,3 +105,66 @@ class Seen:
     nodes: Mapping[str, SeenNode] = field(default_factory=dict)
     curve: Sequence[SizePoint] = ()
     missing: Sequence[str] = ()
+
+
+def to_json(seen: Seen) -> dict[str, Any]:
+    """What a page reads of it, plain JSON: ``prompts``, ``nodes``, ``curve`` and ``missing``.
+
+    Numbers have five significant digits, and what isn't one is ``None``. Patterns are bytes in base64, ``[pos_q,
+    pos_k]`` row by row, 255 being 1.
+    """
+    return {
+        "prompts": [_prompt(prompt) for prompt in seen.prompts],
+        "nodes": {name: _node(node) for name, node in seen.nodes.items()},
+        "curve": [
+            {"asked": point.asked, "n_edges": point.n_edges, "figures": _numbers(point.figures)} for point in seen.curve
+        ],
+        "missing": list(seen.missing),
+    }
+
+
+def rounded(value: float) -> float | None:
+    """A number as a page has it; ``None`` for what isn't finite."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: rounded(float(value)) for name, value in values.items()}
+
+
+def _prompt(prompt: SeenPrompt) -> dict[str, Any]:
+    pair = prompt.pair
+    return {
+        "where": pair.where,
+        "template": prompt.template,
+        "held_out": prompt.held_out,
+        "tokens": [asdict(token) for token in pair.tokens],
+        "answers": [asdict(answer) for answer in pair.answers],
+        "likely": {state: [_likely(each) for each in found] for state, found in prompt.likely.items()},
+        "values": {state: _numbers(values) for state, values in prompt.values.items()},
+    }
+
+
+def _node(node: SeenNode) -> dict[str, Any]:
+    return {
+        "label": node.label,
+        "detectors": _numbers(node.detectors),
+        "direct": None if node.direct is None else [[rounded(float(part)) for part in pair] for pair in node.direct],
+        "patterns": {
+            str(prompt): {
+                "n": len(pattern.clean),
+                "clean": _bytes(pattern.clean),
+                "corrupted": _bytes(pattern.corrupted),
+            }
+            for prompt, pattern in node.patterns.items()
+        },
+        "writes": {str(prompt): [_likely(each) for each in found] for prompt, found in node.writes.items()},
+    }
+
+
+def _likely(found: Sequence[Likely]) -> list[list[Any]]:
+    return [[one.token, rounded(one.value)] for one in found]
+
+
+def _bytes(pattern: Float[np.ndarray, "pos pos"]) -> str:
+    return b64encode(np.rint(np.nan_to_num(pattern).clip(0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

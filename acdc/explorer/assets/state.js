@@ -3,6 +3,7 @@
 const beginning = {
   tab: "node", // of the panel: node, prompts, evidence, runs
   pin: "", // a node's or an edge's name
+  follow: "", // of the pin: its paths from the "input", to the "logits", or "both"; "": its neighbours
   shown: "", // edges of the largest scores; "": the circuit as it was found
   film: "", // decisions made; "": no film
   layers: "", // "2-5"
@@ -11,7 +12,8 @@ const beginning = {
   top: "", // the strongest n alone
   through: "", // paths through this node alone
   sides: "", // of two runs: "a", "b", "both" hidden
-  prompt: "0",
+  run: "0", // of two, whose prompts and nodes the panel shows
+  prompt: "", // its number; "": the worst of those listed
   held: "", // "used", "held-out": prompts
   template: "",
   pattern: "clean", // clean, corrupted, difference
@@ -19,6 +21,7 @@ const beginning = {
   view: "", // x, y and scale
 };
 let current = { ...beginning };
+let writing = null;
 const listeners = [];
 
 /** Be told of every change: `listen((state, changed) => ...)`, `changed` being a set of names. */
@@ -36,7 +39,7 @@ export function change(values) {
   const changed = new Set(Object.keys(values).filter((name) => current[name] !== values[name]));
   if (!changed.size) return;
   current = { ...current, ...values };
-  history.replaceState(null, "", `#${addressOf(current)}`);
+  writing ??= setTimeout(write, 300); // browsers count how often it is written
   for (const listener of listeners) listener(current, changed);
 }
 
@@ -48,8 +51,14 @@ export function reset() {
 /** Take the state from the address; names that aren't known are left alone. */
 export function begin() {
   const given = new URLSearchParams(location.hash.slice(1));
-  for (const name of Object.keys(beginning)) if (given.has(name)) current[name] = given.get(name);
+  current = Object.fromEntries(Object.entries(beginning).map(([name, value]) => [name, given.get(name) ?? value]));
   for (const listener of listeners) listener(current, new Set(Object.keys(beginning)));
+}
+
+function write() {
+  writing = null;
+  if (location.protocol === "about:") return; // a notebook's frame has no address
+  history.replaceState(null, "", `#${addressOf(current)}`);
 }
 
 function addressOf(state) {

@@ -15,7 +15,12 @@ from importlib.resources import files
 from typing import Any
 
 #: Every script after those that it imports.
-SCRIPTS = ("data.js", "state.js", "main.js")
+SCRIPTS = (
+    *("data.js", "state.js", "numbers.js", "plot.js", "chosen.js", "graph.js", "zoom.js", "light.js", "search.js"),
+    *("slider.js", "film.js", "filters.js", "picture.js", "keys.js", "explorer.js"),
+    *("tokens.js", "prompts.js", "pattern.js", "node.js", "evidence.js", "compare.js", "panel.js", "main.js"),
+)
+STYLES = ("style.css", "panels.css")
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|const|let|class)", re.MULTILINE)
 #: What could end the element that holds the data, or a line of a script.
@@ -29,15 +34,15 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         title: text; it is escaped.
         data: plain JSON without NaN; whatever its text holds stays text.
     """
-    assets = files("acdc.view") / "assets"
+    assets = files("acdc.explorer") / "assets"
     parts = {
         "title": html.escape(title),
-        "style": (assets / "style.css").read_text("utf-8"),
+        "style": "".join((assets / name).read_text("utf-8") for name in STYLES),
         "data": _escaped(data),
         "script": "".join(_plain((assets / name).read_text("utf-8")) for name in SCRIPTS),
     }
     template = (assets / "page.html").read_text("utf-8")
-    return re.sub(r"<!-- (title|style|data|script) -->", lambda found: parts[found[1]], template)
+    return re.sub(r"<!-{2} (title|style|data|script) -{2}>", lambda found: parts[found[1]], template)
 
 
 def _escaped(data: Mapping[str, Any]) -> str:

@@ -1,0 +1,380 @@
+"""What is beside the graph, in a browser: prompts, nodes and edges, evidence, two runs."""
+
+import re
+from dataclasses import replace
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+import seen_pages
+from seen_pages import HEADS, HOSTILE
+
+from acdc.comparison import Pair
+from acdc.explorer.facts import glance
+from acdc.explorer.seen import Likely, Seen, SeenNode
+
+DASH = "\u2013"
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """A page of a circuit, with what a model adds."""
+    return seen_pages.write(tmp_path_factory.mktemp("one") / "view.html", [seen_pages.circuit()], [seen_pages.seen()])
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    circuits, found = [seen_pages.circuit(), seen_pages.circuit(1, 50)], [seen_pages.seen(), seen_pages.seen(4)]
+    return seen_pages.write(tmp_path_factory.mktemp("two") / "view.html", circuits, found)
+
+
+def text(page, selector="#tab"):
+    return re.sub(r"\s+", " ", page.inner_text(f"#panel {selector}"))
+
+
+def texts(page, selector):
+    return [re.sub(r"\s+", " ", one).strip() for one in page.locator(f"#panel {selector}").all_inner_texts()]
+
+
+def state(page):
+    page.wait_for_timeout(350)  # the address is written with a pause
+    return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
+
+
+def test_prompts_stand_by_how_far_the_circuit_is_from_the_model(one, open_page):
+    page = open_page(one, "tab=prompts")
+    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0]
+    assert texts(page, "ol.prompts .mark") == ["✗", "✗", "✗", "✓", "✓", "✓", "✓", "✓"]
+    assert texts(page, "article > h3") == ["ioi, pair 7, held out"]
+    assert texts(open_page(one, "tab=prompts&prompt=2"), "article > h3") == ["ioi, pair 2, used to find the circuit"]
+
+
+@pytest.mark.parametrize(
+    ("select", "value", "expected"),
+    [
+        ("held", "held-out", [0.7, 0.6]),
+        ("held", "used", [0.5, 0.4, 0.3, 0.2, 0.1, 0]),
+        ("template", "T1 {IO} met {S}", [0.7, 0.5, 0.3, 0.1]),
+    ],
+)
+def test_prompts_are_filtered_and_the_address_says_so(one, open_page, select, value, expected):
+    page = open_page(one, "tab=prompts")
+    page.select_option(f'#panel select[data-key="{select}"]', value)
+    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == expected
+    assert state(page)[select] == value
+    again = open_page(one, page.evaluate("location.hash.slice(1)"))
+    assert [float(kl) for kl in texts(again, "ol.prompts .number")] == expected
+
+
+def test_a_template_tells_how_it_fares_and_filters_when_it_is_clicked(one, open_page):
+    page = open_page(one, "tab=prompts")
+    rows = texts(page, "details.templates tbody tr")
+    assert rows == ["T1 {IO} met {S} 4 0.4 50.0%", "T2 {S} saw {IO} 4 0.3 75.0%"]
+    page.click("#panel details.templates tbody tr:nth-child(2) button")
+    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == [0.6, 0.4, 0.2, 0]
+
+
+def test_a_pair_is_shown_token_over_token(one, open_page):
+    page = open_page(one, "tab=prompts&prompt=7")
+    cells = page.locator("#panel .place")
+    assert cells.count() == 11
+    assert texts(page, ".place.differs .token") == ["Tom", "Lucy"]
+    assert [one for one in texts(page, ".place .span-name") if one] == ["IO", "S1", "S2"]
+    assert page.locator("#panel .place.asked").count() == 1
+    assert texts(page, ".place.asked .token")[0].startswith("to")
+
+
+def test_the_likeliest_tokens_of_the_three_stand_beside_each_other(one, open_page):
+    page = open_page(one, "tab=prompts&prompt=7")
+    assert texts(page, ".likely h5") == ["model", "circuit", "ablated"]
+    columns = [texts(page, f".likely > div:nth-child({i}) li") for i in (1, 2, 3)]
+    assert [len(column) for column in columns] == [5, 5, 5]
+    assert [column[0] for column in columns] == ["Ann 90.0%", "Tom 34.0%", "the 20.0%"]
+    assert page.locator("#panel .likely > div:nth-child(1) li.right").count() == 1
+    assert page.locator("#panel .likely > div:nth-child(2) li").first.get_attribute("class") == "wrong"
+    widths = [bar.bounding_box()["width"] for bar in page.locator("#panel .likely > div:nth-child(1) .bar i").all()]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] / widths[1] == pytest.approx(18, rel=0.1)
+
+
+def test_more_answer_positions_than_a_few_are_folded_away(tmp_path, open_page):
+    prompt = seen_pages.prompt(0)
+    pair = prompt.pair
+    answers = tuple(type(pair.answers[0])(i, (" Mary",), (), ()) for i in range(5))
+    many = type(prompt)(
+        type(pair)(pair.where, pair.tokens, answers, pair.tags),
+        None,
+        False,
+        {name: [likely[0]] * 5 for name, likely in prompt.likely.items()},
+        prompt.values,
+    )
+    path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen([many])])
+    page = open_page(path, "tab=prompts")
+    assert page.locator("#panel .answer").count() == 5
+    assert page.locator("#panel .answer:visible").count() == 3
+
+
+def test_a_node_says_what_it_does(one, open_page):
+    head, found = HEADS[2], seen_pages.seen()
+    page = open_page(one, f"pin={head}")
+    assert text(page, "h2") == f"{head} name mover"
+    assert texts(page, ".bars li") == ["induction 0.6", "previous token 0.2", "first token 0.05"]
+    right, wrong = found.nodes[head].direct.mean(0)
+    assert f"adds +{right - wrong:.3g} to the difference" in text(page)
+    assert f"+{right:.3g} to the right one" in text(page)
+    assert page.locator("#panel .direct rect.more").count() == 8
+    # At prompt 0 the last token looks at IO with 0.8 and at the first with 0.2.
+    written = "section:has(> h3:text('OV'))"
+    assert texts(page, f"{written} > .scrolled tbody tr") == ["Mary 0.8 Mary+1.5 x+0.5", "When 0.2 When+1.5 x+0.5"]
+    assert texts(page, f"{written} summary") == ["9 tokens that it hardly looks at there"]
+    assert page.locator(f"#panel {written} .token.right").inner_text() == " Mary"
+
+
+def test_where_a_head_looks_is_told_by_span(one, open_page):
+    rows = texts(open_page(one, f"pin={HEADS[2]}"), "section:has(> h3:text('Where it looks')) tbody tr")
+    assert rows[:2] == ["IO 0.8 0", "first token 0.2 0.2"]
+    assert "S1 0 0.8" in rows
+
+
+def test_without_wrong_answers_the_right_ones_stand_alone(tmp_path, open_page):
+    direct = np.stack([np.arange(8.0), np.full(8, np.nan)], axis=1)
+    found = Seen(seen_pages.seen().prompts, {"a0.h1": SeenNode(direct=direct)})
+    page = open_page(seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [found]), "pin=a0.h1")
+    assert "adds +3.5 to the right answer's logit" in text(page)
+
+
+def test_a_pattern_is_read_with_pointer_and_keys_clean_corrupted_and_their_difference(one, open_page):
+    page = open_page(one, f"pin={HEADS[2]}")
+    assert "strongest but for the first token: to (10) to Mary (1), 0.8" in text(page, ".said")
+    assert page.locator("#panel .map .more").count() == 12  # ten rows look at one token, the last at two
+    page.click("#panel [data-key=pattern-difference]")
+    assert page.locator("#panel .map .more").count() == page.locator("#panel .map .less").count() == 1
+    page.focus("#panel .map")
+    for key in ("ArrowDown", "ArrowRight"):  # the first puts the cursor there
+        page.keyboard.press(key)
+    assert text(page, ".said") == "to (10) looks at Mary (1): 0.8 clean, 0 corrupted"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert text(page, ".said") == "to (10) looks at John (3): 0 clean, 0.8 corrupted"
+    assert state(page) == {"pin": HEADS[2], "pattern": "difference"}
+
+
+def test_a_pattern_is_of_the_chosen_prompt_or_of_one_that_has_some(one, open_page):
+    page = open_page(one, f"pin={HEADS[0]}&prompt=2")
+    assert page.locator("#panel [data-key=prompt-of-node]").input_value() == "2"
+    page = open_page(one, f"pin={HEADS[0]}&prompt=6")
+    assert page.locator("#panel [data-key=prompt-of-node]").input_value() == "0"
+    page.select_option("#panel [data-key=prompt-of-node]", "1")
+    assert state(page)["prompt"] == "1"
+
+
+def test_edges_lead_from_node_to_node_and_to_their_own_page(one, open_page):
+    circuit = seen_pages.circuit()
+    page = open_page(one)
+    edge = circuit.strongest(1)[0]
+    page.click(f'#panel [data-key="go-{edge.source.name}"]')
+    out = page.locator("#panel section:has(> h3:text('Edges out'))")
+    assert f"({sum(one.source == edge.source for one in circuit)} in the circuit)" in out.locator("h3").inner_text()
+    out.locator("tbody tr").first.get_by_text("edge", exact=True).click()
+    assert state(page)["pin"] == edge.name
+    assert text(page, "h2") == edge.name
+    assert f"score {circuit.scores[edge.number]:.3g}" in text(page)
+    assert f"rank by |score| 1 of {circuit.graph.n_edges} drawn" in text(page)
+    page.click(f'#panel [data-key="go-{edge.slot.node.name}"]')
+    assert text(page, "h2") == edge.slot.node.name
+
+
+def test_nothing_pinned_the_circuits_nodes_are_listed(one, open_page):
+    page = open_page(one)
+    circuit = seen_pages.circuit()
+    live = {node.name for node in circuit.graph.nodes if circuit.graph.live_nodes(circuit.in_graph)[node.index]}
+    assert set(texts(page, "tbody td:first-child")) == live
+    page.click('#panel [data-key="go-m0"]')
+    into, out = (
+        [edge for edge in circuit if node(edge).name == "m0"] for node in (lambda e: e.slot.node, lambda e: e.source)
+    )
+    best = [max(edges, key=lambda edge: circuit.scores[edge.number]) for edges in (into, out)]
+    assert f"It reads most from {best[0].source.name}, score" in text(page)
+    assert f"it is read most by {best[1].slot.name}, score" in text(page)
+    assert "Nothing here is called a9.h9" in text(open_page(one, "pin=a9.h9"))
+
+
+def test_a_decision_is_told_on_its_edges_page(tmp_path, open_page):
+    circuit = seen_pages.circuit()
+    edge = circuit.strongest(1)[0]
+    path = tmp_path / "view.html"
+    numbers = list(circuit.graph.edges(np.ones(circuit.graph.n_edges, dtype=bool)))
+    at = numbers.index(edge)  # all of so small a graph are drawn, in the graph's order
+    film = {
+        "edge": [-1, at],
+        "name": {"0": "12 edges that aren't drawn"},
+        "count": [12, 1],
+        "before": [0.1, 0.25],
+        "after": [0.25, 0.75],
+        "kept": "01",
+        "gone": [None] * len(numbers),
+    }
+    seen_pages.write(path, [circuit], [seen_pages.seen()], film=film)
+    page = open_page(path, f"pin={edge.name}")
+    assert "Decision 13 of 13: without it kl goes from 0.25 to 0.75 (+0.5), so that it is kept." in text(page)
+    page.click("#panel button:text('see it in the film')")
+    assert state(page)["film"] == "2"
+
+
+def test_the_panel_is_used_by_keyboard_alone(one, open_page):
+    page = open_page(one)
+    page.focus("#tab-node")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-prompts"
+    page.keyboard.press("End")
+    assert state(page)["tab"] == "runs"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-node"
+    page.keyboard.press("ArrowRight")
+    page.focus('#panel [data-key="prompt-7"]')
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.key") == "prompt-5"
+    assert text(page, "article > h3").startswith("ioi, pair 5")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_what_is_pinned_in_the_graph_has_its_page_opened(one, open_page):
+    page = open_page(one, "tab=evidence")
+    page.click('#graph [data-node="m0"]')
+    assert text(page, "h2") == "m0"
+    assert state(page) == {"pin": "m0"}
+    page.click("#tab-evidence")  # which stays open, as long as nothing else is pinned
+    assert page.get_attribute("#tab-evidence", "aria-selected") == "true"
+    page.keyboard.press("Escape")
+    assert page.get_attribute("#tab-evidence", "aria-selected") == "true"
+
+
+def test_evidence_is_shown_as_it_was_made(tmp_path, open_page):
+    table = {"title": "Sums", "columns": ["at", "sum"], "rows": [["a0", "1.5"], ["m0", None]], "note": "off by 0.1"}
+    path = tmp_path / "view.html"
+    found = Seen(missing=["The model is gone; give it with `model`."])
+    seen_pages.write(path, [seen_pages.circuit()], [found], evidence=[table])
+    page = open_page(path, "tab=evidence")
+    assert texts(page, "section:has(> h3:text('Sums')) tr") == ["at sum", "a0 1.5", "m0"]
+    assert "off by 0.1" in text(page)
+    assert "The model is gone; give it with `model`." in text(page)
+
+
+@pytest.mark.parametrize("tab", ["prompts", "node&pin=a0.h1"])
+def test_without_a_model_the_page_says_what_it_would_add(tmp_path, open_page, tab):
+    path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen()])
+    assert "no model was run. Draw the page anew with it: acdc view RUN." in text(open_page(path, f"tab={tab}"))
+    path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(missing=["It is gone."])])
+    assert "It is gone." in text(open_page(path, f"tab={tab}"))
+
+
+def test_what_is_unknown_is_a_dash(tmp_path, open_page):
+    nothing = float("nan")
+    prompt = seen_pages.prompt(0)
+    states = {name: dict.fromkeys(values, nothing) for name, values in prompt.values.items()}
+    prompts = [replace(prompt, values=states), replace(prompt, values={}, likely={})]
+    node = SeenNode(detectors={"induction": nothing}, direct=np.full((2, 2), nothing))
+    path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(prompts, {"a0.h1": node})])
+    assert texts(open_page(path, "tab=prompts"), "ol.prompts .number") == [DASH, DASH]
+    assert texts(open_page(path, "pin=a0.h1"), ".bars .number") == [DASH]
+
+
+def test_two_runs_are_held_against_each_other(two, open_page):
+    page = open_page(two, "tab=runs")
+    pair = Pair(seen_pages.circuit(), seen_pages.circuit(1, 50))
+    edges = pair.edges
+    counts = [edges.only_first, edges.both, edges.only_second]
+    assert 0 not in counts
+    assert [int(words.split()[0]) for words in texts(page, ".count")] == counts
+    assert f"Jaccard {edges.jaccard:.3g}" in text(page)
+    heading = f"{edges.both} edges in both"
+    listed = texts(page, f"section:has(> h3:text('{heading}')) tbody tr button")
+    assert set(listed) <= {edge.name for edge in pair.both()}
+    page.click("#panel .count.side-both")
+    assert state(page)["sides"] == "both"
+    assert page.get_attribute("#panel .count.side-both", "aria-pressed") == "false"
+    page.click("#panel .count.side-both")
+    assert "sides" not in state(page)
+
+
+def test_what_two_runs_differ_in_stands_out(two, open_page):
+    page = open_page(two, "tab=runs")
+    marked = page.locator("#panel section:has(> h3:text('Facts')) tr:has(b) td:first-child").all_inner_texts()
+    told = [dict(glance(circuit, None)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
+    assert "edges" in marked
+    assert set(marked) == {name for name in told[0] if told[0][name] != told[1][name]}
+
+
+def test_prompts_and_nodes_are_those_of_the_chosen_run(two, open_page):
+    page = open_page(two, "tab=prompts")
+    assert page.locator("#panel ol.prompts li").count() == 8
+    page.click("#panel [data-key=run-1]")
+    assert page.locator("#panel ol.prompts li").count() == 4
+    assert state(page) == {"tab": "prompts", "run": "1"}
+
+
+def test_whatever_text_there_is_it_stays_text(tmp_path, open_page):
+    tokens = [HOSTILE, " <b>", "&amp;", "\n", "\u202e", "\ud800", "", "a" * 300, " it", " to", " x"]
+    prompts = [seen_pages.prompt(0, words=tokens, template=HOSTILE), seen_pages.prompt(1)]
+    node = SeenNode(
+        label=HOSTILE,
+        detectors={HOSTILE: 0.5},
+        direct=np.ones((2, 2)),
+        patterns={0: seen_pages.seen().nodes[HEADS[0]].patterns[0]},
+        writes={0: [[Likely(HOSTILE, 1.0)]]},
+    )
+    path, found = tmp_path / "view.html", Seen(prompts, dict.fromkeys(HEADS, node), missing=[HOSTILE])
+    table = {"title": HOSTILE, "columns": [HOSTILE, ""], "rows": [[HOSTILE, HOSTILE]], "note": HOSTILE}
+    circuits = [seen_pages.circuit(), seen_pages.circuit(1)]
+    more = {"evidence": [table], "label": HOSTILE, "facts": [[HOSTILE, HOSTILE]], "metric": HOSTILE}
+    seen_pages.write(path, circuits, [found, found], **more)
+    for tab in ("node", f"node&pin={HEADS[0]}", f"node&pin={HOSTILE}", "prompts", "evidence", "runs"):
+        page = open_page(path, f"tab={tab}")
+        assert page.locator("#panel img, #panel script, #panel b:text('<')").count() == 0
+        shown = page.inner_text("#panel")
+        assert "</script><img src=x onerror=alert(1)>\\u{202e}" in shown
+        assert "\u202e" not in shown
+        width = page.evaluate("[panel.scrollWidth, panel.clientWidth]")
+        assert width[0] <= width[1] + 1  # nothing sticks out
+
+
+_CONTRAST = """
+() => {
+  const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const light = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).map((value) => channel(Number(value) / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = getComputedStyle(one).backgroundColor;
+      if (!/^rgba.*, 0\\)$/.test(colour)) return colour;
+    }
+    return getComputedStyle(document.documentElement).colorScheme === "dark" ? "rgb(0, 0, 0)" : "rgb(255, 255, 255)";
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("#panel *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || element.closest("svg, select, [aria-pressed=false].count")) continue;
+    const [one, other] = [light(getComputedStyle(element).color), light(behind(element))];
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (contrast < 4.5) found.push([element.outerHTML.slice(0, 80), contrast]);
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_is_legible_in_both_themes(two, open_page, scheme):
+    for tab in ("node", f"node&pin={HEADS[2]}", "prompts", "evidence", "runs"):
+        page = open_page(two, f"tab={tab}", color_scheme=scheme)
+        assert page.evaluate(_CONTRAST) == [], tab
+
+
+def test_on_paper_lists_are_whole(one, open_page):
+    page = open_page(one, "tab=prompts")
+    page.emulate_media(media="print")
+    assert page.evaluate("(list => list.scrollHeight <= list.clientHeight + 1)(document.querySelector('ol.prompts'))")

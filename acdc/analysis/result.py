@@ -80,7 +80,11 @@ class Result(ABC):
             raise SettingsError(f"{path} doesn't end in {' or '.join(PICTURES)}; give another file.")
         check_matplotlib()
         with styled() as plt:
-            write(self.figure(plt), path)
+            figure = self.figure(plt)
+            try:
+                write(figure, path)
+            finally:
+                plt.close(figure)  # pyplot keeps what nobody closes
         return path
 
     def __init_subclass__(cls, **options: Any) -> None:

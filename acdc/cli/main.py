@@ -34,6 +34,7 @@ _COMMANDS = {
     "compare": "acdc.cli.compare",
     "export": "acdc.cli.export",
     "edit": "acdc.cli.edit",
+    "analyse": "acdc.cli.analyse",
     "hidden-units": "acdc.cli.hidden_units",
     "methods": "acdc.cli.methods",
     "tasks": "acdc.cli.tasks",

@@ -9,7 +9,7 @@ import seen_pages
 from graph_pages import write_curve, write_film
 from seen_pages import HOSTILE, circuit
 
-from acdc.view.seen import Seen, SeenNode
+from acdc.explorer.seen import Seen, SeenNode
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         title: text; it is escaped.
         data: plain JSON without NaN; whatever its text holds stays text.
     """
-    assets = files("acdc.view") / "assets"
+    assets = files("acdc.explorer") / "assets"
     parts = {
         "title": html.escape(title),
         "style": "".join((assets / name).read_text("utf-8") for name in STYLES),
@@ -42,7 +42,7 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         "script": "".join(_plain((assets / name).read_text("utf-8")) for name in SCRIPTS),
     }
     template = (assets / "page.html").read_text("utf-8")
-    return re.sub(r"<!-- (title|style|data|script) -->", lambda found: parts[found[1]], template)
+    return re.sub(r"<!-{2} (title|style|data|script) -{2}>", lambda found: parts[found[1]], template)
 
 
 def _escaped(data: Mapping[str, Any]) -> str:

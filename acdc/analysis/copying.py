@@ -47,12 +47,10 @@ def copying(on: Setting | Model, *, first_mlp: bool = True, seed: int = 0) -> Fl
         return np.full((len(heads), 2), np.nan)
     alone = Tokens(torch.as_tensor(ids, device=model.device)[:, None], (1,) * len(ids))
     among = max(1, min(AMONG, len(ids) // 20))
-    first = token_inputs(model, ids, 0)
-    later = token_inputs(model, ids, 1, first_mlp=first_mlp)
+    read = token_inputs(model, ids, heads, first_mlp=first_mlp)
     found = []
     for node in heads:
-        x = first if node.layer == 0 else later
-        written = values(model, node, x[:, None], alone)[:, 0]
+        written = values(model, node, read[node.layer][:, None], alone)[:, 0]
         logits = read_out(model, as_added(model.attention[node.layer], written, 1.0), ids)  # [token, token]
         own = logits.diagonal()[:, None]
         # Who is level with others isn't among the highest of them; each is level with itself.

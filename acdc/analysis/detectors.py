@@ -97,6 +97,7 @@ class HeadDetectors(Result):
             image = axis.imshow(values.reshape(n_layers, -1), vmin=0, vmax=1, origin="lower", aspect="auto")
             axis.set_title(name)
             axis.grid(visible=False)
+            axis.locator_params(integer=True)
         figure.supxlabel("head")
         figure.supylabel("layer")
         figure.colorbar(image, ax=axes, shrink=0.6)

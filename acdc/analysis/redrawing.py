@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +11,7 @@ from acdc.analysis.seeing import Side, see
 from acdc.engine.agreement import check_prompts
 from acdc.engine.memory import available_memory, largest_batch
 from acdc.engine.setting import Setting, check_ablation, prepare
+from acdc.errors import AcdcError, AcdcWarning
 from acdc.evaluation.cases import Case
 from acdc.evaluation.drawing import Drawer, Drawn, DrawOptions
 from acdc.evaluation.judgement import HELD_OUT
@@ -18,6 +21,7 @@ from acdc.models.model import Model
 from acdc.models.threads import fit_threads, own_threads
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.finding import find_task
+from acdc.pairs.task import Task
 from acdc.view.seen import Seen
 from acdc.view.subject import Subject
 from acdc.wording import counted
@@ -56,13 +60,7 @@ class Redrawer:
         with memory_errors():
             model = self._model or source.open_model(label, lambda name: self._load(name, source.dtype))
             case.check_model(model)
-            known = len(self._drawer.notes)
-            drawn = list(
-                self._drawer.of_source(label, source, model)
-                if self._task is None
-                else self._drawer.of_task(label, self._task, source, model)
-            )
-            missing = [f"{note[:1].upper()}{note[1:]}" for note in self._drawer.notes[known:]]
+            drawn, missing = self._drawn(label, source, model)
             sides = []
             for one in drawn:
                 held_out = one.which in (HELD_OUT, "test")
@@ -72,6 +70,17 @@ class Redrawer:
                 sides.append(Side(self._setting(circuit.graph.cfg.split_input, source, model, one), held_out))
             seen = see(circuit, sides, _share_metric(subject))
         return replace(seen, missing=[*missing, *seen.missing])
+
+    def _drawn(self, label: str, source: Source, model: Model) -> tuple[list[Drawn], list[str]]:
+        """The prompts, and what there is to say of them."""
+        drawer = self._drawer
+        if self._task is None:
+            known = len(drawer.notes)
+            drawn = list(drawer.of_source(label, source, model))
+        else:
+            drawer, known = Drawer(_options(self._task, source, model)), 0
+            drawn = list(drawer.of_task(label, self._task, source, model))
+        return drawn, [f"{note[:1].upper()}{note[1:]}" for note in drawer.notes[known:]]
 
     def _load(self, name: str, dtype: str | None) -> Model:
         if (name, dtype) not in self._opened:
@@ -90,6 +99,17 @@ class Redrawer:
         made = prepare(model, prompts, ablation=ablation, split_input=split_input, batch_size=together)
         check_prompts(made)
         return made
+
+
+def _options(task: Task, source: Source, model: Model) -> DrawOptions:
+    """How a given task is drawn from: as when the circuit was found, if that gives the prompts that it was found on."""
+    as_found = DrawOptions().of(source)
+    with warnings.catch_warnings(), suppress(AcdcError):
+        warnings.simplefilter("ignore", AcdcWarning)  # what is to be said is said when they are drawn to be run
+        prompts = task.prompts(model.tokenizer, split="train", **model.limits, **as_found)
+        if prompts.sha256() == source.data_sha256:
+            return DrawOptions(**as_found)
+    return DrawOptions()
 
 
 def _share_metric(subject: Subject) -> str:

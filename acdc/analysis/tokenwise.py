@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,9 @@ def token_embeddings(model: Model, ids: Int[np.ndarray, " token"]) -> Float[Tens
 
 
 def token_inputs(
-    model: Model, ids: Int[np.ndarray, " token"], layer: int, *, first_mlp: bool = True
-) -> Float[Tensor, "token d_model"]:
-    """What a layer's heads read of tokens by themselves, ``[token, d_model]``.
+    model: Model, ids: Int[np.ndarray, " token"], heads: Iterable[Head], *, first_mlp: bool = True
+) -> dict[int, Float[Tensor, "token d_model"]]:
+    """What heads read of tokens by themselves: ``[token, d_model]`` by the heads' layers.
 
     That is their embeddings without positions; behind the first MLP also what that writes of them, since in many
     models it is part of the embedding in all but name (Wang et al. 2022, arXiv 2211.00593; McDougall et al. 2023,
@@ -59,13 +59,14 @@ def token_inputs(
     Args:
         model: the model.
         ids: the tokens.
-        layer: whose heads read.
+        heads: that read.
         first_mlp: with the first MLP.
     """
-    x = token_embeddings(model, ids)
-    if not first_mlp or layer == 0 or model.graph_config.attn_only:
-        return x
-    return x + model.mlp(0, x[:, None])[:, 0]
+    x, layers = token_embeddings(model, ids), {head.layer for head in heads}
+    if not first_mlp or model.graph_config.attn_only or layers == {0}:
+        return dict.fromkeys(layers, x)
+    later = x + model.mlp(0, x[:, None])[:, 0]
+    return {layer: later if layer else x for layer in layers}
 
 
 def values(
@@ -107,7 +108,10 @@ def read_out(
         raise SettingsError(
             f"{model.name} makes logits by more than a matrix and a bias, so that no head has a direct share in them."
         )
-    weight = readout.weight if tokens is None else readout.weight[:, torch.as_tensor(tokens, device=model.device)]
+    weight = readout.weight
+    if tokens is not None:  # few: in float32 at least, so that halves don't make them level
+        weight = weight[:, torch.as_tensor(tokens, device=model.device)]
+        x, weight = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in (x, weight))
     normed = norm.center(x) if norm.weight is None else norm.center(x) * norm.weight
     return readout.scale * (normed @ weight)
 

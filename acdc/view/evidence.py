@@ -116,7 +116,7 @@ def _trust(record: Record, circuit: Circuit) -> Iterator[dict[str, Any]]:
     said = [one for one in left_out(record, circuit.n_edges) if not one.startswith("within")]
     if record.left_out:
         dropped = ", ".join(f"{count} {printable(kind)}" for kind, count in record.left_out.items() if count)
-        said += [f"of the prompts: {dropped}"] if dropped else []
+        said += [f"left out of the prompts: {dropped}"] if dropped else []
     yield sentences("What was left out", list(map(_said, said)) or ["Nothing."])
     if record.search:
         yield table("Thresholds that were tried for the budget", ("threshold", "edges"), _search(record.search))

@@ -1,6 +1,7 @@
 """What is beside the graph, in a browser: prompts, nodes and edges, evidence, two runs."""
 
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -11,6 +12,8 @@ from seen_pages import HEADS, HOSTILE
 from acdc.comparison import Pair
 from acdc.view.facts import glance
 from acdc.view.seen import Likely, Seen, SeenNode
+
+DASH = "\u2013"
 
 
 @pytest.fixture(scope="module")
@@ -237,10 +240,15 @@ def test_the_panel_is_used_by_keyboard_alone(one, open_page):
     assert outline == "solid"
 
 
-def test_a_pin_set_elsewhere_opens_the_nodes_page(one, open_page):
+def test_what_is_pinned_in_the_graph_has_its_page_opened(one, open_page):
     page = open_page(one, "tab=evidence")
-    page.evaluate(f"location.hash = 'tab=node&pin={HEADS[1]}'")
-    page.wait_for_selector(f"#panel h2:text('{HEADS[1]}')")
+    page.click('#graph [data-node="m0"]')
+    assert text(page, "h2") == "m0"
+    assert state(page) == {"pin": "m0"}
+    page.click("#tab-evidence")  # which stays open, as long as nothing else is pinned
+    assert page.get_attribute("#tab-evidence", "aria-selected") == "true"
+    page.keyboard.press("Escape")
+    assert page.get_attribute("#tab-evidence", "aria-selected") == "true"
 
 
 def test_evidence_is_shown_as_it_was_made(tmp_path, open_page):
@@ -260,6 +268,17 @@ def test_without_a_model_the_page_says_what_it_would_add(tmp_path, open_page, ta
     assert "no model was run. Draw the page anew with it: acdc view RUN." in text(open_page(path, f"tab={tab}"))
     path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(missing=["It is gone."])])
     assert "It is gone." in text(open_page(path, f"tab={tab}"))
+
+
+def test_what_is_unknown_is_a_dash(tmp_path, open_page):
+    nothing = float("nan")
+    prompt = seen_pages.prompt(0)
+    states = {name: dict.fromkeys(values, nothing) for name, values in prompt.values.items()}
+    prompts = [replace(prompt, values=states), replace(prompt, values={}, likely={})]
+    node = SeenNode(detectors={"induction": nothing}, direct=np.full((2, 2), nothing))
+    path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(prompts, {"a0.h1": node})])
+    assert texts(open_page(path, "tab=prompts"), "ol.prompts .number") == [DASH, DASH]
+    assert texts(open_page(path, "pin=a0.h1"), ".bars .number") == [DASH]
 
 
 def test_two_runs_are_held_against_each_other(two, open_page):

@@ -9,6 +9,7 @@ import pytest
 from tiny import pairs, save_gpt2, write_pairs
 
 import acdc
+from acdc import PromptPair
 from acdc.errors import AcdcError, AcdcWarning, RunFolderError, SettingsError
 from acdc.viewing import view
 
@@ -185,3 +186,27 @@ def test_an_option_that_makes_no_sense_is_named(own, options):
 def test_what_is_no_run_is_refused(given):
     with pytest.raises(SettingsError, match="a run, a circuit or a path is wanted"):
         view(given)
+
+
+def test_a_list_of_pairs_that_is_given_again_is_split_as_it_was(found, tmp_path):
+    given = [
+        PromptPair(
+            clean=tuple(row["clean_tokens"]),
+            corrupted=tuple(row["corrupted_tokens"]),
+            answers=((row["answer_token"],),),
+            wrong_answers=((row["wrong_answer_token"],),),
+        )
+        for row in pairs(8)
+    ]
+    run = acdc.discover(found / "model", given, n=4, threshold=0.01, out=tmp_path / "run", progress=False)
+    with pytest.warns(AcdcWarning, match="give `task`"):
+        assert not data(run.view(progress=False))["runs"][0]["prompts"]
+    (shown,) = data(run.view(task=given, progress=False))["runs"]
+    assert [prompt["held_out"] for prompt in shown["prompts"]] == [False] * 4 + [True] * 4
+
+
+def test_a_circuit_of_nothing_is_shown_as_well(found, tmp_path):
+    acdc.discover(found / "model", found / "pairs.jsonl", n=4, threshold=1e9, out=tmp_path / "run", progress=False)
+    (shown,) = data(view(tmp_path / "run", progress=False))["runs"]
+    assert (shown["n_edges"], shown["nodes"]) == (0, {})
+    assert all(prompt["likely"]["circuit"] == prompt["likely"]["ablated"] for prompt in shown["prompts"])

@@ -36,10 +36,10 @@ function circuitsNodes(data, run) {
     ...(labelled ? [legible(seen[node.name]?.label ?? " ")] : []),
     figure(out),
     ...(told ? [figure(directMean(seen[node.name]?.direct)?.difference, true)] : []),
-    `${n[0]} in, ${n[1]} out`,
+    ...n.map(String),
   ]);
-  const columns = ["node", ...(labelled ? ["label"] : []), "score", ...(told ? ["direct"] : []), "edges"];
-  const notes = ["score: the sum of |score| over its edges out"];
+  const columns = ["node", ...(labelled ? ["label"] : []), "score", ...(told ? ["direct"] : []), "in", "out"];
+  const notes = ["score: the sum of |score| over its edges out", "in, out: its edges"];
   if (told) notes.push("direct: its direct logit attribution, the mean over prompts");
   const more = found.length > mostNodes ? [element("p", { class: "quiet" }, `and ${found.length - mostNodes} more`)] : [];
   return [

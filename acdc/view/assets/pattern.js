@@ -37,7 +37,9 @@ export function spanTable(prompts, patterns) {
       }
     }
   }
-  const rows = [...sums].map(([kind, sum]) => [kind, ...sum.map((one) => one / n)])
+  const alike = new Map(); // spans of the same tokens are one row
+  for (const [kind, sum] of sums) alike.set(sum.join(), [...(alike.get(sum.join()) ?? []), kind]);
+  const rows = [...alike.values()].map((kinds) => [kinds.join(", "), ...sums.get(kinds[0]).map((one) => one / n)])
     .filter(([, clean, corrupted]) => Math.max(clean, corrupted) >= faintest)
     .sort((one, other) => other[1] - one[1]);
   return rows.length

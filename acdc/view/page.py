@@ -42,7 +42,7 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         "script": "".join(_plain((assets / name).read_text("utf-8")) for name in SCRIPTS),
     }
     template = (assets / "page.html").read_text("utf-8")
-    return re.sub(r"<!-- (title|style|data|script) -->", lambda found: parts[found[1]], template)
+    return re.sub(r"<!-{2} (title|style|data|script) -{2}>", lambda found: parts[found[1]], template)
 
 
 def _escaped(data: Mapping[str, Any]) -> str:

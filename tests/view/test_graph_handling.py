@@ -67,9 +67,13 @@ def test_one_tab_goes_to_the_graph_and_one_out_of_it(one, open_page):
 def test_wheel_and_drag_move_the_graph_and_the_address_keeps_it(one, open_page):
     page = open_page(one)
     before = node(page, "m0").bounding_box()
-    page.mouse.move(600, 450)
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
     page.mouse.wheel(0, -300)
-    assert node(page, "m0").bounding_box()["width"] > 1.2 * before["width"]
+    after = node(page, "m0").bounding_box()
+    assert after["width"] > 1.2 * before["width"]
+    assert after["x"] + after["width"] / 2 == pytest.approx(x, abs=8)  # what is under the pointer stays there
+    assert after["y"] + after["height"] / 2 == pytest.approx(y, abs=8)
     page.mouse.move(560, 860)
     page.mouse.down()
     page.mouse.move(600, 830, steps=4)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from acdc.asked import flag, path, text, whole
 from acdc.errors import AcdcError, SettingsError, warn
 from acdc.evaluation.intervals import Intervals
-from acdc.view.comparison import comparison_tables
-from acdc.view.data import film_data, found_figures, graph_data
-from acdc.view.evidence import evidence
-from acdc.view.facts import glance
-from acdc.view.page import page
-from acdc.view.seen import Seen, to_json
-from acdc.view.shown import View, check_page
-from acdc.view.subject import Subject, subject
+from acdc.explorer.comparison import comparison_tables
+from acdc.explorer.data import film_data, found_figures, graph_data
+from acdc.explorer.evidence import evidence
+from acdc.explorer.facts import glance
+from acdc.explorer.page import page
+from acdc.explorer.seen import Seen, to_json
+from acdc.explorer.shown import View, check_page
+from acdc.explorer.subject import Subject, subject
 from acdc.waiting import bars, waiting
 from acdc.wording import one_line
 

@@ -19,11 +19,11 @@ from acdc.analysis.walking import as_numpy, chosen, layer_inputs
 from acdc.asked import whole
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
+from acdc.explorer.seen import Likely
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.looking import ShownPair, shown_pair
-from acdc.view.seen import Likely
 from acdc.wording import one_line, shortened
 
 _DRAWN, _LONGEST = 6, 14  # heads in a plot, and characters of a token there

@@ -14,10 +14,10 @@ from acdc.analysis.named import Head, asked_heads, asked_prompts
 from acdc.analysis.result import Result, Table
 from acdc.analysis.walking import as_numpy, chosen, patterns
 from acdc.engine.setting import Setting
+from acdc.explorer.seen import Pattern
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.looking import ShownPair, shown_pair
-from acdc.view.seen import Pattern
 from acdc.wording import one_line, shortened
 
 #: Prompts whose patterns are kept where none are named: a pattern has a number for each pair of positions.

@@ -16,14 +16,14 @@ from acdc.evaluation.cases import Case
 from acdc.evaluation.drawing import Drawer, Drawn, DrawOptions
 from acdc.evaluation.judgement import HELD_OUT
 from acdc.evaluation.source import Source
+from acdc.explorer.seen import Seen
+from acdc.explorer.subject import Subject
 from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
 from acdc.models.threads import fit_threads, own_threads
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.finding import find_task
 from acdc.pairs.task import Task
-from acdc.view.seen import Seen
-from acdc.view.subject import Subject
 from acdc.wording import counted
 
 

@@ -16,12 +16,12 @@ from acdc.engine import circuits
 from acdc.engine.setting import Setting
 from acdc.evaluation.behaviour import behaviour, rounding_of
 from acdc.evaluation.prompts import likeliest
+from acdc.explorer.data import ranking_keys
+from acdc.explorer.seen import Likely, Seen, SeenPrompt, SizePoint, to_json
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import TokenPair
 from acdc.pairs.looking import shown_pair
 from acdc.results import faithfulness
-from acdc.view.data import ranking_keys
-from acdc.view.seen import Likely, Seen, SeenPrompt, SizePoint, to_json
 from acdc.wording import counted
 
 #: Sizes of the curve, and what a page may take of prompts, in characters, so that all of it stays below 3 MB.

@@ -14,8 +14,8 @@ from acdc.analysis.patterns import attention_patterns
 from acdc.circuit import Circuit
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
+from acdc.explorer.seen import Likely, Pattern, SeenNode, SeenPrompt
 from acdc.nodescores import node_scores
-from acdc.view.seen import Likely, Pattern, SeenNode, SeenPrompt
 from acdc.wording import counted
 
 #: Characters that the patterns of a page may take, and what heads write of each token; and prompts that have them.

@@ -19,7 +19,7 @@ from acdc.runs.unnamed import refuse_unnamed
 from acdc.verdict import verdict
 
 if TYPE_CHECKING:
-    from acdc.view.shown import View
+    from acdc.explorer.shown import View
 
 
 @dataclass(frozen=True)

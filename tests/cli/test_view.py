@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-import acdc.view.shown
+import acdc.explorer.shown
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def run(finished, tmp_path):
 def opened(monkeypatch):
     """Pages that were opened in a browser."""
     pages = []
-    monkeypatch.setattr(acdc.view.shown, "_has_window", lambda: True)
-    monkeypatch.setattr(acdc.view.shown.webbrowser, "open", lambda url: pages.append(url) or True)
+    monkeypatch.setattr(acdc.explorer.shown, "_has_window", lambda: True)
+    monkeypatch.setattr(acdc.explorer.shown.webbrowser, "open", lambda url: pages.append(url) or True)
     return pages
 
 
@@ -35,7 +35,7 @@ def test_no_browser_is_opened_and_no_model_run_where_that_is_asked_for(call, run
 
 
 def test_where_there_is_no_browser_the_page_is_there_all_the_same(call, run, monkeypatch):
-    monkeypatch.setattr(acdc.view.shown, "_has_window", lambda: False)
+    monkeypatch.setattr(acdc.explorer.shown, "_has_window", lambda: False)
     code, out, err = call("view", "run", "--no-model")
     assert (code, out) == (0, "run/view.html\n")
     assert err == "acdc: warning: no browser was found here; open run/view.html in one.\n"

@@ -7,10 +7,10 @@ from seen_pages import circuit, write
 
 from acdc.circuit import Circuit
 from acdc.decision import Decision
+from acdc.explorer.data import film_data, graph_data
+from acdc.explorer.seen import Seen
 from acdc.graph import Graph
 from acdc.provenance import Provenance
-from acdc.view.data import film_data, graph_data
-from acdc.view.seen import Seen
 
 CURVE = [
     {"asked": 10, "n_edges": 7, "figures": {"kl": 2.0, "faithfulness": 0.2}},

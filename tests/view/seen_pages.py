@@ -3,15 +3,15 @@
 import numpy as np
 
 from acdc.circuit import Circuit
+from acdc.explorer.comparison import comparison_tables
+from acdc.explorer.data import graph_data
+from acdc.explorer.evidence import evidence
+from acdc.explorer.facts import glance
+from acdc.explorer.page import page
+from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, to_json
 from acdc.graph import Graph
 from acdc.pairs.looking import ShownAnswer, ShownPair, ShownToken
 from acdc.provenance import Provenance
-from acdc.view.comparison import comparison_tables
-from acdc.view.data import graph_data
-from acdc.view.evidence import evidence
-from acdc.view.facts import glance
-from acdc.view.page import page
-from acdc.view.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, to_json
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e"
 NAMES = (" Mary", " John", " Ann", " Tom", " Lucy")

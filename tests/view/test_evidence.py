@@ -10,9 +10,9 @@ from tiny import pairs, write_pairs
 
 from acdc import Run, discover
 from acdc.comparison import Pair
+from acdc.explorer.comparison import comparison_tables
+from acdc.explorer.evidence import evidence
 from acdc.selection import Top
-from acdc.view.comparison import comparison_tables
-from acdc.view.evidence import evidence
 
 pytestmark = pytest.mark.random_models
 

@@ -8,7 +8,7 @@ import seen_pages
 from graph_pages import lit_nodes, names, node, seen, state, write_curve, write_film
 from seen_pages import circuit
 
-from acdc.view.seen import Seen
+from acdc.explorer.seen import Seen
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from graph_pages import decided
 from acdc.circuit import Circuit
 from acdc.decision import Decision
 from acdc.errors import SettingsError
+from acdc.explorer import data
+from acdc.explorer.data import film_data, found_figures, graph_data
 from acdc.graph import Graph
 from acdc.provenance import Provenance
-from acdc.view import data
-from acdc.view.data import film_data, found_figures, graph_data
 
 SHAPES = [
     {"n_layers": 3, "n_heads": 4},

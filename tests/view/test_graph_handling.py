@@ -9,8 +9,8 @@ from graph_pages import names, node, seen, state, write_curve
 from seen_pages import HOSTILE, circuit
 
 from acdc.circuit import Circuit
+from acdc.explorer.seen import Seen, SeenNode
 from acdc.graph import Graph
-from acdc.view.seen import Seen, SeenNode
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import json
 import re
 
-from acdc.view.page import SCRIPTS, page
+from acdc.explorer.page import SCRIPTS, page
 
 HOSTILE = '</script><script>alert(1)</script><!-- data --> & \u2028 "quoted" \\ <img src=x onerror=alert(1)>'
 

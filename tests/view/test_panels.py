@@ -10,8 +10,8 @@ import seen_pages
 from seen_pages import HEADS, HOSTILE
 
 from acdc.comparison import Pair
-from acdc.view.facts import glance
-from acdc.view.seen import Likely, Seen, SeenNode
+from acdc.explorer.facts import glance
+from acdc.explorer.seen import Likely, Seen, SeenNode
 
 DASH = "\u2013"
 

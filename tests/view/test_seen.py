@@ -3,8 +3,8 @@ from base64 import b64decode
 
 import numpy as np
 
+from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, SizePoint, to_json
 from acdc.pairs.looking import ShownAnswer, ShownPair, ShownToken
-from acdc.view.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, SizePoint, to_json
 
 
 def seen():

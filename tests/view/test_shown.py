@@ -7,8 +7,8 @@ from tiny import pairs, write_pairs
 
 import acdc
 from acdc.errors import AcdcWarning
-from acdc.view.page import page
-from acdc.view.shown import MARK, View
+from acdc.explorer.page import page
+from acdc.explorer.shown import MARK, View
 
 
 @pytest.fixture

@@ -210,3 +210,8 @@ def test_a_circuit_of_nothing_is_shown_as_well(found, tmp_path):
     (shown,) = data(view(tmp_path / "run", progress=False))["runs"]
     assert (shown["n_edges"], shown["nodes"]) == (0, {})
     assert all(prompt["likely"]["circuit"] == prompt["likely"]["ablated"] for prompt in shown["prompts"])
+
+
+def test_acdc_view_is_the_function_however_often_it_is_asked_for(own):
+    for _ in range(2):
+        assert acdc.view(own, open_model=False).path == own / "view.html"

@@ -10,10 +10,10 @@ import numpy as np
 
 from acdc.circuit import Circuit
 from acdc.decision import Decision
+from acdc.explorer.layout import place
 from acdc.export.layout import BOX
 from acdc.graph import Graph
 from acdc.results import Evaluation
-from acdc.view.layout import place
 
 #: Edges that are drawn at most; and so many are drawn at least, so that the slider can go beyond the circuit.
 MOST, USUAL = 3000, 2000

@@ -34,7 +34,7 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         title: text; it is escaped.
         data: plain JSON without NaN; whatever its text holds stays text.
     """
-    assets = files("acdc.view") / "assets"
+    assets = files("acdc.explorer") / "assets"
     parts = {
         "title": html.escape(title),
         "style": "".join((assets / name).read_text("utf-8") for name in STYLES),

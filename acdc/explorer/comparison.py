@@ -10,8 +10,8 @@ from acdc.comparison import Comparison, Correlation, Overlap
 from acdc.comparison.comparison import share
 from acdc.comparison.found import OF_METHOD, own_of_method
 from acdc.errors import SettingsError
+from acdc.explorer.evidence import sentences, table
 from acdc.export.summary import printable
-from acdc.view.evidence import sentences, table
 from acdc.wording import counted, quoted, shortened
 
 _LONGEST = 60  # characters of a value
@@ -27,7 +27,7 @@ def comparison_tables(first: Circuit, second: Circuit) -> list[dict[str, Any]]:
         second: another one of a graph of the same shape.
 
     Returns:
-        Tables as :func:`acdc.view.evidence.evidence` gives them.
+        Tables as :func:`acdc.explorer.evidence.evidence` gives them.
 
     Raises:
         SettingsError: they are of different graphs; says which sizes differ.

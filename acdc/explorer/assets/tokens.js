@@ -45,9 +45,15 @@ export function tokenPairs(prompt) {
   return element("div", { class: "pair" }, ...cells);
 }
 
-/** The clean prompt in a line. */
+const promptLines = new WeakMap(); // lists of them are drawn again at every choice
+
+/** The beginning of the clean prompt in a line. */
 export function promptText(prompt) {
-  return prompt.tokens.map((token) => legible(token.clean)).join("").trim();
+  if (!promptLines.has(prompt)) {
+    const text = prompt.tokens.slice(0, 60).map((token) => legible(token.clean)).join("").trim();
+    promptLines.set(prompt, text.length > 120 ? `${text.slice(0, 119)}…` : text);
+  }
+  return promptLines.get(prompt);
 }
 
 /** A number in three digits, with a true minus; "–" where there is none. */

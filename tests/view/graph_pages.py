@@ -1,4 +1,6 @@
-"""Pages of made-up circuits with decisions and curves, for tests of the graph."""
+"""Pages of made-up circuits with decisions and curves, and what is seen on them, for tests of the graph."""
+
+from urllib.parse import parse_qs
 
 import numpy as np
 from seen_pages import circuit, write
@@ -54,3 +56,32 @@ def write_film(path, *, gates=False):
 def write_curve(path):
     """A page of :func:`seen_pages.circuit` with a curve."""
     return write(path, [circuit()], [Seen()], curve=CURVE, found={"kl": 0.9, "faithfulness": 0.65})
+
+
+def seen(page):
+    """Names of the edges that are seen."""
+    return set(
+        page.evaluate(
+            "() => { const edges = JSON.parse(document.getElementById('data').textContent).graph;"
+            "const name = (i) => { const [s, r, l] = ['source', 'reader', 'letter'].map((key) => edges.edges[key][i]);"
+            "return edges.nodes[s].name + '->' + edges.nodes[r].name + (l === '-' ? '' : `<${l}>`); };"
+            "return [...document.querySelectorAll('.edge:not(.hidden)')].map((one) => name(one.dataset.edge)); }"
+        )
+    )
+
+
+def lit_nodes(page):
+    return set(page.locator(".node.lit").evaluate_all("all => all.map((one) => one.dataset.node)"))
+
+
+def state(page):
+    page.wait_for_timeout(350)  # the address is written a little later
+    return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
+
+
+def node(page, name):
+    return page.locator(f'.node[data-node="{name}"]')
+
+
+def names(edges):
+    return {edge.name for edge in edges}

@@ -1,15 +1,14 @@
-"""The graph in a browser: what is seen, lit, pinned, found, filtered and saved."""
+"""The graph in a browser: what is seen, lit, pinned, found and filtered."""
 
 import re
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
 import seen_pages
-from graph_pages import write_curve, write_film
-from seen_pages import HOSTILE, circuit
+from graph_pages import lit_nodes, names, node, seen, state, write_curve, write_film
+from seen_pages import circuit
 
-from acdc.explorer.seen import Seen, SeenNode
+from acdc.explorer.seen import Seen
 
 
 @pytest.fixture(scope="module")
@@ -26,35 +25,6 @@ def two(tmp_path_factory):
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
     return write_film(tmp_path_factory.mktemp("film") / "view.html")
-
-
-def seen(page):
-    """Names of the edges that are seen."""
-    return set(
-        page.evaluate(
-            "() => { const edges = JSON.parse(document.getElementById('data').textContent).graph;"
-            "const name = (i) => { const [s, r, l] = ['source', 'reader', 'letter'].map((key) => edges.edges[key][i]);"
-            "return edges.nodes[s].name + '->' + edges.nodes[r].name + (l === '-' ? '' : `<${l}>`); };"
-            "return [...document.querySelectorAll('.edge:not(.hidden)')].map((one) => name(one.dataset.edge)); }"
-        )
-    )
-
-
-def lit_nodes(page):
-    return set(page.locator(".node.lit").evaluate_all("all => all.map((one) => one.dataset.node)"))
-
-
-def state(page):
-    page.wait_for_timeout(350)  # the address is written a little later
-    return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
-
-
-def node(page, name):
-    return page.locator(f'.node[data-node="{name}"]')
-
-
-def names(edges):
-    return {edge.name for edge in edges}
 
 
 def test_at_first_the_circuit_is_seen(one, open_page):
@@ -256,117 +226,3 @@ def test_two_runs_are_told_apart_and_a_side_can_be_hidden(two, open_page):
     assert seen(page) == a ^ b
     page.uncheck("#sides-a")
     assert seen(page) == b - a
-
-
-def test_all_of_it_can_be_done_from_the_keyboard(one, open_page):
-    page = open_page(one)
-    page.locator("#graph .node").first.evaluate("() => document.querySelector('.node[tabindex=\"0\"]').focus()")
-    focused = lambda: page.evaluate("document.activeElement.dataset.node")  # noqa: E731
-    assert focused() == "input"
-    page.keyboard.press("ArrowUp")
-    strongest = max(
-        (edge for edge in circuit() if edge.source.name == "input"), key=lambda edge: circuit().scores[edge.number]
-    )
-    assert focused() == strongest.slot.node.name
-    assert page.locator(".node:focus-visible .box").evaluate("one => getComputedStyle(one).strokeWidth") == "4px"
-    page.keyboard.press("Enter")
-    assert state(page)["pin"] == focused()
-    page.keyboard.press("p")
-    assert state(page)["follow"] == "input"
-    page.keyboard.press("ArrowDown")
-    assert focused() == "input"
-    page.keyboard.press("Escape")
-    assert "pin" not in state(page)
-    page.keyboard.press("]")
-    assert int(state(page)["shown"]) > len(circuit())
-    page.keyboard.press("+")
-    assert "view" in state(page)
-    page.keyboard.press("f")
-    assert "view" not in state(page)
-    page.keyboard.press("t")
-    assert state(page)["theme"] == "dark"
-    page.keyboard.press("?")
-    assert page.locator("#help").is_visible()
-    page.keyboard.press("Escape")
-    assert page.locator("#help").is_hidden()
-
-
-def test_one_tab_goes_to_the_graph_and_one_out_of_it(one, open_page):
-    page = open_page(one)
-    assert page.locator('.node[tabindex="0"]').count() == 1
-    page.focus("#reset")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.dataset.node") == "input"
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.dataset.node") is None
-
-
-def test_wheel_and_drag_move_the_graph_and_the_address_keeps_it(one, open_page):
-    page = open_page(one)
-    before = node(page, "m0").bounding_box()
-    page.mouse.move(600, 450)
-    page.mouse.wheel(0, -300)
-    assert node(page, "m0").bounding_box()["width"] > 1.2 * before["width"]
-    page.mouse.move(560, 860)
-    page.mouse.down()
-    page.mouse.move(600, 830, steps=4)
-    page.mouse.up()
-    there = node(page, "m0").bounding_box()
-    kept = state(page)
-    assert "pin" not in kept
-    again = node(open_page(one, f"view={kept['view']}"), "m0").bounding_box()
-    for side in ("x", "y", "width"):
-        assert again[side] == pytest.approx(there[side], abs=1.5)
-
-
-def test_the_address_brings_back_what_was_seen(one, open_page):
-    page = open_page(one, "shown=60&letters=k&pin=m0&theme=dark&nothing=known")
-    assert all("<k>" not in name for name in seen(page))
-    assert page.locator('.pinned[data-node="m0"]').count() == 1
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.evaluate("location.hash = 'theme=light'")
-    page.wait_for_function("() => document.documentElement.dataset.theme === 'light'")
-    assert seen(page) == names(circuit())
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-
-
-@pytest.mark.parametrize(
-    "fragment", ["shown=x&film=y&view=a,b,c&layers=9&top=-3&pin=%3Cb%3E&through=zz", "shown=-5", "film=9"]
-)
-def test_an_address_that_makes_no_sense_does_no_harm(one, open_page, fragment):
-    assert seen(open_page(one, fragment)) == names(circuit())
-
-
-def test_svg_is_of_what_is_seen_and_needs_no_style_sheet(one, open_page):
-    page = open_page(one, "theme=dark")
-    with page.expect_download() as download:
-        page.click("#save-svg")
-    assert download.value.suggested_filename == "made-up.svg"
-    text = download.value.path().read_text("utf-8")
-    assert text.count("<path") == len(circuit()) + page.locator(".port:not(.unused) .arrow").count()
-    assert "class=" not in text
-    assert "light-dark" not in text
-    assert re.search(r'<rect[^>]* fill="rgb\(22, 24, 29\)"', text)
-    with page.expect_download() as download:
-        page.click("#save-png")
-    assert download.value.path().read_bytes().startswith(b"\x89PNG")
-
-
-def test_hostile_text_is_text(tmp_path, open_page):
-    found = Seen(nodes={"a1.h0": SeenNode(label=HOSTILE)})
-    path = seen_pages.write(tmp_path / "view.html", [circuit()], [found], label=HOSTILE, metric=HOSTILE, method=HOSTILE)
-    page = open_page(path)
-    node(page, "a1.h0").hover()
-    assert HOSTILE in page.locator("#tip").inner_text()
-    page.fill("#search", "onerror")
-    assert HOSTILE in page.locator("#found").inner_text()
-    assert page.locator("img, #graph script").count() == 0
-
-
-def test_a_page_prints_without_its_controls(one, open_page):
-    page = open_page(one, "theme=dark")
-    page.emulate_media(media="print")
-    assert page.locator("#controls").is_hidden()
-    assert page.locator("#picture").is_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -12,7 +12,8 @@ const SLOWEST = 400; // of one frame
 export function makeFilm(data, svg, place) {
   const r = data.runs.findIndex((run) => run.film);
   if (r < 0) return () => undefined;
-  const { film, metric } = data.runs[r];
+  const { film } = data.runs[r];
+  const metric = data.runs[r].metric ?? "metric";
   const n = film.edge.length;
   const left = film.after.map((after, i) => (film.kept[i] === "1" ? film.before[i] : after));
   const made = []; // decisions up to each frame
@@ -22,7 +23,7 @@ export function makeFilm(data, svg, place) {
   const range = element("input", { type: "range", id: "film", min: 0, max: n, value: 0, "aria-label": "Decisions made" });
   const said = element("p", { class: "quiet", id: "decision" });
   const points = left.map((value, i) => [made[i], value]).filter(([, value]) => value !== null);
-  const plot = smallPlot({ series: [{ points }], label: `${metric} over the decisions`, ends: ["0", `${whole(made.at(-1))} decisions`] });
+  const plot = smallPlot({ series: [{ points }], title: metric, label: `${metric} over the decisions`, ends: ["0", `${whole(made.at(-1))} decisions`] });
   const heading = element("h2", {}, data.runs.length > 1 ? `Film of ${"AB"[r]}` : "Film");
   place.append(element("section", { id: "film-box" }, heading, element("div", { class: "row" }, play, back, on, range), said, plot));
 

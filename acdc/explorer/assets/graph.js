@@ -27,7 +27,7 @@ export function makeGraph(data, place) {
     lines.append(edge.drawing);
   }
   const boxes = drawn("g", { class: "nodes" });
-  for (const node of graph.nodes) boxes.append(boxOf(node, graph.box));
+  for (const node of graph.nodes) boxes.append(boxOf(node, graph.box, labelOf(data, node)));
   world.append(lines, boxes);
   const svg = drawn("svg", { id: "picture", role: "group", tabindex: -1 }, world, drawn("g", { id: "axis", "aria-hidden": "true" }));
   svg.setAttribute("aria-label", "Circuit: arrow keys go from node to node, Enter pins");
@@ -61,7 +61,9 @@ export function showEdges(data, svg, bits) {
     for (const [letter, port] of node.portDrawings) port.classList.toggle("unused", !node.ports.has(letter));
     const into = node.into.filter((edge) => edge.bit).length;
     const ends = `${counted(into, "edge")} in, ${node.seen - into} out`;
-    node.drawing.setAttribute("aria-label", `${node.name}, ${nodeWords(node)}: ${node.seen ? ends : "no edge seen"}`);
+    const label = labelOf(data, node);
+    const what = label ? `${nodeWords(node)}, ${label}` : nodeWords(node);
+    node.drawing.setAttribute("aria-label", `${node.name}, ${what}: ${node.seen ? ends : "no edge seen"}`);
   }
   svg.classList.toggle("crowded", n > CROWDED);
   return n;
@@ -75,7 +77,12 @@ function stripesOf(graph) {
   return drawn("g", { class: "stripes" }, ...stripes);
 }
 
-function boxOf(node, [width, height]) {
+/** What a node does, where a run says so. */
+export function labelOf(data, node) {
+  return data.runs.map((run) => run.nodes?.[node.name]?.label).find(Boolean) ?? null;
+}
+
+function boxOf(node, [width, height], label) {
   const isHead = node.kind === "head";
   const kind = { embed: "input", pos_embed: "input" }[node.kind] ?? node.kind;
   const box = drawn("rect", { class: "box", x: -width / 2, y: -height / 2, width, height, rx: 6 });
@@ -97,5 +104,6 @@ function boxOf(node, [width, height]) {
     name,
     ...node.portDrawings.map(([, port]) => port),
   );
+  if (label) node.drawing.append(drawn("text", { class: "label", y: -height / 2 - 4 }, label));
   return node.drawing;
 }

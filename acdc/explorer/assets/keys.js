@@ -8,7 +8,7 @@ const KEYS = [
   ["Tab", "to the graph, and out of it"],
   ["\u2191 \u2193", "along the strongest edge, up or down"],
   ["\u2190 \u2192", "to the next node of the row"],
-  ["Enter", "pin a node, or let it go"],
+  ["Enter", "pin the node, or let it go"],
   ["p", "its paths: from the input, to the logits, both"],
   ["Escape", "let go of everything"],
   ["/", "search"],
@@ -28,7 +28,7 @@ export function startKeys(data, svg, actions) {
     if (!node || event.ctrlKey || event.metaKey || event.altKey) return;
     const next = neighbour(data, node, event.key);
     if (next) goTo(data, next);
-    else if (event.key === "Enter") change({ pin: now().pin === node.name ? "" : node.name, follow: "" });
+    else if (event.key === "Enter" || event.key === " ") change({ pin: now().pin === node.name ? "" : node.name, follow: "" });
     else if (event.key === "p") follow(node);
     else if (!event.key.startsWith("Arrow")) return;
     event.preventDefault();

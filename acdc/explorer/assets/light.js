@@ -64,8 +64,13 @@ export function light(data, svg, state, bits) {
   for (const one of next) if (!lit.has(one)) one.drawing.classList.add("lit");
   lit = next;
   svg.classList.toggle("dimmed", next.size > 0);
-  for (const one of svg.querySelectorAll(".pinned")) if (one !== pinned?.drawing) one.classList.remove("pinned");
-  pinned?.drawing.classList.add("pinned");
+  for (const one of svg.querySelectorAll(".pinned")) if (one !== pinned?.drawing) setPinned(one, false);
+  if (pinned) setPinned(pinned.drawing, true);
+}
+
+function setPinned(drawing, isPinned) {
+  drawing.classList.toggle("pinned", isPinned);
+  if (drawing.dataset.node) drawing.setAttribute("aria-pressed", isPinned);
 }
 
 /** Say nothing of what is under the pointer. */

@@ -2,15 +2,15 @@
 import { drawn } from "./data.js";
 import { short } from "./numbers.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [236, 84, 44, 16, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [236, 92, 44, 16, 16];
 
 /**
  * A plot of values over places.
  *
- * `series`: for each line `{ name, points: [[x, y], ...], dots }`; `log`: whether x goes by its logarithm; `label`: what
- * it shows, in words. Gives the element with a function `mark(x, ys)`, which says where one is.
+ * `series`: for each line `{ name, points: [[x, y], ...], dots }`; `log`: whether x goes by its logarithm;
+ * `title`; `label`: what it shows, in words. Gives the element with a function `mark(x, ys)`, which says where one is.
  */
-export function smallPlot({ series, label, log = false, ends }) {
+export function smallPlot({ series, title, label, log = false, ends }) {
   const points = series.flatMap((one) => one.points);
   const along = (x) => (log ? Math.log(Math.max(x, 1)) : x);
   const [x0, x1] = rangeOf(points.map(([x]) => along(x)));
@@ -19,8 +19,9 @@ export function smallPlot({ series, label, log = false, ends }) {
   const up = (y) => HEIGHT - BOTTOM - ((y - y0) / (y1 - y0)) * (HEIGHT - BOTTOM - TOP);
   const svg = drawn("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   svg.append(
+    drawn("text", { x: LEFT, y: TOP - 6, class: "title" }, title),
     drawn("path", { class: "frame", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - 6}` }),
-    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, short(y, 2))),
+    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, short(Math.abs(y) < 1e-6 * (y1 - y0) ? 0 : y, 2))),
     drawn("text", { x: LEFT, y: HEIGHT - 4 }, ends[0]),
     drawn("text", { x: WIDTH - 6, y: HEIGHT - 4, class: "end" }, ends[1]),
   );

@@ -1,5 +1,6 @@
 // Search: nodes and edges by a part of their names, or nodes by what they are labelled as.
 import { element } from "./data.js";
+import { labelOf } from "./graph.js";
 import { named } from "./light.js";
 import { change } from "./state.js";
 import { bring } from "./zoom.js";
@@ -65,7 +66,7 @@ export function matching(data, text) {
 }
 
 function option(data, one, i, go) {
-  const label = data.runs.map((run) => run.nodes?.[one.name]?.label).find(Boolean);
+  const label = labelOf(data, one);
   const seen = one.from ? one.bit : one.seen;
   const item = element("li", { id: `found-${i}`, role: "option", class: seen ? "" : "quiet" }, one.name);
   if (label) item.append(element("small", {}, ` ${label}`));

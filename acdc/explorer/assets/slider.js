@@ -64,7 +64,7 @@ function curvePlots(data) {
     const sizes = series.flatMap((one) => one.points.map(([x]) => x));
     if (new Set(sizes).size < 2) return [];
     const ends = [whole(Math.min(...sizes)), `${whole(Math.max(...sizes))} edges`];
-    return [{ name, svg: smallPlot({ series, label: `${label} over the number of edges`, log: true, ends }) }];
+    return [{ name, svg: smallPlot({ series, title: label, label: `${label} over the number of edges`, log: true, ends }) }];
   });
 }
 

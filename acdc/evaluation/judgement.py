@@ -81,7 +81,7 @@ class Judgement:
         which: ``used`` (those that it was found on), ``held out`` (others of the same draw), or the task's ``train``
             or ``test``.
         model: the model's name.
-        metric, ablation, convention, bos: as asked for, or as the circuit was found.
+        metric, ablation, convention, bos, freeze: as asked for, or as the circuit was found.
         evaluation: the figures, with their values per prediction.
         prompts: the prompts, in order.
         worst: those on which the metric is highest, the worst first.
@@ -101,6 +101,7 @@ class Judgement:
     evaluation: Evaluation
     prompts: Sequence[JudgedPrompt]
     worst: Sequence[WorstPrompt]
+    freeze: tuple[str, ...] = ()
     curve: Curve | None = None
     completeness: Completeness | None = None
     tests: HypothesisTests | None = None
@@ -143,6 +144,7 @@ class Judgement:
             "model": self.model,
             "metric": self.metric,
             "ablation": self.ablation,
+            "freeze": list(self.freeze),
             "convention": self.convention,
             "bos": self.bos,
             "n_prompts": evaluation.n_prompts,

@@ -1,6 +1,7 @@
 """Frozen attention and norms, against Hugging Face's own models whose softmax and norms give what they gave before."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,10 +15,12 @@ from tiny import save_toy, write_pairs
 import acdc
 from acdc.analysis.paths import patch_paths
 from acdc.engine import circuits
+from acdc.engine.gradients import Pass
 from acdc.engine.setting import prepare
 from acdc.errors import MemoryLimitError, RunFolderError, SettingsError, UnknownNameError
 from acdc.methods import Eap, Patching
 from acdc.metrics import METRICS
+from acdc.models.rules import BackwardRules
 
 FREEZE = (("attention",), ("norms",), ("attention", "norms"))
 #: transformers has patterns, rotations and norms in float32, in a float64 model too.
@@ -109,6 +112,25 @@ def test_gradients_are_those_of_a_run_with_weighted_edges(opened, family):
         assert np.abs(scores + weights.grad.numpy()).max() < 1e-9
         q_and_k = [edge.number for edge in setting.graph.edges() if edge.slot.letter in ("q", "k")]
         assert bool(scores[q_and_k].any()) == ("attention" not in freeze)
+
+
+def slot_gradients(setting):
+    found = {}
+    run = Pass(setting, METRICS["logit-diff"], setting.contributions.chunks[0], setting.contributions.inputs)
+    run.at_slots(lambda slots, at: found.update({slot.name: each for slot, each in zip(slots, at, strict=True)}))
+    return found
+
+
+def test_on_the_clean_prompts_gradients_are_those_by_the_rule_of_a_constant_norm(opened):
+    plain, frozen = (prepare(opened("gemma")[1], pairs(), freeze=freeze) for freeze in ((), ("norms",)))
+    by_rule = slot_gradients(replace(plain, model=plain.model.with_rules(BackwardRules(norm=True))))
+    for name, gradient in slot_gradients(frozen).items():
+        assert (gradient - by_rule[name]).abs().max() < 1e-10
+    rules = BackwardRules(activation=True, gate=0.5, up=0.5)
+    (logits,) = circuits.run(
+        replace(frozen, model=frozen.model.with_rules(rules)), [np.zeros(frozen.graph.n_edges, dtype=bool)]
+    )
+    assert (logits - frozen.corrupted_logits).abs().max() < 1e-10
 
 
 def test_with_both_frozen_and_no_mlps_attribution_is_exact(tmp_path):

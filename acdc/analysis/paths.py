@@ -85,12 +85,12 @@ class PathPatching(Result):
         rows: list[tuple[Cell, ...]] = [
             (name, *self._means(name), self.effect(name), self.share(name)) for name in self.quantities
         ]
-        return Table(("quantity", "unpatched", "patched", "everything patched", "effect", "share"), rows)
+        return Table(("quantity", "unpatched", "patched", "all patched", "effect", "share"), rows)
 
     def figure(self, plt: Any) -> Any:
         """Each prediction before and after, beside where everything is patched."""
         name = next(name for name in ("logit_difference", *self.patched.metrics) if name in self.quantities)
-        states = {"unpatched": self.unpatched, "patched": self.patched, "everything\npatched": self.everything}
+        states = {"unpatched": self.unpatched, "patched": self.patched, "all\npatched": self.everything}
         values = np.stack([(state.values or {})[name] for state in states.values()])  # [3, prediction]
         figure, axes = plt.subplots(figsize=(3.2, 2.6), constrained_layout=True)
         axes.plot(range(3), values, color="0.6", linewidth=0.4, marker="o", markersize=1.5)

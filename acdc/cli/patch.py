@@ -87,6 +87,7 @@ def patch(
     kept = {} if circuit is None else _kept(found, circuit)
     if as_json:
         told = {"model": setting.model.name, "task": setting.prompts.task, "ablation": setting.ablation}
+        told |= {"freeze": list(setting.model.frozen)}
         everything = told | found.to_json() | ({} if circuit is None else {"edges_in_circuit": kept})
         sys.stdout.write(json.dumps(everything, indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
         sys.stdout.flush()
@@ -163,7 +164,8 @@ def _opened(
         drawn = drawer.of_task(label, find_task(task, answers, wrong_answers), source, opened)
     prompts = next(iter(drawn)).prompts
     removed = ablation or source.ablation or "corrupted"
-    setting = set_up(opened, prompts, ablation=removed, split_input=split_input, batch_size=batch_size)
+    how: dict[str, Any] = {"split_input": split_input, "freeze": source.freeze, "batch_size": batch_size}
+    setting = set_up(opened, prompts, ablation=removed, **how)
     return setting, None if case is None else case.circuit
 
 
@@ -187,6 +189,8 @@ def _print(found: PathPatching, setting: Setting, kept: dict[str, dict[str, bool
     out = Terminal(_WIDTH)
     about = f"{counted(len(found.paths), 'path')} patched on {counted(len(setting.prompts), 'prompt')}"
     how = f"{found.direction}, rest {found.rest}, {setting.ablation} ablation"
+    if setting.model.frozen:
+        how += f", frozen {' and '.join(setting.model.frozen)}"
     out.print(Text.assemble((setting.prompts.task, "bold"), " on ", (setting.model.name, "bold"), f": {about} ({how})"))
     for path in found.paths:
         out.print(Text(f"  {path}{_in_circuit(kept[path]) if path in kept else ''}"))
@@ -195,7 +199,7 @@ def _print(found: PathPatching, setting: Setting, kept: dict[str, dict[str, bool
     for number, column in enumerate(figures.columns):
         table.add_column(column, justify="right" if number else "left")
     for name, *numbers, share in figures.rows:
-        told = "not defined" if share is None else f"{share:.1%}"
+        told = "not defined" if share is None else f"{round(share, 3) + 0.0:.1%}"
         table.add_row(str(name).replace("_", " "), *(f"{number:.4g}" for number in numbers), told)
     out.print(table)
 

@@ -38,7 +38,7 @@ def test_paths_as_json_in_both_directions(patch):
     assert "edges_in_circuit" not in found
     kl = found["effects"]["kl"]
     assert kl["effect"] == pytest.approx(kl["patched"] - kl["unpatched"])
-    assert kl["everything patched"] == pytest.approx(0, abs=1e-5)
+    assert kl["all patched"] == pytest.approx(0, abs=1e-5)
 
 
 def test_a_run_gives_its_model_and_prompts_and_says_what_it_keeps(call, finished):
@@ -82,3 +82,14 @@ def test_without_a_run_model_and_task_are_needed(refused, gpt2_folder, finished,
     assert "--model is missing" in refused("patch", "m0", "--task", "ioi")
     assert "none" in refused("patch", "m0", "--run", "none")
     assert "another model" in refused("patch", "m0", "--run", finished, "--model", "tiny-tasks")
+
+
+def test_a_run_with_something_frozen_is_patched_so(call, file, gpt2_folder):
+    options = ["--model", gpt2_folder, "--n", 4, "--threshold", 0.002, "--freeze", "both", "--out", "frozen"]
+    assert call("discover", file(*pairs(8)), *options)[0] == 0
+    code, out, err = call("patch", "input->logits", "--rest", "recomputed", "--run", "frozen", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["freeze"] == ["attention", "norms"]
+    assert found["effects"]["kl"]["share"] == pytest.approx(1, abs=1e-4)
+    assert "frozen attention and norms" in " ".join(call("patch", "m0", "--run", "frozen")[1].split())

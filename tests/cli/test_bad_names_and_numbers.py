@@ -63,7 +63,7 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
         (
             ["zzz"],
             "unknown command 'zzz': known: compare, discover, edit, evaluate, export, hidden-units, methods, model, "
-            "models, resume, show, task, tasks.",
+            "models, patch, resume, show, task, tasks.",
         ),
         (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
     ],

@@ -12,7 +12,7 @@ from acdc.errors import SettingsError, UnknownNameError
 from acdc.graph import Graph, Node, Slot
 from acdc.wording import quoted
 
-_HEAD = re.compile(r"a(\d+)\.h(\d+)(?:<[qkv]>)?")
+_HEAD = re.compile(r"a([0-9]+)\.h([0-9]+)(?:<[qkv]>)?")
 
 
 @dataclass(frozen=True)

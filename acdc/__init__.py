@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from acdc import metrics as metrics
     from acdc import selection as selection
     from acdc.analysis.paths import patch_paths as patch_paths
+    from acdc.analysis.transplanting import transplant as transplant
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
     from acdc.comparing import compare as compare
     from acdc.decision import Decision as Decision
+    from acdc.discovery.analyse import analyse as analyse
     from acdc.discovery.discover import discover as discover
     from acdc.discovery.hidden_units import hidden_units as hidden_units
     from acdc.discovery.setting_up import prompts as prompts
@@ -60,6 +62,7 @@ _PUBLIC = {
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
     "Task": "acdc.pairs.task",
+    "analyse": "acdc.discovery.analyse",
     "check_task": "acdc.evaluation.task_check",
     "compare": "acdc.comparing",
     "discover": "acdc.discovery.discover",
@@ -73,6 +76,7 @@ _PUBLIC = {
     "prompts": "acdc.discovery.setting_up",
     "set_up": "acdc.discovery.setting_up",
     "shown_pair": "acdc.pairs.looking",
+    "transplant": "acdc.analysis.transplanting",
 }
 #: Rooms that a notebook looks into.
 _ROOMS = ("methods", "metrics", "selection")

@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from acdc import circuitfile
 from acdc.asked import shown
+from acdc.displayed import Displayed
 from acdc.editing import edges_joining, edges_of, edited, in_common, nodes_of, words_of
 from acdc.errors import SettingsError
 from acdc.graph import Edge, Graph, Node, Slot
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(Displayed):
     """Some edges of a graph, with a score each.
 
     It is a set of edges: ``len``, ``in``, iteration, and with a circuit of the same graph ``|``, ``&`` and ``-``.
@@ -57,6 +58,7 @@ class Circuit:
     in_graph: np.ndarray
     scores: np.ndarray
     found: Provenance = field(default_factory=Provenance)
+    _form: ClassVar = "circuits:circuit_form"
 
     def __post_init__(self) -> None:
         if not isinstance(self.graph, Graph):

@@ -19,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from acdc.displayed import Displayed
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.graphconfig import MAX_EDGES, MAX_NODES, GraphConfig
 from acdc.wording import quoted
@@ -94,7 +95,7 @@ class Edge(NamedTuple):
         return f"{self.source.name}->{self.slot.name}"
 
 
-class Graph:
+class Graph(Displayed):
     """Nodes, slots and edges of one model, in topological order.
 
     Build one without a model::
@@ -116,6 +117,8 @@ class Graph:
         n_edges: edges in all. The ACDC paper counts three placeholder edges a head
             besides (GPT-2 small: 32,923); they are not counted here.
     """
+
+    _form: ClassVar = "circuits:graph_form"
 
     def __init__(self, cfg: GraphConfig) -> None:
         self.cfg = cfg

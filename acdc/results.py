@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from acdc.displayed import Displayed
 from acdc.wording import counted
 
 #: What is said of answers, beside the metrics, and the names that no metric of a caller's own may have.
@@ -17,7 +18,7 @@ MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Behaviour:
+class Behaviour(Displayed):
     """How well some logits do the task, over all predictions; ``None`` where answers aren't given.
 
     Attributes:
@@ -35,6 +36,7 @@ class Behaviour:
     logit_difference: float | None
     metrics: dict[str, float]
     values: Mapping[str, np.ndarray] | None = None
+    _form: ClassVar = "figures:behaviour_form"
 
     @classmethod
     def of(cls, values: Mapping[str, np.ndarray]) -> Behaviour:
@@ -94,7 +96,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Displayed):
     """A circuit beside the model it is of, on one set of prompts.
 
     Attributes:
@@ -122,6 +124,7 @@ class Evaluation:
     complement: Behaviour | None = None
     prompt_of: np.ndarray | None = None
     rounding: float = 0.0
+    _form: ClassVar = "figures:evaluation_form"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Evaluation) and _alike(self, other)

@@ -15,6 +15,8 @@ ASKED = [
     "add an export format",
     "add a task",
     "add a model family",
+    "add a look at a model",
+    "add what a notebook shows",
     "add a command",
     "change colours",
     "change the memory estimate",

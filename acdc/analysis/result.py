@@ -80,8 +80,17 @@ class Result(ABC):
             raise SettingsError(f"{path} doesn't end in {' or '.join(PICTURES)}; give another file.")
         check_matplotlib()
         with styled() as plt:
-            write(self.figure(plt), path)
+            figure = self.figure(plt)
+            try:
+                write(figure, path)
+            finally:
+                plt.close(figure)  # pyplot keeps what nobody closes
         return path
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the short form: that of a dataclass would print all arrays."""
+        super().__init_subclass__(**options)
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.table().rows)} rows)"

@@ -31,6 +31,12 @@ from acdc.wording import either
     help="For eap-ig: one at another threshold, repeatable; edges are scored by the largest that keeps them.",
 )
 @click.option("--top", type=int, help="Show only so many edges of a picture or table, the strongest.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="What nodes do, for a diagram: CSV of the columns node and label, as acdc analyse writes of heads.",
+)
 def export(
     circuits: tuple[Path, ...],
     format: str | None,
@@ -39,6 +45,7 @@ def export(
     title: str | None,
     sweep: tuple[Path, ...],
     top: int | None,
+    labels: Path | None,
 ) -> None:
     """Write CIRCUIT in another format.
 
@@ -46,9 +53,9 @@ def export(
     the edges; without --out, a folder of that format is checked.
     """
     if format == MIB:
-        export_mib(circuits, out, name, title=title, sweep=sweep, top=top)
+        export_mib(circuits, out, name, title=title, sweep=sweep, top=top, labels=labels)
     else:
-        _export(_only(circuits, name), format, out, title, sweep, top)
+        _export(_only(circuits, name), format, out, title, sweep, top, labels)
 
 
 def _only(circuits: tuple[Path, ...], name: str | None) -> Path:
@@ -63,7 +70,13 @@ def _only(circuits: tuple[Path, ...], name: str | None) -> Path:
 
 
 def _export(
-    circuit: Path, format: str | None, out: Path | None, title: str | None, sweep: tuple[Path, ...], top: int | None
+    circuit: Path,
+    format: str | None,
+    out: Path | None,
+    title: str | None,
+    sweep: tuple[Path, ...],
+    top: int | None,
+    labels: Path | None,
 ) -> None:
     """Write one circuit as a file."""
     from acdc.circuit import Circuit
@@ -81,7 +94,7 @@ def _export(
     if out is not None and kind_at(out) is not None:
         raise RunFolderError(f"{out} exists already; choose another file with --out.")
     format = _format(format, out)
-    check_shown(format, title, top)
+    check_shown(format, title, top, labels)
     if sweep and format != "eap-ig":
         raise SettingsError(f"a {format} file has no ranking of edges; leave out `sweep`, which is for eap-ig.")
     target = out or source.with_suffix(FORMATS[format])
@@ -100,7 +113,7 @@ def _export(
         from acdc.interchange import ranking
 
         opened = ranking([opened, *map(circuit_at, sweep)])
-    written = export_circuit(opened, format, target, title=title, top=top)
+    written = export_circuit(opened, format, target, title=title, top=top, labels=labels)
     if format == "eap-ig" and (note := ties(opened)):
         announce(note)
     say(written)

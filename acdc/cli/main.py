@@ -33,6 +33,7 @@ _COMMANDS = {
     "compare": "acdc.cli.compare",
     "export": "acdc.cli.export",
     "edit": "acdc.cli.edit",
+    "analyse": "acdc.cli.analyse",
     "patch": "acdc.cli.patch",
     "hidden-units": "acdc.cli.hidden_units",
     "methods": "acdc.cli.methods",

@@ -86,7 +86,7 @@ def patch(
         found.draw(plot)
     kept = {} if circuit is None else _kept(found, circuit)
     if as_json:
-        told = {"model": setting.model.name, "task": setting.prompts.task, "ablation": setting.ablation}
+        told: dict[str, Any] = {"model": setting.model.name, "task": setting.prompts.task, "ablation": setting.ablation}
         told |= {"freeze": list(setting.model.frozen)}
         everything = told | found.to_json() | ({} if circuit is None else {"edges_in_circuit": kept})
         sys.stdout.write(json.dumps(everything, indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
@@ -198,7 +198,8 @@ def _print(found: PathPatching, setting: Setting, kept: dict[str, dict[str, bool
     table = Table()
     for number, column in enumerate(figures.columns):
         table.add_column(column, justify="right" if number else "left")
-    for name, *numbers, share in figures.rows:
+    for name, *numbers, _ in figures.rows:
+        share = found.share(str(name))
         told = "not defined" if share is None else f"{round(share, 3) + 0.0:.1%}"
         table.add_row(str(name).replace("_", " "), *(f"{number:.4g}" for number in numbers), told)
     out.print(table)

@@ -112,7 +112,8 @@ def held_out(
         with memory_errors():
             others = asked.prompts(model, task, "test", asked.n)
             refuse_overlap(prompts, others)
-            setting, checked = set_up_asked(asked, model, others, record.batch_size or len(others))
+            together = len(others) if asked.freeze else record.batch_size or len(others)
+            setting, checked = set_up_asked(asked, model, others, together)
             unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
         record.self_check = asdict(LogitComparison(**(record.self_check or {})) | checked)
         record.held_out_sha256 = others.sha256()

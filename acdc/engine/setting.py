@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.sizes import Sizes
@@ -20,10 +22,11 @@ from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptSet
+from acdc.wording import counted
 
 
-@dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True, repr=False)
+class Setting(Displayed):
     """One model on one set of prompts.
 
     Attributes:
@@ -52,6 +55,11 @@ class Setting:
     corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
     engine: str = "fast"
+    _form: ClassVar = "models:setting_form"
+
+    def __repr__(self) -> str:
+        n = counted(len(self.rows), "prediction")
+        return f"Setting({self.prompts!r} in {self.model!r}, {n}, {self.ablation} ablation)"
 
     def scored(self, rows: slice) -> slice:
         """Which predictions are those of some prompts."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from acdc.displayed import Displayed
 from acdc.evaluation.intervals import Intervals
 from acdc.results import QUANTITIES, Evaluation
 from acdc.wording import counted
@@ -71,7 +72,7 @@ class WorstPrompt:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class Judgement(Displayed):
     """A circuit on one set of prompts.
 
     Attributes:
@@ -105,6 +106,7 @@ class Judgement:
     curve: Curve | None = None
     completeness: Completeness | None = None
     tests: HypothesisTests | None = None
+    _form: ClassVar = "figures:judgement_form"
 
     def __repr__(self) -> str:
         share = self.evaluation.faithfulness

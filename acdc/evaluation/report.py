@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from acdc.displayed import Displayed
 from acdc.evaluation.judgement import Judgement
 from acdc.evaluation.verdicts import Verdict, by_task, verdict_of
 
 
 @dataclass(frozen=True, eq=False)
-class Report(Sequence[Judgement]):
+class Report(Displayed, Sequence[Judgement]):
     """Judgements, circuit by circuit, in each task by task, in each used or ``train`` prompts before the others.
 
     Attributes:
@@ -21,6 +22,7 @@ class Report(Sequence[Judgement]):
 
     judgements: tuple[Judgement, ...]
     notes: tuple[str, ...] = ()
+    _form: ClassVar = "figures:report_form"
 
     def __len__(self) -> int:
         return len(self.judgements)

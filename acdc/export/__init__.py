@@ -18,6 +18,7 @@ from acdc.errors import SettingsError, UnknownNameError
 from acdc.export.eap_ig import write_eap_ig
 from acdc.export.excerpt import Excerpt
 from acdc.export.graphml import to_graphml, to_node_link
+from acdc.export.labels import labels_of
 from acdc.export.lists import to_edges
 from acdc.export.table import to_html_table
 from acdc.export.wanted import HasCircuit, circuit_of
@@ -59,6 +60,7 @@ def export_circuit(
     *,
     title: str | None = None,
     top: int | None = None,
+    labels: Mapping[str, str] | str | Path | None = None,
 ) -> Path:
     """Write a circuit to `path`, atomically.
 
@@ -75,22 +77,26 @@ def export_circuit(
         path: the file to write; its folder must exist.
         title: what stands above a picture or table; by default the names of task and model.
         top: show only so many edges in a picture or table, the strongest; its heading says so.
+        labels: what nodes do, by their names, for a diagram: boxes have a colour for each label, the commonest eight,
+            and say it under the pointer. A mapping, or a CSV file of the columns ``node`` and ``label``, see
+            :func:`acdc.analysis.detectors.labels`. They take the place of roles that the circuit's file may say.
 
     Returns:
         `path`.
 
     Raises:
-        UnknownNameError: no such format.
+        UnknownNameError: no such format, or no such node in the labels.
         SettingsError: `circuit` is neither, too many edges to draw, a title that isn't text, a
-            `top` that is no number of edges, or either where the format has no heading.
+            `top` that is no number of edges, or either where the format has no heading; labels that are none, or
+            where the format is no diagram.
         RunFolderError: the file can't be written.
         RenderError: Graphviz is missing or failed.
     """
     circuit = circuit_of(circuit)
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    check_shown(format, title, top)
-    excerpt = Excerpt(circuit, title, top)
+    check_shown(format, title, top, labels)
+    excerpt = Excerpt(circuit, title, top, None if labels is None else labels_of(circuit.graph, labels))
     path = Path(path)
     if format == "json":
         circuit.save(path)
@@ -103,8 +109,10 @@ def export_circuit(
     return path
 
 
-def check_shown(format: str, title: str | None, top: int | None) -> None:
-    """Raise :class:`SettingsError` if a title or a number of edges is given for a format that has no heading."""
+def check_shown(format: str, title: str | None, top: int | None, labels: object = None) -> None:
+    """Raise :class:`SettingsError` if a title, a number of edges or labels are given for a format without them."""
+    if labels is not None and format not in PICTURES:
+        raise SettingsError(f"a {format} file has no labels; leave out `labels`, which is for {', '.join(PICTURES)}.")
     for name, value in (("title", title), ("top", top)):
         if format in _WHOLE and value is not None:
             known = ", ".join(other for other in FORMATS if other not in _WHOLE)

@@ -5,6 +5,8 @@ A head's slots are told apart by place, letter and dash pattern, not by colour a
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from acdc.export.drawing import (
     DOT,
     GREY,
@@ -25,7 +27,6 @@ from acdc.export.drawing import (
 )
 from acdc.export.excerpt import Excerpt
 from acdc.export.layout import SLOT_OFFSETS, lay_out
-from acdc.export.roles import roles_of
 from acdc.export.summary import dead_ends, score_words
 from acdc.graph import Letter, NodeKind
 
@@ -69,16 +70,16 @@ def to_dot(excerpt: Excerpt) -> str:
 
 
 def _looks(excerpt: Excerpt) -> dict[str, Look]:
-    """How boxes look whose role is known, by the nodes' names."""
-    roles = zip(roles_of(excerpt.circuit).items(), _ROLE_FILLS, strict=False)
-    return {name: Look(fill, _LINE, role=role) for (role, names), fill in roles for name in names}
+    """How boxes look whose role is known, by the nodes' names; of more roles than colours the last have none."""
+    kinds = {node.name: node.kind for node in excerpt.circuit.graph.nodes}
+    roles = zip_longest(excerpt.roles().items(), _ROLE_FILLS[: len(excerpt.roles())])
+    return {name: Look(fill or _FILL[kinds[name]], _LINE, role=role) for (role, names), fill in roles for name in names}
 
 
 def _roles(excerpt: Excerpt) -> list[str]:
     """What the boxes' colours mean, in lines of a legend: the roles of nodes shown."""
-    live = excerpt.circuit.graph.live_nodes(excerpt.mask())
-    shown = {node.name for node in excerpt.circuit.graph.nodes if live[node.index]}
-    roles = zip(roles_of(excerpt.circuit).items(), _ROLE_FILLS, strict=False)
+    shown = excerpt.shown_nodes()
+    roles = zip(excerpt.roles().items(), _ROLE_FILLS, strict=False)
     chips = [chip(fill, role) for (role, names), fill in roles if shown.intersection(names)]
     return [legend(chips[start : start + _ROLES_A_LINE]) for start in range(0, len(chips), _ROLES_A_LINE)]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from acdc.circuit import Circuit
 from acdc.errors import SettingsError
+from acdc.export.labels import grouped
+from acdc.export.roles import roles_of
 from acdc.export.summary import facts, printable, title
 from acdc.graph import Edge
 
@@ -20,6 +23,7 @@ class Excerpt:
         circuit: the circuit.
         title: stands above; ``None`` for the names of task and model, ``""`` for no title.
         top: how many of the strongest edges to show; ``None`` for all.
+        labels: what nodes do, by their names, in place of what the circuit's file says.
 
     Raises:
         SettingsError: the title isn't text, or `top` isn't a number of edges.
@@ -28,6 +32,7 @@ class Excerpt:
     circuit: Circuit
     title: str | None = None
     top: int | None = None
+    labels: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.title is not None and not isinstance(self.title, str):
@@ -69,6 +74,17 @@ class Excerpt:
         mask = np.zeros_like(self.circuit.in_graph)
         mask[np.flatnonzero(self.circuit.in_graph)[self._strongest()]] = True
         return mask
+
+    def roles(self) -> dict[str, list[str]]:
+        """Names of nodes by what they do: by the labels given those shown, or by the roles that the file says."""
+        if self.labels is None:
+            return roles_of(self.circuit)
+        return grouped(self.labels, self.shown_nodes())
+
+    def shown_nodes(self) -> set[str]:
+        """Names of the nodes that an edge shown touches."""
+        live = self.circuit.graph.live_nodes(self.mask())
+        return {node.name for node in self.circuit.graph.nodes if live[node.index]}
 
     def heading(self) -> str:
         """The title as one line of printable characters; may be empty."""

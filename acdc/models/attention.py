@@ -60,15 +60,15 @@ class PositionTable:
         rotary: the rotation of queries and keys, if the model has one.
         visible: ``[..., pos_q, pos_k]`` bool, which keys a query may see.
         bias: ``[..., head, pos_q, pos_k]``, what is added to the scores (ALiBi), if anything is.
-        q_scale: ``[..., pos]``, what queries are multiplied by (Llama 4's temperature), if by anything.
+        q_scale: ``[..., pos_q]``, what queries are multiplied by (Llama 4's temperature), if by anything.
 
     The dots stand for nothing, or for ``prompt`` where the table depends on a prompt's length.
     """
 
     rotary: Rotary | None
-    visible: Bool[Tensor, "*prompt pos pos"]
-    bias: Float[Tensor, "*prompt head pos pos"] | None = None
-    q_scale: Float[Tensor, "*prompt pos"] | None = None
+    visible: Bool[Tensor, "*prompt pos_q pos_k"]
+    bias: Float[Tensor, "*prompt head pos_q pos_k"] | None = None
+    q_scale: Float[Tensor, "*prompt pos_q"] | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Attention:
         Returns:
             ``[batch, pos, d_model]``
         """
-        v = self._project("v", v_in, self.group(head), table)
+        v = self.value(self.group(head), v_in, table)
         return self.mix(self.pattern(head, q_in, k_in, table, keys), v) @ self.W_O[head]
 
     def pattern(
@@ -239,48 +239,49 @@ class Attention:
         return self.weights(q[None], k[None], table, keys, slice(head, head + 1))[0]
 
     def mix(
-        self, weights: Float[Tensor, "*head batch pos pos"], v: Float[Tensor, "*head batch pos d_value"]
-    ) -> Float[Tensor, "*head batch pos d_value"]:
+        self, weights: Float[Tensor, "*head batch pos_q pos_k"], v: Float[Tensor, "*head batch pos_k d_value"]
+    ) -> Float[Tensor, "*head batch pos_q d_value"]:
         """What heads gather of values, in front of ``W_O``."""
         return weights.to(v.dtype) @ v
 
     def weights(
         self,
-        q: Float[Tensor, "head batch pos d_head"],
-        k: Float[Tensor, "head batch pos d_head"],
+        q: Float[Tensor, "head batch pos_q d_head"],
+        k: Float[Tensor, "head batch pos_k d_head"],
         table: PositionTable,
-        keys: Bool[Tensor, "batch pos"],
+        keys: Bool[Tensor, "batch pos_k"],
         heads: slice = slice(None),
-    ) -> Float[Tensor, "head batch pos pos"]:
+    ) -> Float[Tensor, "head batch pos_q pos_k"]:
         """How much some heads look from each position at each other one, by their queries and keys.
 
         Args:
-            q: queries as they meet the keys.
+            q: queries as they meet the keys; of the last positions alone, where there are fewer than keys.
             k: keys, of each query head.
-            table: positions.
-            keys: ``[batch, pos]`` bool, which positions hold a token.
+            table: positions; its rows are the queries'.
+            keys: ``[batch, pos_k]`` bool, which positions hold a token.
             heads: which query heads these are.
 
         Returns:
-            ``[head, batch, pos, pos]``, in float32 at least.
+            ``[head, batch, pos_q, pos_k]``, in float32 at least.
         """
         scores = self.scale * (q @ k.transpose(-1, -2))  # [head, batch, pos_q, pos_k]
         if (cap := self.soft_cap) is not None:
             scores = self.rules.elementwise(lambda x: cap * torch.tanh(x / cap), scores)
-        length = q.shape[-2]
+        length, seen = scores.shape[-2:]
         if table.bias is not None:
-            bias = table.bias[..., heads, :length, :length].movedim(-3, 0)
+            bias = table.bias[..., heads, :length, :seen].movedim(-3, 0)
             scores = scores + (bias if bias.dim() == 4 else bias[:, None])
-        visible = table.visible[..., :length, :length] & keys[:, None, :]
+        visible = table.visible[..., :length, :seen] & keys[:, None, :]
         # A query past its prompt's end may see no key at all; it then sees itself, so that
         # nothing becomes NaN. No position that counts reads it.
-        visible = visible | torch.eye(length, dtype=torch.bool, device=keys.device) & ~keys[:, :, None]
+        itself = torch.eye(seen, dtype=torch.bool, device=keys.device)[seen - length :]
+        visible = visible | itself & ~keys[:, seen - length :, None]
         scores = scores.masked_fill(~visible, -torch.inf)
         if self.sinks is not None:
             sinks = self.sinks[heads].view(-1, 1, 1, 1)
             scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
-        pattern = self.rules.softmax(scores, accurate)[..., :length]
+        pattern = self.rules.softmax(scores, accurate)[..., :seen]
         if self.frozen is not None:
             check_frozen(pattern.shape[1:], self.frozen.shape[1:])
             return handed_back_by(self.frozen[heads], scaled_back(pattern, 0.0))
@@ -297,6 +298,12 @@ class Attention:
     ) -> Float[Tensor, "batch pos d_head"]:
         """The same of the keys that a group of heads has."""
         return self._project("k", x, group, table)
+
+    def value(
+        self, group: int, x: Float[Tensor, "batch pos d_model"], table: PositionTable
+    ) -> Float[Tensor, "batch pos d_value"]:
+        """What each position holds for those that look at it, likewise; ``W_O`` comes behind."""
+        return self._project("v", x, group, table)
 
     def contributions(
         self, heads: Float[Tensor, "head *place d_model"]

@@ -24,6 +24,7 @@ from acdc.models.mlp import NormedMlp, read_mlp
 from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
+from acdc.models.readout import Readout, read_readout
 from acdc.models.rules import NO_RULES, BackwardRules, with_bias_weight
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
@@ -176,15 +177,10 @@ class BridgeReader:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
 
-    def unembedding(self) -> Tensor | None:
-        """``[d_model, n_outputs]``, where the logits are no more than that and a bias."""
-        module = _raw(self.bridge.unembed)
-        weight, bias = module.weight.detach().T, getattr(module, "bias", None)
-        probe = torch.randn(4, self.d_model, generator=torch.Generator().manual_seed(0)).to(weight) * 10
-        plain = probe @ weight if bias is None else probe @ weight + bias
-        with torch.no_grad():
-            is_plain = torch.allclose(self.unembed(probe), plain, rtol=1e-4, atol=1e-4)
-        return weight if is_plain else None
+    def readout(self) -> Readout | None:
+        """How the normed last residual becomes logits, where that is linear up to a soft cap."""
+        transform = self.bridge.adapter.apply_output_logits_transform if self.is_hugging_face else None
+        return read_readout(_raw(self.bridge.unembed), transform)
 
     def dead_tokens(self) -> Tensor | None:
         """Tokens whose logit is minus infinity whatever is unembedded, ``[n_outputs]`` bool, if there are any."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from acdc.displayed import Displayed
 from acdc.errors import SettingsError
 from acdc.graph import GraphConfig
 from acdc.models.attention import Attention, PositionTable
@@ -23,8 +24,10 @@ from acdc.models.bridge import BridgeReader
 from acdc.models.freezing import Frozen
 from acdc.models.mlp import NormedMlp
 from acdc.models.mlp_parts import RuledMlp
+from acdc.models.nodes import NodeTerms, in_lines, kinds_of_nodes, node_terms
 from acdc.models.norms import Norm
 from acdc.models.positions import is_part, side_by_side
+from acdc.models.readout import Readout
 from acdc.models.rules import NO_RULES, BackwardRules
 from acdc.models.tokens import Tokens
 from acdc.wording import counted
@@ -38,7 +41,7 @@ class Limits(TypedDict):
     max_length: int | None
 
 
-class Model:
+class Model(Displayed):
     """A transformer whose components can be run one by one.
 
     Made by :func:`acdc.load_model`, which also checks it.
@@ -54,6 +57,8 @@ class Model:
         tied_heads: heads of a layer share a norm behind their sum, so that one head's
             contribution depends on the others' (Gemma 2 and 3, OLMo-2).
     """
+
+    _form: ClassVar = "models:model_form"
 
     def __init__(self, name: str, reader: BridgeReader, tokenizer: Any | None) -> None:
         self.name = name
@@ -85,6 +90,30 @@ class Model:
         cfg = self.graph_config
         shape = f"{counted(cfg.n_layers, 'layer')} of {counted(cfg.n_heads, 'head')}"
         return f"Model({self.name!r}, {shape}, d_model {cfg.d_model}, {self.dtype})"
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *in_lines(self.node_kinds)])
+
+    def nodes(self, *, split_input: bool = False) -> list[NodeTerms]:
+        """Every node of its graph behind its slots, in TransformerLens' terms: hooks, code and equation.
+
+            >>> import acdc
+            >>> terms = {one.name: one for one in acdc.load_model("tiny-tasks").nodes()}
+            >>> terms["a1.h3"].code
+            'cache["blocks.1.attn.hook_z"][:, :, 3] @ bridge.blocks[1].attn.W_O[3]'
+
+        Args:
+            split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+
+        Raises:
+            SettingsError: the input can't be split.
+        """
+        return node_terms(self, split_input=split_input)
+
+    @property
+    def node_kinds(self) -> list[NodeTerms]:
+        """The same for every kind of nodes and slots: ``a{l}.h{h}`` stands for any head ``h`` of a layer ``l``."""
+        return kinds_of_nodes(self)
 
     def with_rules(self, rules: BackwardRules, instead: str = "leave out those of MLPs") -> Model:
         """The same model, bit by bit, with a way back by rules in place of the gradient's.
@@ -283,7 +312,12 @@ class Model:
 
     def unembedding(self) -> Float[Tensor, "d_model n_outputs"] | None:
         """``[d_model, n_outputs]``, where logits are no more than that and a bias behind the final norm."""
-        return self._reader.unembedding()
+        readout = self.readout()
+        return readout.weight if readout is not None and readout.is_plain else None
+
+    def readout(self) -> Readout | None:
+        """How the normed last residual becomes logits, where that is linear up to a soft cap."""
+        return self._reader.readout()
 
     def logits(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch n_outputs"]:
         """Logits from the last residual, ``[..., d_model]`` to ``[..., n_outputs]``.

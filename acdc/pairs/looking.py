@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from acdc.displayed import Displayed
 from acdc.pairs.tokenizer import Tokenizer, text_of
 from acdc.pairs.tokenizing import TokenPair
 
@@ -43,7 +44,7 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True)
-class ShownPair:
+class ShownPair(Displayed):
     """A pair as data: what ``acdc task show`` prints.
 
     Attributes:
@@ -57,6 +58,7 @@ class ShownPair:
     tokens: tuple[ShownToken, ...]
     answers: tuple[ShownAnswer, ...]
     tags: Mapping[str, Any]
+    _form: ClassVar = "prompts:pair_form"
 
 
 def shown_pair(pair: TokenPair, tokenizer: Tokenizer | None) -> ShownPair:

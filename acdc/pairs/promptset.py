@@ -6,24 +6,32 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from acdc.displayed import Displayed
 from acdc.errors import PromptError, warn
+from acdc.pairs.tokenizer import Tokenizer
 from acdc.pairs.tokenizing import TokenPair
+from acdc.wording import counted, shortened
 
 
-@dataclass(frozen=True)
-class PromptSet:
+@dataclass(frozen=True, repr=False)
+class PromptSet(Displayed):
     """The checked pairs that a run uses.
 
     Attributes:
         pairs: at least one; they may differ in length.
         task: the task's name, or the file's path.
         left_out: what the check left out and how many of it, e.g. ``{"names": 3}``.
+        tokenizer: what the pairs were made with, to show them as text; ``None`` where they were token ids.
     """
+
+    _form: ClassVar = "prompts:prompts_form"
 
     pairs: tuple[TokenPair, ...]
     task: str
     left_out: Mapping[str, int] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -43,6 +51,17 @@ class PromptSet:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def __repr__(self) -> str:
+        said = f"{counted(len(self), 'pair')} of {shortened(self.task, 100)!r}, {self.lengths_in_words}"
+        return f"PromptSet({said}, {self.alignment_in_words})"
+
+    @property
+    def lengths_in_words(self) -> str:
+        """``15 tokens``, or ``14 to 16 tokens``."""
+        lengths = {len(pair.clean) for pair in self.pairs}
+        least = min(lengths)
+        return counted(least, "token") if len(lengths) == 1 else f"{least} to {max(lengths)} tokens"
 
     @property
     def has_answers(self) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from acdc.asked import raised_at, said, shown, whole
+from acdc.displayed import Displayed
 from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
 from acdc.pairs.corrupting import Declared
@@ -38,7 +39,7 @@ class Generated:
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-class Task(ABC):
+class Task(Displayed, ABC):
     """A behaviour: how its prompts are made, and what counts as right.
 
     Subclass it, implement :meth:`generate` and register the class under the
@@ -64,6 +65,10 @@ class Task(ABC):
     files: Sequence[Path] = ()
     #: What is to be said of how its prompts are read, before they are used.
     notes: Sequence[str] = ()
+    _form: ClassVar = "prompts:task_form"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'name', '')!r}: {self.summary})"
 
     @property
     def default_n(self) -> int:
@@ -81,7 +86,7 @@ class Task(ABC):
             PromptError: the words that fit the tokenizer don't allow `n` different pairs.
         """
 
-    def refuse_unreadable(self) -> None:  # noqa: B027 - most tasks read nothing
+    def refuse_unreadable(self) -> None:
         """Raise :class:`PromptError` for pairs that were read already and are none; by default nothing is."""
 
     def fitting(self, tokenized: Callable[[PromptPair], TokenPair], tokenizer: Tokenizer | None) -> Task:
@@ -140,7 +145,7 @@ class Task(ABC):
                 raise none_left(self.name, bad)
             warn_of_bad(self.name, bad, len(made.pairs))
             left_out[BAD_PAIRS] = left_out.get(BAD_PAIRS, 0) + len(bad)
-        prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out)
+        prompts = PromptSet(tuple(pair for _, pair in found), self.name, left_out, tokenizer)
         about = self.name if split == "train" else f"{self.name}, held out"
         for doubt in doubts(found, tokenizer, self.declared(corruption)):
             warn(f"{about}: {doubt}")

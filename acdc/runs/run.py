@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from acdc.circuit import Circuit
 from acdc.decision import Decision
+from acdc.displayed import Displayed
 from acdc.errors import RunFolderError
 from acdc.results import Evaluation
 from acdc.runs.belonging import checked_circuit
@@ -19,7 +21,7 @@ from acdc.verdict import verdict
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Displayed):
     """A finished run.
 
     Attributes:
@@ -33,6 +35,7 @@ class Run:
     decisions: Sequence[Decision]
     record: Record
     folder: Path | None = None
+    _form: ClassVar = "circuits:run_form"
 
     def __repr__(self) -> str:
         request, folder = self.record.request, "" if self.folder is None else f", folder={str(self.folder)!r}"

@@ -25,3 +25,15 @@ def test_they_are_refused_where_they_would_do_nothing(refused, finished, tmp_pat
 def test_a_number_that_is_none_is_refused(refused, finished):
     for top in (0, -3, "2.5", "many"):
         assert "top" in refused("export", finished, "--format", "dot", "--out", "c.dot", "--top", top)
+
+
+def test_labels_of_a_file_reach_the_picture(call, refused, finished, tmp_path):
+    (tmp_path / "labels.csv").write_text("node,label\na1.h0,my own\n")
+    code, _, err = call("export", finished, "--format", "dot", "--out", "c.dot", "--labels", "labels.csv")
+    assert code == 0, err
+    assert "a1.h0: my own" in (tmp_path / "c.dot").read_text()
+    for format in ("json", "mib"):
+        assert "--labels" in refused("export", finished, "--format", format, "--out", "new", "--labels", "labels.csv")
+    (tmp_path / "labels.csv").write_text("node,label\na1.h7,mine\n")
+    said = refused("export", finished, "--format", "dot", "--out", "d.dot", "--labels", "labels.csv")
+    assert "labels.csv, line 2: unknown node 'a1.h7'" in said

@@ -1,0 +1,84 @@
+"""Nodes and prompts that a caller names, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from acdc.asked import shown, whole
+from acdc.errors import SettingsError
+from acdc.graph import Graph, GraphConfig
+
+_HEAD = re.compile(r"a(\d+)\.h(\d+)")
+
+
+@dataclass(frozen=True, order=True)
+class Head:
+    """A head: its layer and its number there, from 0."""
+
+    layer: int
+    head: int
+
+    @property
+    def name(self) -> str:
+        """As the graph names it."""
+        return f"a{self.layer}.h{self.head}"
+
+
+def all_heads(cfg: GraphConfig) -> list[Head]:
+    """All heads in the graph's order."""
+    return [Head(layer, head) for layer in range(cfg.n_layers) for head in range(cfg.n_heads)]
+
+
+def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
+    """Heads by their names, in the graph's order; all of them for ``None``.
+
+    Raises:
+        UnknownNameError: no such node.
+        SettingsError: it is no head, it is out of range, there is none, or it is no name.
+    """
+    if heads is None:
+        return all_heads(graph.cfg)
+    if isinstance(heads, str):
+        heads = [heads]
+    if not isinstance(heads, Iterable):
+        raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(heads)}.")
+    found = sorted({_head(graph, name) for name in heads})
+    if not found:
+        raise SettingsError("`heads` is empty; name at least one, like a0.h1, or leave it out for all.")
+    return found
+
+
+def asked_prompts(n: int, prompts: int | Sequence[int] | None, default: int) -> tuple[int, ...]:
+    """Numbers of prompts of a setting, from 0, as they are asked for; the first few for ``None``.
+
+    Raises:
+        SettingsError: one is out of range or no number, or there is none.
+    """
+    if prompts is None:
+        return tuple(range(min(n, default)))
+    given = prompts if isinstance(prompts, Iterable) else [prompts]
+    asked = [whole("prompts", each) for each in given]
+    if not asked:
+        raise SettingsError("`prompts` is empty; give at least one number of a prompt, from 0.")
+    for number in asked:
+        if not 0 <= number < n:
+            raise SettingsError(f"`prompts`: there is no prompt {number}; they are numbered from 0 to {n - 1}.")
+    return tuple(dict.fromkeys(asked))
+
+
+def _head(graph: Graph, name: Any) -> Head:
+    if not isinstance(name, str):
+        raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(name)}.")
+    if found := _HEAD.fullmatch(name):
+        cfg = graph.cfg
+        layer, head = (int(digits[:10]) for digits in found.groups())  # no model has as many
+        if layer < cfg.n_layers and head < cfg.n_heads:
+            return Head(layer, head)
+        raise SettingsError(
+            f"{shown(name)} is out of range: this model's layers are 0 to {cfg.n_layers - 1}, and the heads of each "
+            f"0 to {cfg.n_heads - 1}."
+        )
+    raise SettingsError(f"{graph.node(name).name} is no head; heads are named like a0.h1.")

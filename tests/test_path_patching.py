@@ -237,7 +237,6 @@ def test_effects_are_told_by_quantity_and_as_shares_of_everything(setting, tmp_p
     assert found.draw(tmp_path / "paths.svg").stat().st_size > 1000
     with pytest.raises(UnknownNameError, match="did you mean kl"):
         found.effect("kll")
-    assert repr(found).startswith("PathPatching(1 path, rest recomputed, noising: ")
 
 
 @pytest.mark.parametrize(

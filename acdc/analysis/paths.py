@@ -22,7 +22,6 @@ from acdc.graph import Graph, Node
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.results import QUANTITIES, Behaviour
-from acdc.wording import counted
 
 #: Which nodes may carry a path from one of its nodes to the next, unnamed.
 RESTS: Mapping[str, Callable[[Node], bool]] = {
@@ -119,10 +118,6 @@ class PathPatching(Result):
     @property
     def _states(self) -> dict[str, Behaviour]:
         return {"unpatched": self.unpatched, "patched": self.patched, "everything": self.everything}
-
-    def __repr__(self) -> str:
-        said = ", ".join(f"{name} {self._means(name)[0]:.4g} to {self._means(name)[1]:.4g}" for name in self.quantities)
-        return f"PathPatching({counted(len(self.paths), 'path')}, rest {self.rest}, {self.direction}: {said})"
 
 
 @own_torch_state()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acdc import methods as methods
     from acdc import metrics as metrics
     from acdc import selection as selection
+    from acdc.analysis.paths import patch_paths as patch_paths
     from acdc.analysis.transplanting import transplant as transplant
     from acdc.circuit import Circuit as Circuit
     from acdc.circuit import Provenance as Provenance
@@ -72,6 +73,7 @@ _PUBLIC = {
     "hidden_units": "acdc.discovery.hidden_units",
     "load_model": "acdc.models.loading",
     "open_circuit": "acdc.interchange",
+    "patch_paths": "acdc.analysis.paths",
     "prompts": "acdc.discovery.setting_up",
     "set_up": "acdc.discovery.setting_up",
     "shown_pair": "acdc.pairs.looking",

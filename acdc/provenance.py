@@ -46,6 +46,7 @@ class Provenance:
         bos: how prompts begin, see :func:`acdc.pairs.tokenize_pair`.
         allow_misaligned: whether pairs whose words stand at other tokens were taken.
         split_input: whether ``embed`` and ``pos_embed`` stand in place of ``input``.
+        freeze: what stayed as it is on the clean prompts, by names with commas (:mod:`acdc.models.freezing`).
         skip_bad_pairs: whether pairs that don't fit were left out.
         answers: of a prompt file, the field of right answers.
         wrong_answers: likewise of wrong ones.
@@ -84,6 +85,7 @@ class Provenance:
     bos: str | None = None
     allow_misaligned: bool | None = None
     split_input: bool | None = None
+    freeze: str | None = None
     skip_bad_pairs: bool | None = None
     answers: str | None = None
     wrong_answers: str | None = None

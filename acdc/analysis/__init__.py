@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from acdc.analysis.looks import look_at as look_at
     from acdc.analysis.maps import activation_patching as activation_patching
     from acdc.analysis.ov import ov_summary as ov_summary
+    from acdc.analysis.paths import patch_paths as patch_paths
     from acdc.analysis.patterns import attention_patterns as attention_patterns
     from acdc.analysis.qk import qk_summary as qk_summary
     from acdc.analysis.registry import ANALYSES as ANALYSES
@@ -47,6 +48,7 @@ _PUBLIC = {
     "look_at": "looks",
     "ov_summary": "ov",
     "ov_vocabulary": "vocabulary",
+    "patch_paths": "paths",
     "qk_summary": "qk",
     "qk_vocabulary": "vocabulary",
     "token_attribution": "tokens",

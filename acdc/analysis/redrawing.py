@@ -10,6 +10,7 @@ from typing import Any
 from acdc.analysis.seeing import Side, see
 from acdc.engine.agreement import check_prompts
 from acdc.engine.memory import available_memory, largest_batch
+from acdc.engine.names import asked_freeze
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import AcdcError, AcdcWarning
 from acdc.evaluation.cases import Case
@@ -95,8 +96,9 @@ class Redrawer:
         fit_threads(model, prompts)
         available = available_memory(model.device)
         size = largest_batch(model, prompts, available, ablation=ablation, engine="reference")
-        together = min(size, len(prompts))
-        made = prepare(model, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+        freeze = asked_freeze(source.freeze)
+        together = len(prompts) if freeze else min(size, len(prompts))  # what is frozen is of all prompts at once
+        made = prepare(model, prompts, ablation=ablation, split_input=split_input, batch_size=together, freeze=freeze)
         check_prompts(made)
         return made
 

@@ -32,6 +32,7 @@ from acdc.wording import either
 @click.option("--corruption", help="One of the task's (see: acdc tasks).  [default: its first]")
 @prompt_options
 @click.option("--split-input", is_flag=True, help="Token and position embeddings as two nodes.")
+@click.option("--freeze", help="Stays as on the clean prompts: attention, norms or both.  [default: none]")
 @click.option(
     "--engine", default="fast", show_default=True, help="fast, or reference: the slow oracle, same decisions."
 )

@@ -31,6 +31,7 @@ _PICTURES = (".svg", ".png")
 @click.option("--model", help="Bundled name, hub name, folder or GGUF file.  [default: what it was found on]")
 @click.option("--metric", help=f"{either(METRICS)}.  [default: as it was found, or kl]")
 @click.option("--ablation", help=f"Removed edges carry: {either(ABLATIONS)}.  [default: as it was found, or corrupted]")
+@click.option("--freeze", help="Stays as on the clean prompts: attention, norms, both or none.  [default: as found]")
 @click.option("--n", type=int, help="Prompt pairs.  [default: as it was found, or what the task has]")
 @click.option("--seed", type=int, help="Of the prompts.  [default: as it was found, or 0]")
 @click.option(

@@ -59,7 +59,7 @@ def print_report(report: Report, *, groups: bool) -> None:
 
 
 def _columns_key(one: Judgement) -> tuple[str | None, ...]:
-    return one.metric, one.evaluation.faithfulness_metric, one.ablation, one.convention, one.model
+    return one.metric, one.evaluation.faithfulness_metric, one.ablation, ",".join(one.freeze), one.convention, one.model
 
 
 def _prompts_key(one: Judgement) -> tuple[object, ...]:
@@ -73,6 +73,8 @@ def _table(judgements: Sequence[Judgement], *, several: bool) -> Table:
     """States by figures, a section for each set of prompts; an interval stands below its mean."""
     first = judgements[0]
     title = Text.assemble((first.model, "bold"), f", {first.ablation} ablation")
+    if first.freeze:
+        title.append(f", frozen {' and '.join(first.freeze)}")
     if not several:
         title = Text.assemble((first.circuit, "bold"), f": {first.n_edges} of {first.of_edges} edges of ", title)
     table = Table(

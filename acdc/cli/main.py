@@ -35,6 +35,7 @@ _COMMANDS = {
     "export": "acdc.cli.export",
     "edit": "acdc.cli.edit",
     "analyse": "acdc.cli.analyse",
+    "patch": "acdc.cli.patch",
     "hidden-units": "acdc.cli.hidden_units",
     "methods": "acdc.cli.methods",
     "tasks": "acdc.cli.tasks",

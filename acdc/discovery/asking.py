@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.asked import batch_size as asked_batch_size
 from acdc.asked import flag, path, text, whole
 from acdc.engine.ablations import check_ablation
-from acdc.engine.names import check_engine
+from acdc.engine.names import asked_freeze, check_engine
 from acdc.engine.own_metric import asked_metric
 from acdc.errors import SettingsError
 from acdc.methods.base import Method
@@ -42,6 +42,9 @@ class Asked:
             :mod:`acdc.engine.own_metric`.
         ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        freeze: what stays as it is on the clean prompts, whatever the model reads: ``attention`` (how heads look) or
+            ``norms`` (what they divide by), or a list of them; see :mod:`acdc.models.freezing`. The circuit is that of
+            this other model, run on the reference engine, all prompts at a time.
         engine: ``fast``, or ``reference``, which runs the whole model for every edge; both make the same decisions.
         batch_size: prompts that the whole model runs at a time, or ``None`` (``auto``): all, or fewer where what they
             write would take much memory. It is kept only where all run at once; else it is computed anew when it is
@@ -74,6 +77,7 @@ class Asked:
     measure: Metric
     ablation: str
     split_input: bool
+    freeze: tuple[str, ...]
     engine: str
     batch_size: int | None
     n: int | None
@@ -123,6 +127,7 @@ class Asked:
             batch_size=asked_batch_size(given["batch_size"]),
             n=None if given["n"] is None else whole("n", given["n"]),
             bos=text("bos", given["bos"]),
+            freeze=asked_freeze(given["freeze"]),
             out=None if given["out"] is None else path("out", given["out"]),
             announce=given["announce"] or _silent,
             **kept | {name: flag(name, given[name]) for name in flags},
@@ -141,6 +146,7 @@ class Asked:
             bos=self.bos,
             allow_misaligned=self.allow_misaligned,
             split_input=self.split_input,
+            freeze=",".join(self.freeze) or None,
             skip_bad_pairs=self.skip_bad_pairs,
             answers=self.answers,
             wrong_answers=self.wrong_answers,

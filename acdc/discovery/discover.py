@@ -40,6 +40,7 @@ def discover(
     bos: str = "auto",
     allow_misaligned: bool = False,
     split_input: bool = False,
+    freeze: str | Sequence[str] | None = None,
     engine: str = "fast",
     batch_size: int | str = "auto",
     device: str | torch.device | None = None,
@@ -63,7 +64,7 @@ def discover(
     (with `threshold`, `order` and `gates`), ``eap-ig`` (with `steps`), or a method of :mod:`acdc.methods`; one that
     scores edges needs a `select` of :mod:`acdc.selection`. `metric` says how much worse a circuit is (a name or a
     function), and `ablation` what removed edges carry: ``corrupted``, ``zero`` or ``mean``; `split_input` parts token
-    and position embeddings.
+    and position embeddings, and `freeze` keeps ``attention`` patterns or ``norms`` as they are on the clean prompts.
 
     Prompts: `n` of them (by default 100, or all of a file) by `seed` and `corruption`; `bos` says how they begin,
     `allow_misaligned` and `skip_bad_pairs` what becomes of those that don't fit, `answers` and `wrong_answers` which

@@ -17,7 +17,7 @@ from acdc.engine.ablations import check_ablation
 from acdc.engine.agreement import check_prompts
 from acdc.engine.choice import engine_for
 from acdc.engine.memory import MemoryOptions
-from acdc.engine.names import check_engine
+from acdc.engine.names import asked_freeze, check_engine
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
 from acdc.engine.setting import Setting, prepare
 from acdc.errors import AcdcWarning, PromptError, SettingsError
@@ -94,6 +94,7 @@ def set_up(
     metric: str | MetricFunction | Metric = "kl",
     ablation: str = "corrupted",
     split_input: bool = False,
+    freeze: str | Sequence[str] | None = None,
     engine: str = "fast",
     batch_size: int | str = "auto",
     **drawn: Any,
@@ -108,6 +109,7 @@ def set_up(
         metric: a name or a function, see :func:`acdc.discover`; the prompts must have the answers it needs.
         ablation: what removed edges carry: ``corrupted``, ``zero`` or ``mean``.
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
+        freeze: what stays as it is on the clean prompts: ``attention``, ``norms`` or both; see :func:`acdc.discover`.
         engine: that methods prune on, ``fast`` or ``reference``.
         batch_size: prompts that the whole model runs at a time, or ``auto``.
         drawn: where a task is given, how :func:`acdc.prompts` is to draw from it (`n`, `seed`, `split` ...).
@@ -118,16 +120,16 @@ def set_up(
     check_ablation(text("ablation", ablation))
     check_engine(text("engine", engine))
     size, split_input = asked_batch_size(batch_size), flag("split_input", split_input)
-    measure = metric if isinstance(metric, Metric) else asked_metric(metric)
+    frozen, measure = asked_freeze(freeze), metric if isinstance(metric, Metric) else asked_metric(metric)
     if isinstance(given, PromptSet) and drawn:
         raise SettingsError(f"`{next(iter(drawn))}` says how prompts are drawn, and they are given already.")
     with own_threads(), own_torch_state(), memory_errors():
         opened = model if isinstance(model, Model) else load_model(model)
         chosen = given if isinstance(given, PromptSet) else prompts(opened, given, **drawn)
         measure.check(chosen)
-        runs = engine_for(engine, opened)
+        runs = engine_for(engine, opened, frozen)
         together, _ = plan_memory(opened, chosen, size, lambda line: None, ablation=ablation, engine=runs)
-        made, _ = _run_once(opened, chosen, measure, ablation, split_input, engine, together)
+        made, _ = _run_once(opened, chosen, measure, ablation, split_input, engine, together, frozen)
         check_own_metric(measure, made)
         return made
 
@@ -163,18 +165,28 @@ def plan(asked: Asked, model: Model, prompts: PromptSet) -> tuple[int, int]:
 
 def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, LogitComparison]:
     """A model on the prompts of a run, and how far the nodes are from the model on them."""
-    return _run_once(model, prompts, asked.measure, asked.ablation, asked.split_input, asked.engine, together)
+    same = asked.measure, asked.ablation, asked.split_input, asked.engine
+    return _run_once(model, prompts, *same, together, asked.freeze)
 
 
 def _run_once(
-    model: Model, prompts: PromptSet, measure: Metric, ablation: str, split_input: bool, engine: str, together: int
+    model: Model,
+    prompts: PromptSet,
+    measure: Metric,
+    ablation: str,
+    split_input: bool,
+    engine: str,
+    together: int,
+    freeze: tuple[str, ...],
 ) -> tuple[Setting, LogitComparison]:
-    made = prepare(model, prompts, ablation=ablation, split_input=split_input, batch_size=together)
+    made = prepare(model, prompts, ablation=ablation, split_input=split_input, freeze=freeze, batch_size=together)
     made = replace(made, engine=engine, own_metric=measure if is_own(measure) else None)
     return made, check_prompts(made)
 
 
 def _planned(asked: Asked, model: Model) -> MemoryOptions:
     """What the memory of a run depends on."""
-    engine = engine_for(asked.engine, model) if asked.method.runs_engine else "reference"  # which patched runs are like
+    engine = "reference"  # which patched runs are like
+    if asked.method.runs_engine:
+        engine = engine_for(asked.engine, model, asked.freeze)
     return {"ablation": asked.ablation, "engine": engine, "gradients": asked.method.uses_gradients}

@@ -59,7 +59,8 @@ def begun(
     record = new_record(asked, task, file_sha256, setting, checked, together)
     record.threads, record.estimated_memory_bytes = int(threads), memory
     if record.engine not in (None, asked.engine):
-        said = f"the {asked.engine} engine doesn't run this model in {record.request.dtype}"
+        what = f"with frozen {' and '.join(asked.freeze)}" if asked.freeze else f"in {record.request.dtype}"
+        said = f"the {asked.engine} engine doesn't run this model {what}"
         asked.announce(f"{said}; the {record.engine} engine does, slowly")
     if (cost := asked.method.cost(setting.graph)) is not None:
         asked.announce(f"cost of {asked.method.name}: {cost.words}")
@@ -111,7 +112,8 @@ def held_out(
         with memory_errors():
             others = asked.prompts(model, task, "test", asked.n)
             refuse_overlap(prompts, others)
-            setting, checked = set_up_asked(asked, model, others, record.batch_size or len(others))
+            together = len(others) if asked.freeze else record.batch_size or len(others)
+            setting, checked = set_up_asked(asked, model, others, together)
             unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
         record.self_check = asdict(LogitComparison(**(record.self_check or {})) | checked)
         record.held_out_sha256 = others.sha256()

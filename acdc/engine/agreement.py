@@ -42,6 +42,8 @@ def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitCo
         predictions.setdefault(row, []).append(prediction)
     whole = LogitComparison(0.0, 0.0)
     for which, prompts, logits in sides[corrupted_alone:]:
+        if model.frozen and which == "corrupted":  # where it is another than its own
+            continue
         for batch in _alike(prompts, model.n_outputs * logits.element_size()):
             own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
             chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]

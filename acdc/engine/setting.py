@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -13,9 +14,10 @@ from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.sizes import Sizes
-from acdc.errors import NumericsError, PromptError
+from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
 from acdc.metrics import AnswerTokens, Metric
+from acdc.models.freezing import seen_on
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
@@ -120,6 +122,7 @@ def prepare(
     *,
     ablation: str = "corrupted",
     split_input: bool = False,
+    freeze: Sequence[str] = (),
     batch_size: int | None = None,
     known: Setting | None = None,
 ) -> Setting:
@@ -128,12 +131,13 @@ def prepare(
     Args:
         model: the model.
         prompts: checked pairs; they may differ in length.
-        ablation: what removed edges carry, one of :data:`acdc.engine.ablations.ABLATIONS`: ``corrupted``
-            (the corrupted run's value), ``zero``, or ``mean`` (the mean over the clean prompts, position
-            by position over the prompts that reach it).
+        ablation: what removed edges carry, one of :data:`acdc.engine.ablations.ABLATIONS`: ``corrupted`` (the corrupted
+            run's value), ``zero``, or ``mean`` (over the clean prompts that reach a position).
         split_input: ``embed`` and ``pos_embed`` in place of ``input``.
-        batch_size: prompts that the whole model runs at a time; by default all, and what
-            they write is kept.
+        freeze: what stays as it is on the clean prompts, some of :data:`acdc.engine.names.FREEZABLE`: the model is one
+            with that frozen, and the corrupted run is that model's. All prompts are run at a time. By default what is
+            frozen of the model, on other prompts.
+        batch_size: prompts that the whole model runs at a time; by default all, and what they write is kept.
         known: a setting that differs in its corrupted prompts at most, see :meth:`Setting.has_clean`: the clean ones
             aren't run again.
 
@@ -141,6 +145,7 @@ def prepare(
         UnknownNameError: no such ablation.
         NumericsError: NaN or infinite logits; names the prompt.
         SettingsError: the input can't be split.
+        MemoryLimitError: something is to be frozen, and not all prompts may be run at a time.
     """
     check_ablation(ablation)
     if split_input:
@@ -149,8 +154,11 @@ def prepare(
     tokens = Tokens.of([pair.clean for pair in prompts.pairs], model.device)
     corrupted = Tokens.of([pair.corrupted for pair in prompts.pairs], model.device)
     together, before = batch_size or len(prompts), None if known is None else known.contributions
-    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
     rows, columns, answers = _predictions(prompts, model.device)
+    if freeze := freeze or model.frozen:
+        _check_together(len(prompts), together)
+        model = model.with_frozen(seen_on(model.thawed, freeze, tokens, rows, columns))
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
     _check_answers(model, prompts)
     setting = Setting(
         model=model,
@@ -165,6 +173,12 @@ def prepare(
         model_logits=model.logits(contributions.clean_residual[rows, columns]).double(),
         corrupted_logits=model.logits(contributions.corrupted_residual[rows, columns]).double(),
     )
+    _check_finite(setting)
+    return setting
+
+
+def _check_finite(setting: Setting) -> None:
+    """Raise :class:`NumericsError` where the model's own logits aren't finite; names the prompt."""
     for which, logits in (("clean", setting.model_logits), ("corrupted", setting.corrupted_logits)):
         bad = ~logits.isfinite().all(-1)
         if bad.any():
@@ -173,7 +187,15 @@ def prepare(
                 f"{setting.prompt_of(prediction)}: the model's logits on the {which} prompt are NaN or infinite; "
                 'try `dtype="float32"`, or leave the prompt out.'
             )
-    return setting
+
+
+def _check_together(n_prompts: int, together: int) -> None:
+    """Raise :class:`MemoryLimitError` unless all prompts are run at a time."""
+    if together < n_prompts:
+        raise MemoryLimitError(
+            f"with `freeze` all {n_prompts} prompts are run at a time, and {together} are asked for, or fit into "
+            "memory; give fewer by `n`, or a larger `batch_size`."
+        )
 
 
 def _check_answers(model: Model, prompts: PromptSet) -> None:

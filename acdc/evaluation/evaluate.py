@@ -14,6 +14,7 @@ from acdc.asked import flag, text, whole
 from acdc.circuit import Circuit
 from acdc.engine.agreement import check_prompts
 from acdc.engine.memory import available_memory, largest_batch
+from acdc.engine.names import asked_freeze
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
 from acdc.engine.setting import Setting, check_ablation, prepare
 from acdc.errors import SettingsError
@@ -51,6 +52,7 @@ def evaluate(
     *,
     metric: str | MetricFunction | None = None,
     ablation: str | None = None,
+    freeze: str | Sequence[str] | None = None,
     n: int | None = None,
     seed: int | None = None,
     split: str = "both",
@@ -130,6 +132,7 @@ class Options:
             was found by.
             Faithfulness is by it, or by default by the one that the task's paper uses.
         ablation: what removed edges carry; by default as each circuit was found, or ``corrupted``.
+        freeze: what stays as it is on the clean prompts, see :func:`acdc.discover`; by default as for each circuit.
         n: prompt pairs; by default as many as the circuit was found on, or what the task has.
         seed: of the prompts; likewise, or 0.
         split: ``train``, ``test`` or ``both``; of the prompts that a circuit was found on, ``train`` are those used and
@@ -151,6 +154,7 @@ class Options:
 
     measure: Metric | None
     ablation: str | None
+    freeze: tuple[str, ...] | None
     draw: DrawOptions
     selection: Selection | None
     nodes: bool
@@ -174,6 +178,7 @@ class Options:
         return cls(
             measure=None if given["metric"] is None else asked_metric(given["metric"]),
             ablation=given["ablation"],
+            freeze=None if given["freeze"] is None else asked_freeze(given["freeze"]),
             draw=draw,
             selection=given["selection"],
             nodes=flag("nodes", given["nodes"]),
@@ -195,13 +200,14 @@ class _Job:
     shares: tuple[str, ...]
     ablation: str
     split_input: bool
+    freeze: tuple[str, ...]
 
     @property
     def setting(self) -> tuple[Any, ...]:
         """Equal for jobs that can share one."""
         prompts = self.drawn.prompts
         own = self.measure.name if is_own(self.measure) else None
-        return id(self.model), prompts.task, prompts.sha256(), self.ablation, self.split_input, own
+        return id(self.model), prompts.task, prompts.sha256(), self.ablation, self.split_input, self.freeze, own
 
 
 class _Opener:
@@ -251,6 +257,7 @@ def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, as
     ablation = asked.ablation or case.source.ablation or "corrupted"
     check_ablation(ablation)
     check_begins(asked.convention, asked.draw.bos, model)
+    freeze = asked_freeze(case.source.freeze) if asked.freeze is None else asked.freeze
     split_input = splits_input(asked.convention, model, case.circuit.graph, ablation)
     if tasks is None:
         drawn = list(drawer.of_source(case.label, case.source, model))
@@ -260,7 +267,7 @@ def _jobs(case: Case, model: Model, tasks: list[Task] | None, drawer: Drawer, as
     for one in drawn:
         measure.check(one.prompts)
         shares = (measure.name,) if asked.measure is not None else (one.task.metric, measure.name)
-        jobs.append(_Job(case, model, one, measure, shares, ablation, split_input))
+        jobs.append(_Job(case, model, one, measure, shares, ablation, split_input, freeze))
     return jobs
 
 
@@ -296,6 +303,7 @@ def _judged_together(jobs: list[_Job], asked: Options, threads: int | None) -> l
             evaluation=evaluation,
             prompts=prompts,
             worst=worst,
+            freeze=job.freeze,
         )
         for job, (evaluation, worst) in zip(jobs, judge(setting, wanted, asked.convention), strict=True)
     ]
@@ -316,6 +324,7 @@ def _setting(job: _Job, asked: Options, threads: int | None) -> Setting:
         prompts,
         ablation=job.ablation,
         split_input=job.split_input,
+        freeze=job.freeze,
         batch_size=min(size, len(prompts)),
     )
     if is_own(job.measure):

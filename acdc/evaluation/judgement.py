@@ -82,7 +82,7 @@ class Judgement(Displayed):
         which: ``used`` (those that it was found on), ``held out`` (others of the same draw), or the task's ``train``
             or ``test``.
         model: the model's name.
-        metric, ablation, convention, bos: as asked for, or as the circuit was found.
+        metric, ablation, convention, bos, freeze: as asked for, or as the circuit was found.
         evaluation: the figures, with their values per prediction.
         prompts: the prompts, in order.
         worst: those on which the metric is highest, the worst first.
@@ -102,6 +102,7 @@ class Judgement(Displayed):
     evaluation: Evaluation
     prompts: Sequence[JudgedPrompt]
     worst: Sequence[WorstPrompt]
+    freeze: tuple[str, ...] = ()
     curve: Curve | None = None
     completeness: Completeness | None = None
     tests: HypothesisTests | None = None
@@ -145,6 +146,7 @@ class Judgement(Displayed):
             "model": self.model,
             "metric": self.metric,
             "ablation": self.ablation,
+            "freeze": list(self.freeze),
             "convention": self.convention,
             "bos": self.bos,
             "n_prompts": evaluation.n_prompts,

@@ -30,7 +30,7 @@ class Source:
     """What a circuit was found on; ``None`` for what isn't known.
 
     Attributes:
-        task, model, metric, ablation: by name.
+        task, model, metric, ablation, freeze: by name.
         dtype: precision of the model.
         corruption, n, seed, bos, allow_misaligned, skip_bad_pairs, answers, wrong_answers: how its prompts were drawn.
         data_sha256, held_out_sha256: of the tokens of its prompts, and of those held out.
@@ -42,6 +42,7 @@ class Source:
     model: str | None = None
     metric: str | None = None
     ablation: str | None = None
+    freeze: str | None = None
     dtype: str | None = None
     corruption: str | None = None
     n: int | None = None

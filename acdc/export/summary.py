@@ -41,6 +41,8 @@ def facts(circuit: Circuit) -> list[str]:
         out.append(_short(printable(words_of(found.selection))))
     if found.ablation is not None:
         out.append(f"{printable(found.ablation)} ablation")
+    if found.freeze is not None:
+        out.append(f"frozen {_short(printable(found.freeze))}")
     if found.edited_from is not None:
         out.append(f"edited: {edits(found.edited_from)}")
     return [*out, *_figures(circuit)]

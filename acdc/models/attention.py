@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from acdc.models.norms import Norm
-from acdc.models.rules import NO_RULES, BackwardRules, scaled_back
+from acdc.models.freezing import FrozenLayer
+from acdc.models.norms import Norm, check_frozen
+from acdc.models.rules import NO_RULES, BackwardRules, handed_back_by, scaled_back
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Attention:
         clip: queries, keys and values are cut off at plus and minus this (OLMo-1), if given.
         sinks: ``[head]``, scores of a key that every query sees and that has no value (gpt-oss), if given.
         rules: what the way back does otherwise than the gradient.
+        frozen: how heads look, ``[head, prompt, pos, pos]``, whatever they read; see :mod:`acdc.models.freezing`.
     """
 
     norm: Norm
@@ -144,6 +146,12 @@ class Attention:
     clip: float | None = None
     sinks: Float[Tensor, " head"] | None = None
     rules: BackwardRules = NO_RULES
+    frozen: Float[Tensor, "head prompt pos pos"] | None = None
+
+    def with_frozen(self, layer: FrozenLayer) -> Attention:
+        """The same with what is frozen of its layer."""
+        norm, post_norm = self.norm.with_frozen(layer.attention), self.post_norm.with_frozen(layer.heads)
+        return replace(self, norm=norm, post_norm=post_norm, frozen=layer.pattern)
 
     def with_rules(self, rules: BackwardRules) -> Attention:
         """The same with a way back by the rules."""
@@ -274,6 +282,9 @@ class Attention:
             scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
         accurate = torch.promote_types(scores.dtype, torch.float32)  # as the models themselves do
         pattern = self.rules.softmax(scores, accurate)[..., :seen]
+        if self.frozen is not None:
+            check_frozen(pattern.shape[1:], self.frozen.shape[1:])
+            return handed_back_by(self.frozen[heads], scaled_back(pattern, 0.0))
         return scaled_back(pattern, 0.0) if self.rules.pattern else pattern
 
     def query(

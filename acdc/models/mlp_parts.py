@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from acdc.models.freezing import FrozenLayer
 from acdc.models.mlp import TOLERANCE
 from acdc.models.norms import Norm
 from acdc.models.rules import NO_RULES, BackwardRules, handed_back_by, scaled_back, with_bias_weight
@@ -81,6 +82,10 @@ class RuledMlp:
             y = handed_back_by(y, self.parts(x, self.rules))
         y = self.after(y)
         return y if self.multiplier == 1.0 else self.multiplier * y
+
+    def with_frozen(self, layer: FrozenLayer) -> RuledMlp:
+        """The same with what is frozen of its layer."""
+        return replace(self, before=self.before.with_frozen(layer.mlp), after=self.after.with_frozen(layer.after))
 
     def with_bias_weight(self, weight: Tensor) -> RuledMlp:
         """The same with all biases multiplied by a number."""

@@ -21,6 +21,7 @@ from acdc.errors import SettingsError
 from acdc.graph import GraphConfig
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.bridge import BridgeReader
+from acdc.models.freezing import Frozen
 from acdc.models.mlp import NormedMlp
 from acdc.models.mlp_parts import RuledMlp
 from acdc.models.nodes import NodeTerms, in_lines, kinds_of_nodes, node_terms
@@ -66,6 +67,8 @@ class Model(Displayed):
         self._reader = reader
         self._rules = NO_RULES
         self._ruled_mlps: list[RuledMlp] | None = None
+        self._frozen: Frozen | None = None
+        self._thawed: Model | None = None
         self._output_bias_weight: Tensor | None = None
         self._tables: dict[int, list[PositionTable]] = {}
         self.attention: list[Attention] = [reader.attention(layer) for layer in range(reader.n_layers)]
@@ -129,9 +132,35 @@ class Model(Displayed):
         other.final_norm = self.final_norm.with_rules(rules)
         if not self.graph_config.attn_only:
             other._ruled_mlps = [
-                self._reader.ruled_mlp(layer, rules, instead) for layer in range(self.graph_config.n_layers)
+                other._frozen_mlp(layer, self._reader.ruled_mlp(layer, rules, instead))
+                for layer in range(self.graph_config.n_layers)
             ]
         return other
+
+    def with_frozen(self, frozen: Frozen) -> Model:
+        """The model with what stays as it was on some prompts, all of which are then run at a time, and no others."""
+        plain = self.thawed
+        other = copy.copy(plain)
+        other._frozen, other._thawed = frozen, plain
+        other.attention = [each.with_frozen(layer) for each, layer in zip(other.attention, frozen.layers, strict=True)]
+        other.final_norm = other.final_norm.with_frozen(frozen.final)
+        if frozen.norms and not self.graph_config.attn_only:
+            every = range(self.graph_config.n_layers)
+            other._ruled_mlps = [other._frozen_mlp(layer, plain.normed_mlp(layer)) for layer in every]
+        return other
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """What of it is frozen, by name."""
+        return () if self._frozen is None else self._frozen.what
+
+    @property
+    def thawed(self) -> Model:
+        """The model with nothing frozen: itself, where nothing is."""
+        return self if self._thawed is None else self._thawed
+
+    def _frozen_mlp(self, layer: int, mlp: RuledMlp) -> RuledMlp:
+        return mlp if self._frozen is None else mlp.with_frozen(self._frozen.layers[layer])
 
     def with_bias_weights(self, weights: Sequence[Tensor]) -> Model:
         """A model with rules, whose biases are multiplied by numbers: their gradients are what biases have a part in.
@@ -258,8 +287,14 @@ class Model(Displayed):
         """What a layer's MLP writes, given its residual input, ``[batch, pos, d_model]``."""
         return self._reader.mlp(layer, x) if self._ruled_mlps is None else self._ruled_mlps[layer](x)
 
+    def normed_mlp(self, layer: int) -> RuledMlp:
+        """The same as what is between its norms, and these."""
+        return self._reader.ruled_mlp(layer, NO_RULES, "") if self._ruled_mlps is None else self._ruled_mlps[layer]
+
     def plain_mlp(self, layer: int) -> NormedMlp | None:
-        """The same as weights and activation, where the MLP is no more than that."""
+        """The same as weights and activation, where the MLP is no more than that, and its norms aren't frozen."""
+        if self._frozen is not None and self._frozen.norms:
+            return None
         return self._reader.plain_mlp(layer)
 
     @cached_property

@@ -8,6 +8,7 @@ the module's, which casts to float32 inside even in a float64 model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from acdc.errors import ModelError
+from acdc.errors import ModelError, SettingsError
 from acdc.models.rules import BackwardRules
 
 
@@ -28,6 +29,8 @@ class Norm:
         weight, bias: ``[width]``, or ``[head, width]`` where each head has its own (StableLM, Cohere).
         eps: added to the mean square below the root.
         constant_scale: on the way back, the scale is a constant.
+        frozen: what the centred vectors are multiplied by, ``[..., 1]``, whatever they are; see
+            :mod:`acdc.models.freezing`.
     """
 
     kind: Literal["layer", "rms", "none"]
@@ -35,6 +38,7 @@ class Norm:
     bias: Float[Tensor, "*head width"] | None = None
     eps: float = 0.0
     constant_scale: bool = False
+    frozen: Float[Tensor, "*place 1"] | None = None
 
     def __call__(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Normalize the last dimension, ``[..., width]`` to the same shape."""
@@ -60,14 +64,30 @@ class Norm:
         """The same with its bias multiplied by a number."""
         return self if self.bias is None else replace(self, bias=self.bias * weight)
 
+    def with_frozen(self, scale: Float[Tensor, "*place 1"] | None) -> Norm:
+        """The same with a scale that stays, if there is one."""
+        return self if scale is None else replace(self, frozen=scale)
+
     def center(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """``x`` minus its mean for ``layer``, else ``x``."""
         return x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
 
     def inverse_scale(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch 1"]:
         """What the centred ``x`` is multiplied by, ``[..., 1]``."""
+        if (frozen := self.frozen) is not None:
+            check_frozen(x.shape[-frozen.dim() : -1], frozen.shape[:-1])
+            return frozen
         inverse = torch.rsqrt(self.center(x).pow(2).mean(-1, keepdim=True) + self.eps)
         return inverse.detach() if self.constant_scale else inverse
+
+
+def check_frozen(asked: Sequence[int], known: Sequence[int]) -> None:
+    """Raise :class:`SettingsError` unless prompts, and positions of them, are as many as something is frozen on."""
+    if tuple(asked) != tuple(known):
+        raise SettingsError(
+            f"this runs prompts or positions ({' x '.join(map(str, asked))}) that attention or norms aren't frozen on "
+            f"({' x '.join(map(str, known))}); leave out `freeze`."
+        )
 
 
 def read_norm(module: nn.Module | None, width: int, where: str) -> Norm:

@@ -322,7 +322,7 @@ def measured_provenance(record: Record, used: Evaluation, held_out: Evaluation |
         found["options"]["threshold"] = record.found_threshold
     if request.method == "acdc":
         found["options"]["seed"] = request.seed
-    prompts = ("corruption", "seed", "bos", "allow_misaligned", "split_input", "skip_bad_pairs")
+    prompts = ("corruption", "seed", "bos", "allow_misaligned", "split_input", "freeze", "skip_bad_pairs")
     return Provenance(
         **found,
         **{name: getattr(request, name) for name in (*prompts, "answers", "wrong_answers", "selection")},

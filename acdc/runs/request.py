@@ -25,6 +25,7 @@ class Request:
         n: prompt pairs that were used.
         seed: of the prompts, and of a method that draws.
         selection: how edges were chosen by their scores, see :mod:`acdc.selection`; ``None`` where the method decides.
+        freeze: what is frozen, by names with commas.
         corruption, bos, allow_misaligned, split_input, skip_bad_pairs, answers, wrong_answers, device, dtype: as there.
         options: the method's own; in the file they stand beside the others.
     """
@@ -41,6 +42,7 @@ class Request:
     bos: str | None = None
     allow_misaligned: bool | None = None
     split_input: bool | None = None
+    freeze: str | None = None
     skip_bad_pairs: bool | None = None
     answers: str | None = None
     wrong_answers: str | None = None

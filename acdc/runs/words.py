@@ -19,6 +19,8 @@ def how(record: Record) -> str:
     """The method with its options, and what it took."""
     request = record.request
     by = f"{request.metric}, {request.ablation} ablation"
+    if request.freeze is not None:
+        by += f", frozen {request.freeze}"
     if record.tried is not None:
         method = "" if request.method in (None, "acdc") else f"{request.method}, "
         budget = f"budget {asked}, " if (asked := request.options.get("budget")) else ""

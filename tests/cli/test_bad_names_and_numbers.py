@@ -62,8 +62,8 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
         (["Show"], "unknown command 'Show': did you mean show?"),
         (
             ["zzz"],
-            "unknown command 'zzz': known: compare, discover, edit, evaluate, export, hidden-units, methods, model, "
-            "models, resume, show, task, tasks.",
+            "unknown command 'zzz': known: analyse, compare, discover, edit, evaluate, export, hidden-units, methods, "
+            "model, models, patch, resume, show, task, tasks.",
         ),
         (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
     ],

@@ -117,8 +117,10 @@ class FastEngine(PruningEngine):
         Not in half precision, where sums of many differences would be rounded at every step.
         Not where heads share a norm behind their sum *and* there is an output bias, whose
         share of the norm would change with every head. Nor where a LayerNorm spans the
-        queries or keys of all heads.
+        queries or keys of all heads. Nor where patterns or norms are frozen.
         """
+        if model.frozen:
+            return False
         if torch.finfo(model.dtype).bits < 32:
             return False
         for attention in model.attention:

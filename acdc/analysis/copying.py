@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from acdc.analysis.named import all_heads
+from acdc.analysis.named import all_heads, thawed
 from acdc.analysis.tokenwise import all_tokens, as_added, read_out, task_tokens, token_inputs, values
 from acdc.engine.setting import Setting
 from acdc.models.model import Model
@@ -40,7 +40,7 @@ def copying(on: Setting | Model, *, first_mlp: bool = True, seed: int = 0) -> Fl
         NaN for a model whose outputs aren't its tokens (fewer than two of those tried), or that makes its logits
         by more than a matrix.
     """
-    model = on.model if isinstance(on, Setting) else on
+    model = thawed(on.model if isinstance(on, Setting) else on)
     ids = tried(on, seed)
     heads = all_heads(model.graph_config)
     if len(ids) < 2 or model.readout() is None:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.analysis.copying import copying
-from acdc.analysis.named import Head, all_heads
+from acdc.analysis.named import Head, all_heads, thawed
 from acdc.analysis.repeated import Repeated, repeated_tokens
 from acdc.analysis.result import Result, Table
 from acdc.analysis.walking import patterns
@@ -164,6 +164,7 @@ def head_detectors(on: Setting | Model, *, n: int = 20, length: int = 50, seed: 
     for name, value, least in (("n", n, 1), ("length", length, 1), ("seed", seed, 0)):
         if whole(name, value) < least:
             raise SettingsError(f"`{name}` must be at least {least}, not {value}.")
+    on = thawed(on)
     setting, model = (on, on.model) if isinstance(on, Setting) else (None, on)
     heads = all_heads(model.graph_config)
     drawn = repeated_tokens(model, _lead(on), n, length, seed)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from acdc.asked import shown, whole
+from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
 from acdc.graph import Graph, GraphConfig
+from acdc.models.model import Model
+
+On = TypeVar("On", Setting, Model)
 
 _HEAD = re.compile(r"a(\d+)\.h(\d+)")
 
@@ -25,6 +29,11 @@ class Head:
     def name(self) -> str:
         """As the graph names it."""
         return f"a{self.layer}.h{self.head}"
+
+
+def thawed(on: On) -> On:
+    """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
+    return on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)
 
 
 def all_heads(cfg: GraphConfig) -> list[Head]:

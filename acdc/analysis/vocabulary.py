@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.analysis import qk
-from acdc.analysis.named import asked_heads
+from acdc.analysis.named import asked_heads, thawed
 from acdc.analysis.ov import asked_top
 from acdc.analysis.result import Result, Table
 from acdc.analysis.tokenwise import all_tokens, as_added, read_out, spelled, task_tokens, token_inputs, values
@@ -229,10 +229,10 @@ def qk_vocabulary(
 
 def _model(on: Any) -> Model:
     if isinstance(on, Setting):
-        return on.model
+        return thawed(on.model)
     if not isinstance(on, Model):
         raise SettingsError(f"a look at the vocabulary takes a setting of `acdc.set_up` or a model, not {shown(on)}.")
-    return on
+    return thawed(on)
 
 
 def _asked_tokens(model: Model, tokens: Iterable[Any]) -> Int[np.ndarray, " token"]:

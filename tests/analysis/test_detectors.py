@@ -12,12 +12,15 @@ from tiny import save_toy
 import acdc
 from acdc.analysis.copying import copying
 from acdc.analysis.detectors import LOOKS, THRESHOLDS, WRITES, HeadDetectors, head_detectors, labels
+from acdc.analysis.ov import ov_summary
+from acdc.analysis.patterns import attention_patterns
+from acdc.analysis.qk import qk_summary
 from acdc.analysis.repeated import repeated_tokens
 from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
 from acdc.pairs import PromptSet
 
-GBMI = Path("/work/shared/models/gbmi-induction-2L1H")
+GBMI = Path(__file__).parents[3] / "shared" / "models" / "gbmi-induction-2L1H"
 DATA = Path(__file__).parents[1] / "data"
 
 
@@ -256,3 +259,9 @@ def test_a_lead_is_what_all_prompts_of_the_task_begin_with():
     same = PromptSet(tuple(replace(pair, clean=(3, *pair.clean[1:])) for pair in pairs.pairs), "some")
     setting = prepare(acdc.load_model(model_of("gpt2")), same)
     assert head_detectors(setting, n=2).random == pytest.approx(head_detectors(setting.model, n=2).random)
+
+
+def test_what_is_frozen_has_no_part_in_what_kind_a_head_is():
+    frozen, plain = (acdc.set_up("tiny-tasks", "ioi", n=2, freeze=freeze) for freeze in ("both", "none"))
+    for look in (head_detectors, attention_patterns, ov_summary, qk_summary):
+        assert look(frozen).table() == look(plain).table()

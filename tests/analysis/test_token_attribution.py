@@ -68,13 +68,18 @@ def test_by_gradient_it_is_the_derivative_at_the_run_that_is_changed():
 
 def test_metrics_by_what_the_pairs_name_and_tokens_that_are_the_same():
     model = acdc.load_model(model_of("gpt2"))
-    same = TokenPair((1, 2, 3, 4), (1, 9, 3, 4), (3,))
+    same = TokenPair((1, 2, 3, 4), (1, 9, 3, 4), (3,))  # but for one token
     found = token_attribution(prepare(model, PromptSet((same,), "bare")))
     assert found.metric == "kl"
     assert found.noising[0, [0, 2, 3]].tolist() == [0, 0, 0]
     assert found.noising[0, 1] == pytest.approx(found.whole[0])  # the only difference is the whole one
     assert found.denoising[0, 1] == pytest.approx(found.whole[0])
     assert [row[:4] for row in found.table().rows] == [(0, 1, "2", "9")]
+    twice = PromptSet((TokenPair((5, 6, 7), (5, 6, 7), (2,)), same), "one pair of equal prompts")
+    for size in (1, 2):
+        beside = token_attribution(prepare(model, twice, batch_size=size))
+        assert beside.whole[0] == pytest.approx(0, abs=1e-12)
+        np.testing.assert_allclose(beside.noising[1], found.noising[0], rtol=0, atol=1e-12)
     right = TokenPair(same.clean, same.corrupted, (3,), ((5,),))
     assert token_attribution(prepare(model, PromptSet((right,), "right"))).metric == "answer-logprob"
     with pytest.raises(UnknownNameError, match="logit-diff"):

@@ -112,8 +112,8 @@ def read_out(
     if tokens is not None:  # few: in float32 at least, so that halves don't make them level
         weight = weight[:, torch.as_tensor(tokens, device=model.device)]
         x, weight = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in (x, weight))
-    normed = norm.center(x) if norm.weight is None else norm.center(x) * norm.weight
-    return readout.scale * (normed @ weight)
+    x = norm.center(x)
+    return readout.scale * ((x if norm.weight is None else x * norm.weight) @ weight)
 
 
 def as_added(

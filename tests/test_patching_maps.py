@@ -8,6 +8,7 @@ import pytest
 import torch
 from families import random_model
 from replaced import FAMILIES, WITH_HEADS, WITH_SLOTS, place, run
+from test_families import prompts as many_positions
 
 import acdc
 from acdc.analysis.maps import activation_patching
@@ -117,6 +118,18 @@ def test_a_position_alone_is_the_same_with_what_comes_before_it_computed_anew(fa
         assert np.allclose(activation_patching(setting, what).effects, effects, rtol=0, atol=1e-9, equal_nan=True)
 
 
+@pytest.mark.parametrize("family", ["llama-dynamic", "phi3-longrope", "ministral3"])
+def test_every_prompt_keeps_the_rotations_of_its_own_length(family):
+    """The prompts that stand beside it have others, as they are longer."""
+    _, model = opened(family)
+    setting = prepare(model, many_positions())
+    for what in ("heads", "k"):
+        whole = activation_patching(setting, what).effects
+        for i, pair in enumerate(setting.prompts.pairs):
+            alone = activation_patching(prepare(model, PromptSet((pair,), "one")), what).effects
+            assert np.allclose(whole[:, i, : len(pair.clean)], alone[:, 0], rtol=0, atol=1e-8)
+
+
 def test_both_ends_are_nothing_and_everything():
     _, model = opened("gpt2")
     setting = prepare(model, prompts())
@@ -131,9 +144,11 @@ def test_both_ends_are_nothing_and_everything():
         assert np.allclose(last[1, 4], found.whole[1])
 
 
-def test_chunks_and_other_ablations_change_nothing():
+def test_chunks_and_other_ablations_change_nothing(monkeypatch):
     _, model = opened("gpt-neox-parallel")
     whole = activation_patching(prepare(model, prompts()), "heads")
+    for room in ("forward", "maps"):  # one prompt, and one run, at a time
+        monkeypatch.setattr(f"acdc.analysis.{room}.BYTES", 1)
     for options in ({"batch_size": 1}, {"ablation": "zero"}, {"ablation": "mean", "batch_size": 1}):
         other = activation_patching(prepare(model, prompts(), **options), "heads")
         assert np.allclose(other.effects, whole.effects, rtol=0, atol=1e-10, equal_nan=True)

@@ -16,6 +16,10 @@ from acdc.models.attention import PositionTable, spans_heads
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 
+#: What may be held at once beside the run, in bytes: patterns, keys and values, logits.
+BYTES = 256 * 2**20
+_COPIES = 3  # of patterns: scores, masked scores and weights
+
 Stream = Float[Tensor, "batch pos d_model"]
 
 
@@ -58,8 +62,18 @@ class Forward:
             x = self.before[-1]
             q, k, v = (self._vectors(layer, letter, x, table) for letter in "qkv")
             self._kept.append((k, v))
-            self.between.append(x + self._attention(layer, q, k, v, table, self._filled))
+            most = max(1, BYTES // self.pattern_bytes(0))
+            parts = [
+                self._attention(layer, q[:, rows], k[:, rows], v[:, rows], _part(table, rows, 0), self._filled[rows])
+                for rows in torch.arange(len(x), device=x.device).split(most)
+            ]
+            self.between.append(x + torch.cat(parts))
             self.before.append(self._behind_mlp(layer, x, self.between[-1]))
+
+    def pattern_bytes(self, start: int) -> int:
+        """What a prompt's attention patterns of one layer take, of queries from a position on, while they are made."""
+        width, most = self.tokens.ids.shape[1], max(4, self.before[0].element_size())
+        return _COPIES * most * self.model.graph_config.n_heads * (width - start) * width
 
     def value(self, kind: str, layer: int) -> Float[Tensor, "one_or_head batch pos d_model"]:
         """An activation of a layer, ``[1, batch, pos, d_model]``; of all heads, ``[head, batch, pos, d_model]``.

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.analysis.activations import Activation, activations
-from acdc.analysis.forward import Forward, Place
+from acdc.analysis.forward import BYTES, Forward, Place
 from acdc.analysis.heatmaps import draw_map
 from acdc.analysis.result import Result, Table
 from acdc.asked import flag, text
@@ -44,9 +44,8 @@ KINDS = {
 }
 DIRECTIONS = ("noising", "denoising")
 
-#: Positions that run together, and bytes of what their runs take besides: keys and values of all that they see, logits.
+#: Positions that run together, at most.
 _PLACES = {"cpu": 1024, "cuda": 16384}
-_BYTES = 256 * 2**20
 _COPIES = 5  # of keys and values while they are put together, and of logits while a metric is computed
 _ROWS = 40  # of a plot by position, where a row is a head
 
@@ -267,10 +266,11 @@ class _Patching:
     def _batches(self, differs: Tensor, position: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Heads and prompts whose runs go together, of those that differ, ``[head, prompt]``."""
         model, width = self._part.model, self._part.tokens.ids.shape[1]
-        places = width - (position if model.looks_back else 0)
+        start = position if model.looks_back else 0
         seen = width * model.graph_config.d_model * self._base.before[0].element_size()
         logits = 8 * model.n_outputs * int(self._counts.max())
-        most = max(1, min(_PLACES[self._kind] // places, _BYTES // (_COPIES * max(seen, logits))))
+        bytes_each = max(_COPIES * seen, _COPIES * logits, self._base.pattern_bytes(start))
+        most = max(1, min(_PLACES[self._kind] // (width - start), BYTES // bytes_each))
         for some in differs.nonzero().split(most):  # [variant, 2]
             if len(some):
                 yield some[:, 0], some[:, 1]

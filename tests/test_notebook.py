@@ -10,6 +10,7 @@ import pytest
 from tiny import save_gpt2
 
 import acdc
+from acdc.analysis import logit_lens
 from acdc.circuit import Circuit, Provenance
 from acdc.graph import Graph
 from acdc.pairs.given import GivenPairs
@@ -228,3 +229,18 @@ def test_ipython_takes_the_form_and_else_the_text(monkeypatch):
 def test_a_prompt_set_is_the_same_whatever_tokenizer_shows_it(prompts):
     assert dataclasses.replace(prompts, tokenizer=None) == prompts
     assert prompts.tokenizer is not None
+
+
+def test_a_look_shows_its_plot_and_folds_its_numbers():
+    shown = logit_lens(acdc.set_up("tiny-tasks", "ioi", n=2))._repr_html_()
+    assert Read(shown).tags <= TAGS
+    assert "data:image/png;base64," in shown
+    assert "<details><summary>5 rows of numbers</summary>" in shown
+
+
+def test_a_task_check_shows_a_row_for_every_corruption():
+    found = acdc.check_task("tiny-tasks", "ioi", n=2, corruption="swapped-names")
+    shown = found._repr_html_()
+    assert Read(shown).tags <= TAGS
+    assert shown.count("<tr>") == 3
+    assert "swapped-names" in shown

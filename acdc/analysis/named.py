@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from acdc.asked import shown, whole
 from acdc.engine.setting import Setting
@@ -13,7 +13,7 @@ from acdc.errors import SettingsError
 from acdc.graph import Graph, GraphConfig
 from acdc.models.model import Model
 
-On = TypeVar("On", Setting, Model)
+On = TypeVar("On", bound=Setting | Model)
 
 _HEAD = re.compile(r"a(\d+)\.h(\d+)")
 
@@ -33,7 +33,7 @@ class Head:
 
 def thawed(on: On) -> On:
     """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
-    return on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)
+    return cast(On, on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed))
 
 
 def all_heads(cfg: GraphConfig) -> list[Head]:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import csv
-import html
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from acdc.displayed import Displayed
 from acdc.errors import SettingsError
-from acdc.export.plots import check_matplotlib, styled, write
+from acdc.export.plots import check_matplotlib, drawn, styled
 from acdc.files import atomic_write
-from acdc.wording import one_line
 
 #: What a plot is drawn as.
 PICTURES = (".svg", ".png")
-_ROWS = 20  # of a table in a notebook
 
 Cell = str | int | float | None
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Displayed):
     """Rows under names.
 
     Attributes:
@@ -34,16 +32,10 @@ class Table:
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
 
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(_cell(cell))}</td>' for cell in row)}</tr>" for row in self.rows[:_ROWS]
-        )
-        more = f"<p>{len(self.rows) - _ROWS:,} more rows</p>" if len(self.rows) > _ROWS else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    _form: ClassVar = "looks:table_form"
 
 
-class Result(ABC):
+class Result(Displayed, ABC):
     """What a look found; subclasses are frozen dataclasses of NumPy arrays.
 
     Attributes:
@@ -51,6 +43,7 @@ class Result(ABC):
     """
 
     title: ClassVar[str]
+    _form: ClassVar = "looks:result_form"
 
     @abstractmethod
     def table(self) -> Table:
@@ -78,14 +71,20 @@ class Result(ABC):
         path = Path(path)
         if path.suffix.lower() not in PICTURES:
             raise SettingsError(f"{path} doesn't end in {' or '.join(PICTURES)}; give another file.")
+        content = self.picture(path.suffix.lower().removeprefix("."))
+        with atomic_write(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def picture(self, format: str) -> bytes:
+        """The plot as ``svg`` or ``png``. Raises :class:`AcdcError` if matplotlib isn't installed."""
         check_matplotlib()
         with styled() as plt:
             figure = self.figure(plt)
             try:
-                write(figure, path)
+                return drawn(figure, format)
             finally:
                 plt.close(figure)  # pyplot keeps what nobody closes
-        return path
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the short form: that of a dataclass would print all arrays."""
@@ -94,12 +93,3 @@ class Result(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.table().rows)} rows)"
-
-    def _repr_html_(self) -> str:
-        return f"<p><b>{html.escape(self.title)}</b></p>{self.table()._repr_html_()}"
-
-
-def _cell(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    return f"{cell:.4g}" if isinstance(cell, float) else one_line(str(cell))

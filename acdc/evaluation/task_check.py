@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from acdc.asked import flag, text, whole
+from acdc.displayed import Displayed
 from acdc.engine.agreement import check_prompts
 from acdc.engine.memory import available_memory, largest_batch
 from acdc.engine.setting import Setting, prepare
@@ -33,7 +34,7 @@ _TOGETHER = 64
 
 
 @dataclass(frozen=True)
-class TaskCheck:
+class TaskCheck(Displayed):
     """What was found of a task on a model.
 
     Attributes:
@@ -51,6 +52,7 @@ class TaskCheck:
     figures: tuple[TaskFigures, ...]
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
+    _form: ClassVar = "figures:task_check_form"
 
     def __repr__(self) -> str:
         lines = "".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from acdc.errors import AcdcError
 from acdc.files import atomic_write
 
+DOTS_PER_INCH = 300
 _STYLE = {
     "font.size": 8,
     "axes.spines.top": False,
@@ -20,7 +22,7 @@ _STYLE = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "legend.frameon": False,
-    "savefig.dpi": 300,
+    "savefig.dpi": DOTS_PER_INCH,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "acdc",  # the same data give the same file
 }
@@ -56,6 +58,13 @@ def write(figure: Any, path: Path) -> None:
     Raises:
         RunFolderError: the file can't be written.
     """
-    format = path.suffix.lower().removeprefix(".")
+    content = drawn(figure, path.suffix.lower().removeprefix("."))
     with atomic_write(path, "wb") as file:
-        figure.savefig(file, format=format, metadata={"Date": None} if format == "svg" else None)
+        file.write(content)
+
+
+def drawn(figure: Any, format: str) -> bytes:
+    """A figure as ``svg`` or ``png``, the same bytes every time."""
+    content = io.BytesIO()
+    figure.savefig(content, format=format, metadata={"Date": None} if format == "svg" else None)
+    return content.getvalue()

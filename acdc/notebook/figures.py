@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from acdc.analysis.looks import Looks
     from acdc.evaluation.judgement import Judgement
     from acdc.evaluation.report import Report
+    from acdc.evaluation.task_check import TaskCheck
+    from acdc.evaluation.task_figures import TaskFigures
 
 _NAMES = {"accuracy": "right", "top1": "top-1 right", "logit_difference": "logit difference"}
 _SHARES = ("accuracy", "top1")
@@ -41,6 +43,27 @@ def evaluation_table(found: Evaluation, title: str = "") -> Markup:
         label = _NAMES.get(name, f"worse by {name}")
         rows.append([label, *(_figure(name, state.mean(name)) for state in states.values())])
     return table(("", *states), rows, title)
+
+
+def task_check_form(found: TaskCheck) -> str:
+    """What the model does on either prompt, a row a corruption, and what is to be doubted."""
+    rows: list[list[Cell]] = []
+    for drawn, figures in zip(found.pairs.drawn, found.figures, strict=True):
+        row: list[Cell] = [drawn.corruption, drawn.which, len(drawn.prompts)]
+        for name in _NAMES:
+            row += [_figure(name, mean) if (mean := on.mean(name)) is not None else None for on in _both(figures)]
+        rows.append(row)
+    columns = [f"{name}, {prompt}" for name in _NAMES.values() for prompt in ("clean", "corrupted")]
+    return page(
+        heading(f"{task_name(found.pairs.task.name)} on {found.model}"),
+        table(("corruption", "prompts", "n", *columns), rows),
+        paragraph(*found.doubts),
+        paragraph(*found.notes),
+    )
+
+
+def _both(found: TaskFigures) -> tuple[Behaviour, Behaviour]:
+    return found.clean, found.corrupted
 
 
 def report_form(report: Report) -> str:

@@ -58,16 +58,18 @@ def folded(summary: str, *parts: Markup) -> Markup:
     return Markup(f"<details><summary>{text(summary)}</summary>{inside}</details>")
 
 
-def picture(svg: bytes, said: str) -> Markup:
+def picture(drawing: bytes, said: str, kind: str = "svg+xml", width: int | None = None) -> Markup:
     """A drawing as an image: what a file's text says in it can't become markup of the notebook.
 
     Args:
-        svg: the drawing.
+        drawing: its bytes.
         said: what it shows, for who can't see it.
+        kind: of image: ``svg+xml`` or ``png``.
+        width: in pixels of the page; by default its own.
     """
-    encoded = base64.b64encode(svg).decode()
-    style = "max-width:100%;background:#fff"
-    return Markup(f'<img alt="{text(said)}" style="{style}" src="data:image/svg+xml;base64,{encoded}">')
+    encoded = base64.b64encode(drawing).decode()
+    style = "max-width:100%;background:#fff" + ("" if width is None else f";width:{width}px")
+    return Markup(f'<img alt="{text(said)}" style="{style}" src="data:image/{kind};base64,{encoded}">')
 
 
 def token(shown: str, *, marked: bool = False, title: str = "") -> Markup:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import seen_pages
-from graph_pages import lit_nodes, names, node, seen, state, write_curve, write_film
+from graph_pages import CURVE, lit_nodes, names, node, seen, state, write_curve, write_film
 from seen_pages import circuit
 
 from acdc.explorer.seen import Seen
@@ -127,6 +127,15 @@ def test_figures_beside_the_slider_are_stored_or_interpolated(one, open_page):
     page = open_page(one, "shown=80")
     assert "faithfulness" not in figures(page)  # it isn't known above
     assert "KL" not in figures(open_page(one, "shown=170"))  # nor is anything beyond
+
+
+def test_figures_of_two_runs_fit_beside_each_other(tmp_path, open_page):
+    path = tmp_path / "view.html"
+    circuits = [seen_pages.circuit(), seen_pages.circuit(1, 50)]
+    seen_pages.write(path, circuits, [Seen(), Seen()], curve=CURVE, found={"kl": 0.0123, "faithfulness": -0.0123})
+    for fragment in ("", "shown=20"):
+        table, box = (open_page(path, fragment).locator(one).bounding_box() for one in ("#figures", "#threshold"))
+        assert table["width"] <= box["width"]
 
 
 def test_the_film_removes_edges_as_they_were_decided(filmed, open_page):

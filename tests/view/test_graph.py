@@ -218,6 +218,9 @@ def test_search_finds_nodes_and_edges_and_goes_there(one, open_page):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     assert state(page)["pin"] == "a1.h0"
+    assert page.evaluate("document.activeElement.dataset.node") == "a1.h0"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "tab-node"  # beside what is told of it
     around, box = page.locator("#graph").bounding_box(), node(page, "a1.h0").bounding_box()
     assert around["x"] < box["x"] < around["x"] + around["width"]
     assert around["y"] < box["y"] < around["y"] + around["height"]

@@ -100,18 +100,20 @@ def test_while_it_moves_many_lines_are_drawn_cheaply(large, open_page):
     page = open_page(large)
     style = lambda one, name: page.evaluate(f"getComputedStyle(document.querySelector('{one}')).{name}")  # noqa: E731
     width = style(".edge:not(.hidden)", "strokeWidth")
-    page.mouse.move(560, 450)
+    page.mouse.move(300, 860)  # where nothing is
     page.mouse.wheel(0, -30)
     page.wait_for_selector("#picture.zooming")
     assert style(".edge:not(.hidden)", "vectorEffect") == "non-scaling-stroke"
     page.wait_for_selector("#picture:not(.zooming)")
     assert style(".edge:not(.hidden)", "strokeWidth") == width
-    page.mouse.move(300, 860)
     page.mouse.down()
     page.mouse.move(340, 830, steps=3)
     assert style("#world", "willChange") == "transform"
     page.mouse.up()
     assert style("#world", "willChange") == "auto"
+    node(page, "a5.h5").hover()
+    assert style(".edge:not(.hidden):not(.lit)", "strokeWidth") == "1px"
+    assert style(".edge.lit", "vectorEffect") == "none"
 
 
 def test_in_a_narrow_window_what_a_node_tells_comes_before_the_filters(one, open_page):

@@ -42,6 +42,9 @@ def test_under_the_pointer_a_node_and_its_edges_are_lit(one, open_page):
     assert page.locator(".edge.lit").count() == len(around)
     assert lit_nodes(page) == {end.name for edge in around for end in (edge.source, edge.slot.node)} | {"a1.h0"}
     assert page.locator("#tip").inner_text().startswith("a1.h0\nhead 0 of layer 1\n")
+    ends = [[edge for edge in around if (edge.source.name == "a1.h0") == is_out] for is_out in (False, True)]
+    into, out = (f"{sum(circuit().scores[edge.number] for edge in edges):.3g}" for edges in ends)
+    assert f"sum of |score|: {into} in, {out} out" in page.locator("#tip").inner_text()
     dim = page.locator(".edge:not(.hidden):not(.lit)").first.evaluate("one => getComputedStyle(one).strokeOpacity")
     assert float(dim) < 0.2
     page.mouse.move(400, 890)

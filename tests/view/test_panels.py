@@ -114,6 +114,20 @@ def test_more_answer_positions_than_a_few_are_folded_away(tmp_path, open_page):
     assert page.locator("#panel .answer:visible").count() == 3
 
 
+def test_the_smallest_numbers_stay_in_their_columns(tmp_path, open_page):
+    prompt = seen_pages.prompt(0)
+    small = replace(prompt, values={**prompt.values, "circuit": {"kl": 8.88e-15, "accuracy": 1.0}})
+    nodes = {"a0.h1": SeenNode(detectors={"induction": 8.88e-15})}
+    page = open_page(
+        seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen([small], nodes)]), "tab=prompts"
+    )
+    for what in ("ol.prompts .number", ".bars .number"):
+        assert texts(page, what) == ["8.9e\u221215"]
+        assert page.locator(f"#panel {what}").evaluate("one => one.scrollWidth <= one.clientWidth")
+        page.evaluate("location.hash = 'pin=a0.h1'")
+        page.wait_for_selector("#panel .bars")
+
+
 def test_a_node_says_what_it_does(one, open_page):
     head, found = HEADS[2], seen_pages.seen()
     page = open_page(one, f"pin={head}")

@@ -1,5 +1,5 @@
 // What is lit: a node under the pointer with its edges, what is pinned, whole paths; and what is said of it.
-import { pathsThrough } from "./chosen.js";
+import { decisionOn, pathsThrough } from "./chosen.js";
 import { element } from "./data.js";
 import { counted, figure, nodeWords } from "./numbers.js";
 import { change, now } from "./state.js";
@@ -122,8 +122,8 @@ function aboutNode(data, node) {
   }
   lines.push(element("span", {}, `${counted(seen(node.into).length, "edge")} in, ${seen(node.out).length} out`));
   for (const [r] of data.runs.entries()) {
-    const sum = (edges) => figure(edges.reduce((total, edge) => total + (edge.score[r] ?? 0), 0));
-    const scores = `scores in ${sum(seen(node.into))}, out ${sum(seen(node.out))}`;
+    const sum = (edges) => figure(edges.reduce((total, edge) => total + Math.abs(edge.score[r] ?? 0), 0));
+    const scores = `sum of |score|: ${sum(seen(node.into))} in, ${sum(seen(node.out))} out`;
     if (node.seen) lines.push(line(data, r, scores));
     const direct = data.runs[r].nodes?.[node.name]?.direct?.map(([right, wrong]) => right - (wrong ?? 0));
     if (direct?.length) {
@@ -138,10 +138,8 @@ function aboutEdge(data, edge) {
   const lines = [element("b", {}, edge.name)];
   for (const [r, run] of data.runs.entries()) {
     lines.push(line(data, r, `score ${edge.score[r] === null ? "unknown" : figure(edge.score[r])}, ${edge.kept[r] ? "kept" : "not kept"}`));
-    run.tried ??= new Map((run.film?.edge ?? []).map((i, frame) => [i, frame]));
-    const frame = run.tried.get(edge.i);
-    if (frame === undefined) continue;
-    lines.push(line(data, r, `tried: ${run.metric ?? "metric"} ${figure(run.film.before[frame])} \u2192 ${figure(run.film.after[frame])}`));
+    const tried = decisionOn(run, edge);
+    if (tried) lines.push(line(data, r, `without it: ${run.metric ?? "metric"} ${figure(tried.before)} \u2192 ${figure(tried.after)}`));
   }
   return lines;
 }

@@ -1,4 +1,5 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
+import { decisionOn } from "./chosen.js";
 import { drawn, element } from "./data.js";
 import { counted, figure, nodeWords, whole } from "./numbers.js";
 import { looksByKind, looksFromAnswer, looksTable, patternView } from "./pattern.js";
@@ -88,12 +89,12 @@ function inShort(data, run, node, looks) {
 
 /** Why its strongest edge out was kept: by what the search found when it tried to go without, or by its rank. */
 function whyKept(run, edge, i, data) {
-  const frame = run.film ? run.film.edge.lastIndexOf(edge.i) : -1;
-  if (frame < 0 || run.film.kept[frame] !== "1") {
+  const tried = decisionOn(run, edge);
+  if (!tried?.kept) {
     const { by, place, of } = rankOf(data, i, edge);
     return `Of the ${whole(of)} edges drawn that to ${edge.slot} is number ${whole(place)} by ${by}.`;
   }
-  const rise = run.film.after[frame] - run.film.before[frame];
+  const rise = tried.after - tried.before;
   const limit = run.threshold === null ? "" : `; the threshold is ${figure(run.threshold)}`;
   return `It is kept because without its edge to ${edge.slot} ${legible(run.metric ?? "the metric")} changes by ${figure(rise, true)}${limit}.`;
 }

@@ -1,11 +1,11 @@
 // Numbers and names as text.
 
-/** A number in three digits, or so many, with a true minus; "–" where there is none. */
+/** A number in three digits, or so many, one less before an exponent; with a true minus; "–" where there is none. */
 export function figure(value, signed = false, digits = 3) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   const small = size !== 0 && (size < 0.001 || size >= 1e6);
-  const text = String(small ? size.toExponential(digits - 1).replace(/\.?0*e/, "e") : Number(size.toPrecision(digits)));
+  const text = String(small ? size.toExponential(Math.max(digits - 2, 0)).replace(/\.0e/, "e") : Number(size.toPrecision(digits)));
   return (value < 0 ? "−" : signed && value > 0 ? "+" : "") + text.replace("-", "−");
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 from acdc.circuit import Circuit
 from acdc.decision import Decision
 from acdc.explorer.layout import place
+from acdc.explorer.seen import rounded
 from acdc.export.layout import BOX
 from acdc.graph import Graph
 from acdc.results import Evaluation
@@ -122,11 +123,6 @@ def found_figures(used: Evaluation | None) -> dict[str, float | None]:
         return {}
     means = {name: rounded(value) for name, value in used.circuit.metrics.items()}
     return means | {"faithfulness": None if used.faithfulness is None else rounded(used.faithfulness)}
-
-
-def rounded(value: float) -> float | None:
-    """A number of 4 significant digits; ``None`` where there is none."""
-    return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
 class _Frames:

@@ -28,15 +28,28 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def context_of(browser):
+    """``context_of(**options)``: a context of these options; pages keep nothing in it, so that tests share it."""
+    made = {}
+
+    def context(**options):
+        key = repr(sorted(options.items()))
+        if key not in made:
+            made[key] = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+        return made[key]
+
+    return context
+
+
 @pytest.fixture
-def open_page(browser):
-    """``open_page(path, fragment="", **context)``: a page in a context of its own; an error or a request fails."""
-    contexts, wrong = [], []
+def open_page(context_of):
+    """``open_page(path, fragment="", **context)``: a page; an error or a request fails."""
+    pages, wrong = [], []
 
     def opened(path, fragment="", **options):
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
+        page = context_of(**options).new_page()
+        pages.append(page)
         page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith(HERE) else wrong.append(asked.url))
@@ -45,6 +58,6 @@ def open_page(browser):
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not wrong, wrong

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import seen_pages
-from graph_pages import lit_nodes, names, node, seen, state, write_curve, write_film
+from graph_pages import CURVE, lit_nodes, names, node, seen, state, write_curve, write_film
 from seen_pages import circuit
 
 from acdc.explorer.seen import Seen
@@ -42,6 +42,9 @@ def test_under_the_pointer_a_node_and_its_edges_are_lit(one, open_page):
     assert page.locator(".edge.lit").count() == len(around)
     assert lit_nodes(page) == {end.name for edge in around for end in (edge.source, edge.slot.node)} | {"a1.h0"}
     assert page.locator("#tip").inner_text().startswith("a1.h0\nhead 0 of layer 1\n")
+    ends = [[edge for edge in around if (edge.source.name == "a1.h0") == is_out] for is_out in (False, True)]
+    into, out = (f"{sum(circuit().scores[edge.number] for edge in edges):.3g}" for edges in ends)
+    assert f"sum of |score|: {into} in, {out} out" in page.locator("#tip").inner_text()
     dim = page.locator(".edge:not(.hidden):not(.lit)").first.evaluate("one => getComputedStyle(one).strokeOpacity")
     assert float(dim) < 0.2
     page.mouse.move(400, 890)
@@ -129,6 +132,15 @@ def test_figures_beside_the_slider_are_stored_or_interpolated(one, open_page):
     assert "KL" not in figures(open_page(one, "shown=170"))  # nor is anything beyond
 
 
+def test_figures_of_two_runs_fit_beside_each_other(tmp_path, open_page):
+    path = tmp_path / "view.html"
+    circuits = [seen_pages.circuit(), seen_pages.circuit(1, 50)]
+    seen_pages.write(path, circuits, [Seen(), Seen()], curve=CURVE, found={"kl": 0.0123, "faithfulness": -0.0123})
+    for fragment in ("", "shown=20"):
+        table, box = (open_page(path, fragment).locator(one).bounding_box() for one in ("#figures", "#threshold"))
+        assert table["width"] <= box["width"]
+
+
 def test_the_film_removes_edges_as_they_were_decided(filmed, open_page):
     path, decisions, found = filmed
     page = open_page(path, "film=0")
@@ -209,6 +221,9 @@ def test_search_finds_nodes_and_edges_and_goes_there(one, open_page):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     assert state(page)["pin"] == "a1.h0"
+    assert page.evaluate("document.activeElement.dataset.node") == "a1.h0"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "tab-node"  # beside what is told of it
     around, box = page.locator("#graph").bounding_box(), node(page, "a1.h0").bounding_box()
     assert around["x"] < box["x"] < around["x"] + around["width"]
     assert around["y"] < box["y"] < around["y"] + around["height"]

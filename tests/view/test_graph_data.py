@@ -107,8 +107,8 @@ def test_all_kept_edges_are_drawn_and_of_the_others_the_first_by_rank():
     assert edges["kept"][0].count("1") == 35
     (ranked,) = drawn["ranked"]
     assert ranked == data.USUAL - 30
-    first = sorted((f"{abs(score):.4g}" for score in weak.scores[np.argsort(-np.abs(weak.scores))[:ranked]]), key=float)
-    assert sorted((f"{abs(score):.4g}" for score in edges["score"][0]), key=float)[-ranked:] == first
+    first = sorted((f"{abs(score):.5g}" for score in weak.scores[np.argsort(-np.abs(weak.scores))[:ranked]]), key=float)
+    assert sorted((f"{abs(score):.5g}" for score in edges["score"][0]), key=float)[-ranked:] == first
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,16 @@ def one(tmp_path_factory):
     return write_curve(tmp_path_factory.mktemp("one") / "view.html")
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A page of 2,000 edges in a model of twelve layers with twelve heads."""
+    graph = Graph.from_config(n_layers=12, n_heads=12)
+    scores = np.random.default_rng(0).normal(size=graph.n_edges)
+    kept = np.zeros(graph.n_edges, dtype=bool)
+    kept[np.argsort(-np.abs(scores))[:2000]] = True
+    return seen_pages.write(tmp_path_factory.mktemp("large") / "view.html", [Circuit(graph, kept, scores)], [Seen()])
+
+
 def test_all_of_it_can_be_done_from_the_keyboard(one, open_page):
     page = open_page(one)
     page.locator("#graph .node").first.evaluate("() => document.querySelector('.node[tabindex=\"0\"]').focus()")
@@ -86,6 +96,33 @@ def test_wheel_and_drag_move_the_graph_and_the_address_keeps_it(one, open_page):
         assert again[side] == pytest.approx(there[side], abs=1.5)
 
 
+def test_while_it_moves_many_lines_are_drawn_cheaply(large, open_page):
+    page = open_page(large)
+    style = lambda one, name: page.evaluate(f"getComputedStyle(document.querySelector('{one}')).{name}")  # noqa: E731
+    width = style(".edge:not(.hidden)", "strokeWidth")
+    page.mouse.move(300, 860)  # where nothing is
+    page.mouse.wheel(0, -30)
+    page.wait_for_selector("#picture.zooming")
+    assert style(".edge:not(.hidden)", "vectorEffect") == "non-scaling-stroke"
+    page.wait_for_selector("#picture:not(.zooming)")
+    assert style(".edge:not(.hidden)", "strokeWidth") == width
+    page.mouse.down()
+    page.mouse.move(340, 830, steps=3)
+    assert style("#world", "willChange") == "transform"
+    page.mouse.up()
+    assert style("#world", "willChange") == "auto"
+    node(page, "a5.h5").hover()
+    assert style(".edge:not(.hidden):not(.lit)", "strokeWidth") == "1px"
+    assert style(".edge.lit", "vectorEffect") == "none"
+
+
+def test_in_a_narrow_window_what_a_node_tells_comes_before_the_filters(one, open_page):
+    page = open_page(one, "pin=m0", viewport={"width": 420, "height": 900})
+    tops = [page.locator(part).bounding_box()["y"] for part in ("#graph", "#panel", "#controls")]
+    assert tops == sorted(tops)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+
+
 def test_the_address_brings_back_what_was_seen(one, open_page):
     page = open_page(one, "shown=60&letters=k&pin=m0&theme=dark&nothing=known")
     assert all("<k>" not in name for name in seen(page))
@@ -140,16 +177,11 @@ def test_what_a_head_does_stands_over_it_and_can_be_searched(tmp_path, open_page
     assert page.locator("#found li").all_inner_texts() == ["a1.h0 induction"]
 
 
-def test_two_thousand_edges_of_twelve_layers_are_there_in_two_seconds(tmp_path, open_page):
-    graph = Graph.from_config(n_layers=12, n_heads=12)
-    scores = np.random.default_rng(0).normal(size=graph.n_edges)
-    kept = np.zeros(graph.n_edges, dtype=bool)
-    kept[np.argsort(-np.abs(scores))[:2000]] = True
-    path = seen_pages.write(tmp_path / "view.html", [Circuit(graph, kept, scores)], [Seen()])
-    assert path.stat().st_size < 1_000_000
+def test_two_thousand_edges_of_twelve_layers_are_there_in_two_seconds(large, open_page):
+    assert large.stat().st_size < 1_000_000
     taken = []
-    for _ in range(3):  # the machine may be busy
-        page = open_page(path)
+    while len(taken) < 3 and min(taken, default=2) >= 2:  # the machine may be busy
+        page = open_page(large)
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
         assert page.locator(".edge:not(.hidden)").count() == 2000
         taken.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000)

@@ -114,6 +114,20 @@ def test_more_answer_positions_than_a_few_are_folded_away(tmp_path, open_page):
     assert page.locator("#panel .answer:visible").count() == 3
 
 
+def test_the_smallest_numbers_stay_in_their_columns(tmp_path, open_page):
+    prompt = seen_pages.prompt(0)
+    small = replace(prompt, values={**prompt.values, "circuit": {"kl": 8.88e-15, "accuracy": 1.0}})
+    nodes = {"a0.h1": SeenNode(detectors={"induction": 8.88e-15})}
+    page = open_page(
+        seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen([small], nodes)]), "tab=prompts"
+    )
+    for what in ("ol.prompts .number", ".bars .number"):
+        assert texts(page, what) == ["8.9e\u221215"]
+        assert page.locator(f"#panel {what}").evaluate("one => one.scrollWidth <= one.clientWidth")
+        page.evaluate("location.hash = 'pin=a0.h1'")
+        page.wait_for_selector("#panel .bars")
+
+
 def test_a_node_says_what_it_does(one, open_page):
     head, found = HEADS[2], seen_pages.seen()
     page = open_page(one, f"pin={head}")
@@ -134,6 +148,17 @@ def test_where_a_head_looks_is_told_by_span(one, open_page):
     rows = texts(open_page(one, f"pin={HEADS[2]}"), "section:has(> h3:text('Where it looks')) tbody tr")
     assert rows[:2] == ["IO 0.8 0", "first token 0.2 0.2"]
     assert "S1 0 0.8" in rows
+
+
+def test_a_token_of_several_spans_is_counted_once(tmp_path, open_page):
+    prompt = seen_pages.prompt(0)
+    tokens = tuple(replace(token, spans=(*token.spans, "name") if token.spans else ()) for token in prompt.pair.tokens)
+    nodes = {HEADS[0]: SeenNode(patterns={0: seen_pages.seen().nodes[HEADS[0]].patterns[0]})}
+    found = Seen([replace(prompt, pair=replace(prompt.pair, tokens=tokens))], nodes)
+    page = open_page(seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [found]), f"pin={HEADS[0]}")
+    rows = texts(page, "section:has(> h3:text('Where it looks')) tbody tr")
+    assert rows == ["IO, name 0.8 0", "first token 0.2 0.2", "S1, name 0 0.8"]
+    assert "Where an answer is asked for it looks most at: IO, name (0.8)." in text(page)
 
 
 def test_without_wrong_answers_the_right_ones_stand_alone(tmp_path, open_page):
@@ -196,6 +221,8 @@ def test_nothing_pinned_the_circuits_nodes_are_listed(one, open_page):
     best = [max(edges, key=lambda edge: circuit.scores[edge.number]) for edges in (into, out)]
     assert f"It reads most from {best[0].source.name}, score" in text(page)
     assert f"it is read most by {best[1].slot.name}, score" in text(page)
+    rank = sorted((-abs(circuit.scores)).tolist()).index(-abs(circuit.scores[best[1].number])) + 1
+    assert f"that to {best[1].slot.name} is number {rank} by |score|" in text(page)
     assert "Nothing here is called a9.h9" in text(open_page(one, "pin=a9.h9"))
 
 
@@ -214,11 +241,14 @@ def test_a_decision_is_told_on_its_edges_page(tmp_path, open_page):
         "kept": "01",
         "gone": [None] * len(numbers),
     }
-    seen_pages.write(path, [circuit], [seen_pages.seen()], film=film)
+    seen_pages.write(path, [circuit], [seen_pages.seen()], film=film, threshold=0.1)
     page = open_page(path, f"pin={edge.name}")
     assert "Decision 13 of 13: without it kl goes from 0.25 to 0.75 (+0.5), so that it is kept." in text(page)
     page.click("#panel button:text('see it in the film')")
     assert state(page)["film"] == "2"
+    page.click(f'#panel [data-key="go-{edge.source.name}"]')
+    why = f"It is kept because without its edge to {edge.slot.name} kl changes by +0.5; the threshold is 0.1."
+    assert why in text(page)
 
 
 def test_the_panel_is_used_by_keyboard_alone(one, open_page):

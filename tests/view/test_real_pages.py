@@ -13,7 +13,7 @@ def runs(tmp_path_factory):
     """One of decisions and one of scores."""
     folder = tmp_path_factory.mktemp("runs")
     options = {"task": "ioi", "model": "tiny-tasks", "n": 4, "progress": False}
-    decided = acdc.discover(**options, threshold=0.1, out=folder / "acdc")
+    decided = acdc.discover(**options, threshold=0.5, out=folder / "acdc")
     scored = acdc.discover(**options, method="eap", metric="logit-diff", select=Top(60), out=folder / "eap-ig")
     return decided, scored
 

@@ -61,6 +61,13 @@ export function frameOf(data, state) {
   return film && /^\d+$/.test(state.film) ? Math.min(Number(state.film), film.edge.length) : null;
 }
 
+/** What the search found when it last tried to go without an edge; `null` where it didn't. */
+export function decisionOn(run, edge) {
+  const frame = run.film ? run.film.edge.lastIndexOf(edge.i) : -1;
+  if (frame < 0) return null;
+  return { before: run.film.before[frame], after: run.film.after[frame], kept: run.film.kept[frame] === "1" };
+}
+
 /** How many edges can be asked for, so that all of them are drawn. */
 export function mostOf(data) {
   return Math.max(1, Math.min(...data.graph.ranked));

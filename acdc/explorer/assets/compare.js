@@ -1,9 +1,9 @@
 // The tab of runs: the facts of one, or two held against each other.
 import { element } from "./data.js";
 import { evidencePart } from "./evidence.js";
-import { counted } from "./numbers.js";
+import { counted, figure } from "./numbers.js";
 import { change } from "./state.js";
-import { button, figure, legible, part, plainTable } from "./tokens.js";
+import { button, legible, part, plainTable } from "./tokens.js";
 
 const sidesOfTwo = [["a", "only A"], ["both", "in both"], ["b", "only B"]];
 const mostOfASide = 15; // edges before the others are folded away

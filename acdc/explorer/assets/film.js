@@ -1,7 +1,7 @@
 // The trace as a film: the decisions one after the other, edges going as they are decided, the metric beside it.
 import { frameOf } from "./chosen.js";
 import { element } from "./data.js";
-import { short, whole } from "./numbers.js";
+import { figure, whole } from "./numbers.js";
 import { smallPlot } from "./plot.js";
 import { change, now } from "./state.js";
 
@@ -77,11 +77,11 @@ export function makeFilm(data, svg, place) {
   };
 
   function wordsOf(frame) {
-    if (!frame) return `All edges are there; ${metric} ${short(film.before[0])}.`;
+    if (!frame) return `All edges are there; ${metric} ${figure(film.before[0])}.`;
     const i = frame - 1;
     const name = data.graph.edge[film.edge[i]]?.name ?? film.name[i];
-    if (film.count[i] > 1) return `${name}: ${metric} ${short(film.before[i])} \u2192 ${short(left[i])}`;
+    if (film.count[i] > 1) return `${name}: ${metric} ${figure(film.before[i])} \u2192 ${figure(left[i])}`;
     const what = film.kept[i] === "1" ? "kept" : "removed";
-    return `${name} ${what}: ${metric} ${short(film.before[i])} \u2192 ${short(film.after[i])}`;
+    return `${name} ${what}: ${metric} ${figure(film.before[i])} \u2192 ${figure(film.after[i])}`;
   }
 }

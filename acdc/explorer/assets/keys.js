@@ -10,8 +10,8 @@ const KEYS = [
   ["\u2190 \u2192", "to the next node of the row"],
   ["Enter", "pin the node, or let it go"],
   ["p", "its paths: from the input, to the logits, both"],
-  ["Escape", "let go of everything"],
-  ["/", "search"],
+  ["Escape", "let go of what is pinned"],
+  ["/", "search; Enter goes to what was found"],
   ["+ \u2212 f", "zoom in, out, fit"],
   ["[ ]", "fewer edges, more"],
   ["Space", "play or stop the film"],
@@ -71,9 +71,10 @@ export function showHelp() {
   document.getElementById("help").showModal();
 }
 
-function goTo(data, node) {
+/** Give a node the focus, and bring it to where it can be seen. */
+export function goTo(data, node, closely = false) {
   for (const one of data.graph.nodes) one.drawing.setAttribute("tabindex", one === node ? 0 : -1);
-  bring(node);
+  bring(node, closely);
   node.drawing.focus({ preventScroll: true });
 }
 

@@ -1,7 +1,7 @@
 // What is lit: a node under the pointer with its edges, what is pinned, whole paths; and what is said of it.
-import { pathsThrough } from "./chosen.js";
+import { decisionOn, pathsThrough } from "./chosen.js";
 import { element } from "./data.js";
-import { counted, nodeWords, short } from "./numbers.js";
+import { counted, figure, nodeWords } from "./numbers.js";
 import { change, now } from "./state.js";
 import { inWindow, wasDragged } from "./zoom.js";
 
@@ -122,13 +122,13 @@ function aboutNode(data, node) {
   }
   lines.push(element("span", {}, `${counted(seen(node.into).length, "edge")} in, ${seen(node.out).length} out`));
   for (const [r] of data.runs.entries()) {
-    const sum = (edges) => short(edges.reduce((total, edge) => total + (edge.score[r] ?? 0), 0));
-    const scores = `scores in ${sum(seen(node.into))}, out ${sum(seen(node.out))}`;
+    const sum = (edges) => figure(edges.reduce((total, edge) => total + Math.abs(edge.score[r] ?? 0), 0));
+    const scores = `sum of |score|: ${sum(seen(node.into))} in, ${sum(seen(node.out))} out`;
     if (node.seen) lines.push(line(data, r, scores));
     const direct = data.runs[r].nodes?.[node.name]?.direct?.map(([right, wrong]) => right - (wrong ?? 0));
     if (direct?.length) {
       const mean = direct.reduce((total, value) => total + value, 0) / direct.length;
-      lines.push(line(data, r, `directly on the logits: ${short(mean)}`));
+      lines.push(line(data, r, `directly on the logits: ${figure(mean)}`));
     }
   }
   return lines;
@@ -137,11 +137,9 @@ function aboutNode(data, node) {
 function aboutEdge(data, edge) {
   const lines = [element("b", {}, edge.name)];
   for (const [r, run] of data.runs.entries()) {
-    lines.push(line(data, r, `score ${short(edge.score[r])}, ${edge.kept[r] ? "kept" : "not kept"}`));
-    run.tried ??= new Map((run.film?.edge ?? []).map((i, frame) => [i, frame]));
-    const frame = run.tried.get(edge.i);
-    if (frame === undefined) continue;
-    lines.push(line(data, r, `tried: ${run.metric ?? "metric"} ${short(run.film.before[frame])} \u2192 ${short(run.film.after[frame])}`));
+    lines.push(line(data, r, `score ${edge.score[r] === null ? "unknown" : figure(edge.score[r])}, ${edge.kept[r] ? "kept" : "not kept"}`));
+    const tried = decisionOn(run, edge);
+    if (tried) lines.push(line(data, r, `without it: ${run.metric ?? "metric"} ${figure(tried.before)} \u2192 ${figure(tried.after)}`));
   }
   return lines;
 }

@@ -1,11 +1,10 @@
 // The page of a node or an edge that is pinned; where none is, what the circuit's nodes are.
+import { decisionOn } from "./chosen.js";
 import { drawn, element } from "./data.js";
-import { counted, nodeWords } from "./numbers.js";
-import { looksFromAnswer, patternView, spanTable } from "./pattern.js";
+import { counted, figure, nodeWords, whole } from "./numbers.js";
+import { looksByKind, looksFromAnswer, looksTable, patternView } from "./pattern.js";
 import { change } from "./state.js";
-import {
-  bar, button, choice, figure, legible, noModel, part, plainTable, promptText, tokenChip,
-} from "./tokens.js";
+import { bar, button, choice, legible, noModel, part, plainTable, promptText, tokenChip } from "./tokens.js";
 
 const mostEdges = 8; // before the others are folded away
 const mostNodes = 40;
@@ -61,18 +60,19 @@ function nodePage(data, run, state, node) {
     const whose = data.runs.length > 1 ? `${"AB"[i]}: ` : "";
     return `${whose}${counted(keptOf(node.into, i).length, "edge")} in, ${keptOf(node.out, i).length} out`;
   });
+  const looks = seen?.patterns && run.prompts ? looksByKind(run.prompts, seen.patterns) : [];
   return [
     element("h2", {}, node.name, " ", label),
     element("p", { class: "quiet" }, `${nodeWords(node)}; in the circuit ${counts.join("; ")}`),
-    ...strongestJoints(data, run, node),
-    ...whatItDoes(run, state, seen, node),
+    ...inShort(data, run, node, looks),
+    ...whatItDoes(run, state, seen, node, looks),
     edgeList(data, "Edges in", node.into, (edge) => edge.from),
     edgeList(data, "Edges out", node.out, (edge) => edge.to),
   ];
 }
 
-/** Why it is in the circuit, as far as edges say. */
-function strongestJoints(data, run, node) {
+/** What it does and why it is in the circuit, a sentence each. */
+function inShort(data, run, node, looks) {
   const i = data.runs.indexOf(run);
   const best = (edges) => keptOf(edges, i).filter((edge) => edge.score[i] !== null)
     .sort((one, other) => Math.abs(other.score[i]) - Math.abs(one.score[i]))[0];
@@ -80,11 +80,27 @@ function strongestJoints(data, run, node) {
   const said = [];
   if (into) said.push(`reads most from ${into.from.name}${into.letter === "-" ? "" : ` (${into.letter})`}, score ${figure(into.score[i])}`);
   if (out) said.push(`is read most by ${out.slot}, score ${figure(out.score[i])}`);
-  return said.length ? [element("p", {}, `It ${said.join("; it ")}.`)] : [];
+  return [
+    looks.length ? `Where an answer is asked for it looks most at: ${looks[0][0]} (${figure(looks[0][1])}).` : null,
+    said.length ? `It ${said.join("; it ")}.` : null,
+    out ? whyKept(run, out, i, data) : null,
+  ].filter(Boolean).map((text) => element("p", {}, text));
+}
+
+/** Why its strongest edge out was kept: by what the search found when it tried to go without, or by its rank. */
+function whyKept(run, edge, i, data) {
+  const tried = decisionOn(run, edge);
+  if (!tried?.kept) {
+    const { by, place, of } = rankOf(data, i, edge);
+    return `Of the ${whole(of)} edges drawn that to ${edge.slot} is number ${whole(place)} by ${by}.`;
+  }
+  const rise = tried.after - tried.before;
+  const limit = run.threshold === null ? "" : `; the threshold is ${figure(run.threshold)}`;
+  return `It is kept because without its edge to ${edge.slot} ${legible(run.metric ?? "the metric")} changes by ${figure(rise, true)}${limit}.`;
 }
 
 /** What running the model says of it. */
-function whatItDoes(run, state, seen, node) {
+function whatItDoes(run, state, seen, node, looks) {
   if (node.kind === "logits") return [];
   if (!seen) {
     if (!run.prompts?.length) return noModel(run, "attention patterns, detectors and attributions");
@@ -94,7 +110,7 @@ function whatItDoes(run, state, seen, node) {
   return [
     detectors.length ? part("Detectors", detectorBars(detectors)) : null,
     seen.direct ? part("Direct logit attribution", ...directPart(run, state, seen.direct)) : null,
-    ...headParts(run, state, seen),
+    ...headParts(run, state, seen, looks),
   ];
 }
 
@@ -153,7 +169,7 @@ function directBars(run, state, direct) {
 }
 
 /** Attention and writing of a head, on the chosen prompt or, where that wasn't kept, on the first that was. */
-function headParts(run, state, seen) {
+function headParts(run, state, seen, looks) {
   const known = [...new Set([...Object.keys(seen.patterns ?? {}), ...Object.keys(seen.writes ?? {})])]
     .map(Number).filter((i) => run.prompts?.[i]).sort((one, other) => one - other);
   if (!known.length) return [];
@@ -162,10 +178,9 @@ function headParts(run, state, seen) {
   const options = known.map((at) => [String(at), `${at}: ${shortPrompt(run.prompts[at])}`]);
   const pattern = seen.patterns?.[i];
   const writes = seen.writes?.[i];
-  const looks = spanTable(run.prompts, seen.patterns ?? {});
   const n = Object.keys(seen.patterns ?? {}).length;
   return [
-    looks ? part("Where it looks when an answer is asked for", looks, element("p", { class: "quiet" }, `means over ${counted(n, "prompt")}`)) : null,
+    looks.length ? part("Where it looks when an answer is asked for", looksTable(looks), element("p", { class: "quiet" }, `means over ${counted(n, "prompt")}`)) : null,
     part(
       "Attention",
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),
@@ -245,15 +260,21 @@ function edgePage(data, edge) {
 
 /** What a run knows of an edge: `[name, value]`. */
 function edgeRows(data, run, i, edge) {
+  const { by, place, of } = rankOf(data, i, edge);
+  return [
+    [i, "in the circuit", edge.kept[i] ? "yes" : "no"],
+    [i, "score", edge.score[i] === null ? "unknown" : figure(edge.score[i])],
+    [i, `rank by ${by}`, edge.score[i] === null ? "–" : `${place} of ${of} drawn`],
+  ];
+}
+
+/** The place of an edge among those of a run that are drawn. */
+function rankOf(data, i, edge) {
   const known = data.graph.edge.filter((other) => other.score[i] !== null);
   const signed = data.graph.by[i] === "value";
   const key = (one) => (signed ? one.score[i] : Math.abs(one.score[i]));
   const larger = known.filter((other) => key(other) > key(edge)).length;
-  return [
-    [i, "in the circuit", edge.kept[i] ? "yes" : "no"],
-    [i, "score", edge.score[i] === null ? "unknown" : figure(edge.score[i])],
-    [i, signed ? "rank by score" : "rank by |score|", edge.score[i] === null ? "–" : `${larger + 1} of ${known.length} drawn`],
-  ];
+  return { by: signed ? "score" : "|score|", place: larger + 1, of: known.length };
 }
 
 function joinRows(rows, n) {

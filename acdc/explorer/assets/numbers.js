@@ -1,11 +1,12 @@
 // Numbers and names as text.
 
-/** A number in three digits or so many, as short as it goes. */
-export function short(value, digits = 3) {
-  if (value === null || value === undefined) return "unknown";
+/** A number in three digits, or so many, one less before an exponent; with a true minus; "–" where there is none. */
+export function figure(value, signed = false, digits = 3) {
+  if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  if (size && (size < 0.001 || size >= 100000)) return value.toExponential(digits - 1).replaceAll("-", "\u2212");
-  return String(Number(value.toPrecision(digits))).replaceAll("-", "\u2212");
+  const small = size !== 0 && (size < 0.001 || size >= 1e6);
+  const text = String(small ? size.toExponential(Math.max(digits - 2, 0)).replace(/\.0e/, "e") : Number(size.toPrecision(digits)));
+  return (value < 0 ? "−" : signed && value > 0 ? "+" : "") + text.replace("-", "−");
 }
 
 /** A whole number with its thousands apart. */

@@ -1,7 +1,8 @@
 // Where a head looks on a prompt, as a map: a row a token that looks, a column a token that is looked at.
 import { drawn, element } from "./data.js";
+import { figure } from "./numbers.js";
 import { change } from "./state.js";
-import { bar, button, figure, legible, plainTable } from "./tokens.js";
+import { bar, button, legible, plainTable } from "./tokens.js";
 
 const faintest = 0.01; // what is drawn at all
 const patternKinds = ["clean", "corrupted", "difference"];
@@ -18,8 +19,11 @@ export function looksFromAnswer(prompt, pattern) {
   return [...weightsOf(pattern.clean).slice(position * pattern.n, (position + 1) * pattern.n)];
 }
 
-/** How much it looks at each span from where an answer is asked for: means over the prompts whose patterns are here. */
-export function spanTable(prompts, patterns) {
+/**
+ * How much it looks at each kind of token from where an answer is asked for: means over the prompts whose patterns are
+ * here. Gives `[kind, clean, corrupted]`, the most first; a token is of one kind, so that they add up to 1.
+ */
+export function looksByKind(prompts, patterns) {
   const sums = new Map(); // of a span or another kind of token: clean, corrupted
   let n = 0;
   for (const [i, pattern] of Object.entries(patterns)) {
@@ -28,32 +32,32 @@ export function spanTable(prompts, patterns) {
       if (position >= pattern.n) continue;
       n += 1;
       for (let column = 0; column <= position; column += 1) {
-        for (const kind of kindsOfToken(prompts[i], column, position)) {
-          const sum = sums.get(kind) ?? [0, 0];
-          sum[0] += clean[position * pattern.n + column];
-          sum[1] += corrupted[position * pattern.n + column];
-          sums.set(kind, sum);
-        }
+        const kind = kindOfToken(prompts[i], column, position);
+        const sum = sums.get(kind) ?? [0, 0];
+        sum[0] += clean[position * pattern.n + column];
+        sum[1] += corrupted[position * pattern.n + column];
+        sums.set(kind, sum);
       }
     }
   }
-  const alike = new Map(); // spans of the same tokens are one row
-  for (const [kind, sum] of sums) alike.set(sum.join(), [...(alike.get(sum.join()) ?? []), kind]);
-  const rows = [...alike.values()].map((kinds) => [kinds.join(", "), ...sums.get(kinds[0]).map((one) => one / n)])
+  return [...sums].map(([kind, sum]) => [legible(kind), ...sum.map((one) => one / n)])
     .filter(([, clean, corrupted]) => Math.max(clean, corrupted) >= faintest)
     .sort((one, other) => other[1] - one[1]);
-  return rows.length
-    ? plainTable(["at", "clean", "", "corrupted"], rows.map(([kind, clean, corrupted]) => [legible(kind), figure(clean), bar(clean), figure(corrupted)]))
-    : null;
+}
+
+/** The same as a table. */
+export function looksTable(looks) {
+  const rows = looks.map(([kind, clean, corrupted]) => [kind, figure(clean), bar(clean), figure(corrupted)]);
+  return plainTable(["at", "clean", "", "corrupted"], rows);
 }
 
 /** The spans of a token, or what else tells it from others. */
-function kindsOfToken(prompt, at, position) {
+function kindOfToken(prompt, at, position) {
   const spans = prompt.tokens[at]?.spans ?? [];
-  if (spans.length) return spans;
-  if (at === position) return ["the token itself"];
-  if (at === 0) return ["first token"];
-  return [at === position - 1 ? "the token before" : "other tokens"];
+  if (spans.length) return spans.join(", ");
+  if (at === position) return "the token itself";
+  if (at === 0) return "first token";
+  return at === position - 1 ? "the token before" : "other tokens";
 }
 
 function shortToken(text) {

@@ -1,7 +1,7 @@
 // What is seen as a file: SVG with all styles in it, or PNG.
 import { drawn } from "./data.js";
 
-const PAINT = { fill: "rgb(0, 0, 0)", stroke: "none", "stroke-width": "1px", opacity: "1", "stroke-opacity": "1", "stroke-dasharray": "none", "stroke-linecap": "butt", "paint-order": "normal" };
+const PAINT = { fill: "rgb(0, 0, 0)", stroke: "none", "stroke-width": "1px", opacity: "1", "stroke-opacity": "1", "stroke-dasharray": "none", "stroke-linecap": "butt", "vector-effect": "none", "paint-order": "normal" };
 const TEXT = { "font-size": "", "font-weight": "400", "text-anchor": "start", transform: "none", "stroke-linejoin": "miter" }; // each with what it is if nobody says
 const SHARP = 2; // pixels of a PNG for one of the screen
 

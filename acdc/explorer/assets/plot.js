@@ -1,6 +1,6 @@
 // A small plot: a line, points on it, and where one is now.
 import { drawn } from "./data.js";
-import { short } from "./numbers.js";
+import { figure } from "./numbers.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [236, 92, 44, 16, 16];
 
@@ -21,7 +21,7 @@ export function smallPlot({ series, title, label, log = false, ends }) {
   svg.append(
     drawn("text", { x: LEFT, y: TOP - 6, class: "title" }, title),
     drawn("path", { class: "frame", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - 6}` }),
-    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, short(Math.abs(y) < 1e-6 * (y1 - y0) ? 0 : y, 2))),
+    ...[[y0, HEIGHT - BOTTOM], [y1, TOP + 6]].map(([y, at]) => drawn("text", { x: LEFT - 4, y: at, class: "end" }, figure(Math.abs(y) < 1e-6 * (y1 - y0) ? 0 : y, false, 2))),
     drawn("text", { x: LEFT, y: HEIGHT - 4 }, ends[0]),
     drawn("text", { x: WIDTH - 6, y: HEIGHT - 4, class: "end" }, ends[1]),
   );

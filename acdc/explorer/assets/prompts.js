@@ -1,10 +1,9 @@
 // The tab of prompts: the worst first, each token by token, with what model, circuit and ablated model predict.
 import { element } from "./data.js";
-import { counted } from "./numbers.js";
+import { counted, figure } from "./numbers.js";
 import { change } from "./state.js";
 import {
-  bar, button, choice, figure, legible, noModel, part, percent, plainTable, promptText, tokenChip, tokenChips,
-  tokenPairs,
+  bar, button, choice, legible, noModel, part, percent, plainTable, promptText, tokenChip, tokenChips, tokenPairs,
 } from "./tokens.js";
 
 const statesOfPrompts = ["model", "circuit", "ablated"];

@@ -1,6 +1,7 @@
 // Search: nodes and edges by a part of their names, or nodes by what they are labelled as.
 import { element } from "./data.js";
 import { labelOf } from "./graph.js";
+import { goTo } from "./keys.js";
 import { named } from "./light.js";
 import { change } from "./state.js";
 import { bring } from "./zoom.js";
@@ -25,7 +26,8 @@ export function makeSearch(data, place) {
   const go = (one) => {
     close();
     change({ pin: one.name, follow: "" });
-    bring(one.from ?? one, true);
+    if (one.from) bring(one.from, true);
+    else goTo(data, one, true); // so that arrows go on from there, and Tab leads to its page
   };
   const point = (i) => {
     at = i;

@@ -1,7 +1,7 @@
 // The threshold slider: the edges of the largest scores, and beside it what a circuit of that size is worth.
 import { frameOf, mostOf, sizeOf } from "./chosen.js";
 import { element } from "./data.js";
-import { counted, short, whole } from "./numbers.js";
+import { counted, figure, whole } from "./numbers.js";
 import { smallPlot } from "./plot.js";
 import { change } from "./state.js";
 
@@ -14,7 +14,7 @@ export function makeSlider(data, place) {
   const range = element("input", { type: "range", id: "size", min: 0, max: STEPS, "aria-label": "Edges of the largest scores" });
   const number = element("input", { type: "number", id: "size-number", min: 1, max: most, "aria-label": "Edges asked for" });
   const found = element("button", { type: "button", id: "as-found" }, "As found");
-  const table = element("table", { class: "figures", id: "figures" });
+  const table = element("table", { class: `figures ${data.runs.length > 1 ? "of-two" : ""}`, id: "figures" });
   const plots = curvePlots(data);
   const words = element("p", { class: "quiet", id: "size-words", "aria-live": "polite" });
   const box = element("section", { id: "threshold" }, element("h2", {}, "Size"), element("div", { class: "row" }, range, number, found));
@@ -75,7 +75,7 @@ function rowsOf(data, figuresOf, sizes) {
   for (const [name, label] of Object.entries(FIGURES)) {
     const figures = figuresOf(name);
     if (figures.every((figure) => figure === null)) continue;
-    const shown = (_, r) => (figures[r] ? [short(figures[r].value), " ", element("small", { class: "how" }, figures[r].how)] : ["\u2013"]);
+    const shown = (_, r) => (figures[r] ? [figure(figures[r].value), " ", element("small", { class: "how" }, figures[r].how)] : ["\u2013"]);
     rows.push([label, cells(shown)]);
   }
   return [...sides, ...rows.map(([label, made]) => element("tr", {}, element("th", { scope: "row" }, label), ...made))];

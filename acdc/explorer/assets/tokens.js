@@ -56,15 +56,6 @@ export function promptText(prompt) {
   return promptLines.get(prompt);
 }
 
-/** A number in three digits, with a true minus; "–" where there is none. */
-export function figure(value, signed = false) {
-  if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  const small = size !== 0 && (size < 0.001 || size >= 1e6);
-  const text = small ? size.toExponential(1) : String(Number(size.toPrecision(3)));
-  return (value < 0 ? "−" : signed && value > 0 ? "+" : "") + text;
-}
-
 /** A share in percent. */
 export function percent(share) {
   if (share === null || share === undefined) return "–";

@@ -4,11 +4,13 @@ import { change, now } from "./state.js";
 
 const [LEAST, MOST] = [0.05, 8];
 const FREE = 70; // at the left edge, for the layers' names
+const RESTS = 180; // milliseconds after which a wheel is at rest
 let shown = { x: 0, y: 0, scale: 1 }; // where the graph's origin is, in pixels
 let moved = false; // since the button went down
 let surface = null;
 let pageData = null;
 let written = null; // the view as it was last told
+let settling = null; // until the wheel has come to rest
 
 /** Let the pointer move the graph. */
 export function startZoom(data, svg) {
@@ -25,14 +27,21 @@ export function startZoom(data, svg) {
     if (!moved && Math.hypot(event.clientX - x, event.clientY - y) < 4) return;
     if (!moved) svg.setPointerCapture(event.pointerId); // not before: a click would lose its target
     moved = true;
+    svg.classList.add("panning");
     held.set(event.pointerId, [event.clientX, event.clientY]);
     drag(before, [...held.values()]);
   });
-  for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, (event) => held.delete(event.pointerId));
+  for (const name of ["pointerup", "pointercancel"]) {
+    svg.addEventListener(name, (event) => {
+      held.delete(event.pointerId);
+      svg.classList.toggle("panning", held.size > 0 && moved);
+    });
+  }
   svg.addEventListener("wheel", (event) => {
     event.preventDefault();
     const { left, top } = svg.getBoundingClientRect();
     const step = event.deltaMode === 1 ? event.deltaY * 20 : event.deltaY;
+    zooming();
     zoomBy(Math.exp(-step * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - left, event.clientY - top);
   }, { passive: false });
   new ResizeObserver(() => (now().view === "" ? fit() : apply())).observe(svg);
@@ -108,7 +117,19 @@ function drag(before, after) {
   const [from, to] = [middle(before), middle(after)];
   const { left, top } = surface.getBoundingClientRect();
   move({ ...shown, x: shown.x + to[0] - from[0], y: shown.y + to[1] - from[1] });
-  if (after.length === 2) zoomBy(spread(after) / (spread(before) || 1), to[0] - left, to[1] - top);
+  if (after.length < 2) return;
+  zooming();
+  zoomBy(spread(after) / (spread(before) || 1), to[0] - left, to[1] - top);
+}
+
+/** Lines are drawn thin, which is several times as fast, until nothing moved for a while. */
+function zooming() {
+  clearTimeout(settling);
+  surface.classList.add("zooming");
+  settling = setTimeout(() => {
+    surface.classList.remove("zooming");
+    apply();
+  }, RESTS);
 }
 
 function move(to) {
@@ -125,8 +146,16 @@ function apply() {
   const isRoomy = isFar && columnStep() * scale > 52; // names stand beside the boxes
   surface.classList.toggle("far", isFar);
   surface.classList.toggle("roomy", isRoomy);
-  setStyle("--thicker", (Math.round(Math.max(1, Math.min(2.5, 0.6 / scale)) * 4) / 4).toString()); // seen from afar
   if (isRoomy) setStyle("--far-size", `${(9.5 / scale).toFixed(0)}px`);
+  if (!surface.classList.contains("zooming")) { // which has a width of its own
+    setStyle("--thicker", (Math.round(Math.max(1, Math.min(2.5, 0.6 / scale)) * 4) / 4).toString()); // seen from afar
+  }
+  nameLayers();
+}
+
+/** Write the layers' names, as far as there is room. */
+function nameLayers() {
+  const { y, scale } = shown;
   const names = [];
   let last = Infinity;
   for (const row of pageData.graph.rows) { // bottom to top

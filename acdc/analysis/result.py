@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from acdc.equality import OfArrays
 from acdc.errors import SettingsError
 from acdc.export.plots import check_matplotlib, styled, write
 from acdc.files import atomic_write
@@ -43,8 +44,8 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-class Result(ABC):
-    """What a look found; subclasses are frozen dataclasses of NumPy arrays.
+class Result(OfArrays, ABC):
+    """What a look found; subclasses are frozen dataclasses of NumPy arrays, equal if all of these are.
 
     Attributes:
         title: what it is, in a few words.

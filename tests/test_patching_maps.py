@@ -154,6 +154,15 @@ def test_chunks_and_other_ablations_change_nothing(monkeypatch):
         assert np.allclose(other.effects, whole.effects, rtol=0, atol=1e-10, equal_nan=True)
 
 
+def test_a_chunk_of_equal_prompts_has_no_effects():
+    _, model = opened("gpt2")
+    first = prompts().pairs[0]
+    pairs = PromptSet((replace(first, corrupted=first.clean), first), "one of two")
+    whole, by_ones = (activation_patching(prepare(model, pairs, batch_size=size), "heads") for size in (2, 1))
+    assert np.nanmax(np.abs(by_ones.effects[:, 0])) == 0
+    assert np.allclose(by_ones.effects, whole.effects, rtol=0, atol=1e-10, equal_nan=True)
+
+
 def test_metrics_are_those_asked_for():
     _, model = opened("gpt2")
     setting = prepare(model, prompts())

@@ -21,8 +21,11 @@ class Answers:
     cap is linear in the last residual stream x: ``x · u_t + c_t``. The best answer is the one of the largest logit
     in the whole model, the same that ``logit-diff`` takes.
 
+    Where there are pairs without wrong answers, the mean over all outputs stands for the wrong answer everywhere: a
+    logit alone has in it what is added to all logits alike, which no prediction depends on.
+
     Attributes:
-        right_tokens, wrong_tokens: token ids, ``[prediction]``.
+        right_tokens, wrong_tokens: token ids, ``[prediction]``; -1 for the mean over all outputs.
         right, wrong: the vectors u, ``[prediction, d_model]`` in float64.
         right_offset, wrong_offset: the constants c, by the biases of norm and unembedding, ``[prediction]``.
         capped: a soft cap comes behind these logits.
@@ -45,11 +48,15 @@ class Answers:
 def best_answers(setting: Setting) -> tuple[Int[Tensor, " prediction"], Int[Tensor, " prediction"]]:
     """The right and the wrong answer of the largest logit in the whole model, of every prediction.
 
+    -1 for every wrong one where there are pairs without.
+
     Raises:
-        SettingsError: a prompt pair names no right or no wrong answers.
+        SettingsError: a prompt pair names no right answers.
     """
     check_answers(setting)
-    return best(setting.model_logits, setting.answers.right), best(setting.model_logits, setting.answers.wrong)
+    right = best(setting.model_logits, setting.answers.right)
+    has_wrong = setting.prompts.has_wrong_answers
+    return right, best(setting.model_logits, setting.answers.wrong) if has_wrong else torch.full_like(right, -1)
 
 
 def best(
@@ -66,12 +73,11 @@ def best(
 
 
 def check_answers(setting: Setting) -> None:
-    """Raise :class:`SettingsError` unless every pair names right and wrong answers."""
-    if not (setting.prompts.has_answers and setting.prompts.has_wrong_answers):
-        lacking = "wrong answers" if setting.prompts.has_answers else "right answers"
+    """Raise :class:`SettingsError` unless every pair names right answers."""
+    if not setting.prompts.has_answers:
         raise SettingsError(
-            f"{setting.prompts.task}: attribution to answers takes right and wrong ones for every prompt pair, and "
-            f"there are pairs without {lacking}; add them."
+            f"{setting.prompts.task}: attribution to answers takes right ones for every prompt pair, and there are "
+            "pairs without; add them."
         )
 
 
@@ -83,7 +89,7 @@ def answers_of(setting: Setting, rows: slice) -> Answers:
         rows: which prompts.
 
     Raises:
-        SettingsError: a pair lacks answers, or the model's logits are no linear function of what it unembeds.
+        SettingsError: a pair lacks right answers, or the model's logits are no linear function of what it unembeds.
     """
     model, scored = setting.model, setting.scored(rows)
     right, wrong = (tokens[scored] for tokens in best_answers(setting))
@@ -96,7 +102,10 @@ def answers_of(setting: Setting, rows: slice) -> Answers:
     gain = 1.0 if norm.kind == "none" else norm.inverse_scale(residual)  # [prediction, 1]
     found = []
     for tokens in (right, wrong):
-        direction, offset = readout.directions(tokens), readout.offsets(tokens)
+        if setting.prompts.has_wrong_answers or tokens is right:
+            direction, offset = readout.directions(tokens), readout.offsets(tokens)
+        else:
+            direction, offset = (each.expand(len(tokens), *each.shape) for each in readout.mean(model.dead))
         if norm.bias is not None and norm.kind != "none":
             offset = offset + direction @ norm.bias.double()
         weighted = direction if norm.weight is None else direction * norm.weight.double()

@@ -24,13 +24,15 @@ CONSTANT = "constant"
 class DirectAttribution(Result):
     """What each node adds to the logit of the best right and of the best wrong answer, on the clean prompts.
 
+    Where there are prompt pairs without wrong answers, the mean over all outputs' logits stands for the wrong one.
+
     Attributes:
         graph: the model's nodes.
         nodes: names of those that write, in the order of the rows below.
         right, wrong: logits, ``[n_sources, prediction]``.
         constant_right, constant_wrong: what belongs to no node, ``[prediction]``: output biases of attention, and the
             biases of final norm and unembedding.
-        right_tokens, wrong_tokens: the answers, as token ids, ``[prediction]``.
+        right_tokens, wrong_tokens: the answers, as token ids, ``[prediction]``; -1 for the mean over all outputs.
         prompts, positions: the prompt and the position of each prediction, ``[prediction]``.
         capped: the model has a soft cap behind these logits, so that they aren't quite those that it gives.
     """
@@ -48,6 +50,11 @@ class DirectAttribution(Result):
     prompts: Int[np.ndarray, " prediction"]
     positions: Int[np.ndarray, " prediction"]
     capped: bool
+
+    @property
+    def against(self) -> str:
+        """What the right answer is compared with: ``wrong``, or ``mean of all outputs``."""
+        return "wrong" if (self.wrong_tokens >= 0).all() else "mean of all outputs"
 
     @property
     def difference(self) -> Float64[np.ndarray, "n_sources prediction"]:
@@ -76,7 +83,7 @@ class DirectAttribution(Result):
         right, wrong = (np.concatenate(each) for each in zip(*parts, strict=True))
         right, wrong = (np.concatenate((each, each.sum(0, keepdims=True))) for each in (right, wrong))
         difference = right - wrong
-        columns = ("node", "difference", "right", "wrong", "standard deviation of difference")
+        columns = ("node", "difference", "right", self.against, "standard deviation of difference")
         numbers = (difference.mean(1), right.mean(1), wrong.mean(1), difference.std(1))
         names = (*self.nodes, CONSTANT, "total")
         return Table(columns, [(name, *map(float, row)) for name, row in zip(names, np.stack(numbers, 1), strict=True)])
@@ -84,7 +91,7 @@ class DirectAttribution(Result):
     def figure(self, plt: Any) -> Any:
         """A map of the mean difference, layers upwards."""
         title = f"{self.title}: {self.total.mean():.3g} logits in all"
-        return node_map(plt, self.graph, self.difference.mean(1), title, "right minus wrong answer, logits")
+        return node_map(plt, self.graph, self.difference.mean(1), title, f"right minus {self.against}, logits")
 
 
 @own_torch_state()
@@ -99,6 +106,9 @@ def direct_attribution(setting: Setting) -> DirectAttribution:
     in the whole model, as ``logit-diff`` takes them. The shares add up to the model's logit difference; where the
     model has a soft cap on its logits (Gemma 2), to that in front of the cap.
 
+    Where there are prompt pairs without wrong answers, the right answer's logit is compared with the mean over all
+    outputs' (as TransformerLens does by centring the unembedding): by itself it has in it what all logits have alike.
+
     Where a norm follows the sum of a layer's heads (Gemma 2 and 3, OLMo-2), a head's contribution is its share of the
     normed sum, as in the graph.
 
@@ -109,7 +119,7 @@ def direct_attribution(setting: Setting) -> DirectAttribution:
         setting: model and prompts (:func:`acdc.set_up`); what is ablated has no part in it.
 
     Raises:
-        SettingsError: a prompt pair lacks right or wrong answers, or the model's logits aren't linear in what it
+        SettingsError: a prompt pair lacks right answers, or the model's logits aren't linear in what it
             unembeds.
     """
     check_answers(setting)

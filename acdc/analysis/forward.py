@@ -48,7 +48,14 @@ class Forward:
         between: the same behind the attention of every layer.
     """
 
-    def __init__(self, model: Model, tokens: Tokens) -> None:
+    def __init__(self, model: Model, tokens: Tokens, embedded: Stream | None = None) -> None:
+        """Run it.
+
+        Args:
+            model: the model.
+            tokens: the prompts.
+            embedded: the stream in front of the first layer; by default what the model embeds.
+        """
         self.model, self.tokens = model, tokens
         self._filled = tokens.filled
         self._parallel = model.graph_config.parallel_attn_mlp
@@ -56,7 +63,7 @@ class Forward:
         self._tables = [model.table(layer, tokens) for layer in range(model.graph_config.n_layers)]
         self._kept: list[tuple[Tensor, Tensor]] = []  # keys and values of each layer, [kv_head, batch, pos, width]
         self._heads: tuple[int, Tensor] | None = None  # of the layer that was asked for last
-        self.before: list[Stream] = [model.embed(tokens)[0]]
+        self.before: list[Stream] = [model.embed(tokens)[0] if embedded is None else embedded]
         self.between: list[Stream] = []
         for layer, table in enumerate(self._tables):
             x = self.before[-1]

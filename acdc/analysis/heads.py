@@ -13,10 +13,11 @@ from jaxtyping import Float64, Int
 from acdc.analysis.answers import answers_of, places
 from acdc.analysis.apart import Block, Parts
 from acdc.analysis.direct import CONSTANT, direct_attribution
-from acdc.analysis.named import Head, asked_heads
+from acdc.analysis.named import Head, asked_heads, thawed
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.walking import layer_inputs
 from acdc.engine.setting import Setting
+from acdc.equality import OfArrays
 from acdc.models.torchstate import own_torch_state
 
 #: Heads that are taken apart where none is named.
@@ -25,7 +26,7 @@ _SHOWN = 8  # bars of a picture
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(OfArrays):
     """A number of every head and prediction, split by the nodes that it comes from.
 
     Attributes:
@@ -140,6 +141,7 @@ def head_attribution(setting: Setting, *, heads: str | Iterable[str] | None = No
         UnknownNameError: no such node.
         SettingsError: it is no head, or out of range; or as of :func:`acdc.analysis.direct.direct_attribution`.
     """
+    setting = thawed(setting)  # on the clean prompts it is the same, and here they come one by one
     graph, given = setting.graph, setting.contributions
     chosen = _strongest(setting) if heads is None else asked_heads(graph, heads)
     blocks: list[list[Parts]] = [[] for _ in chosen]

@@ -20,7 +20,8 @@ class LayerAttribution(Result):
     Attributes:
         parts: names of the rows in the order in which they write: the input nodes', then ``a{layer}`` (all heads of
             a layer) and ``m{layer}``, and ``constant``: what belongs to no node, output biases of attention included.
-        right, wrong: what each adds to the logit of the best right and the best wrong answer, ``[part, prediction]``.
+        right, wrong: what each adds to the logit of the best right and the best wrong answer, ``[part, prediction]``;
+            the mean over all outputs stands for the latter where there are pairs without.
         direct: the same node by node.
     """
 
@@ -39,7 +40,7 @@ class LayerAttribution(Result):
     def table(self) -> Table:
         """A row a part: means over the predictions, in logits, and their sum so far, which ends at the model's own."""
         difference, right, wrong = (each.mean(1) for each in (self.difference, self.right, self.wrong))
-        columns = ("part", "difference", "so far", "right", "wrong")
+        columns = ("part", "difference", "so far", "right", self.direct.against)
         numbers = np.stack((difference, difference.cumsum(), right, wrong), 1)
         return Table(columns, [(name, *map(float, row)) for name, row in zip(self.parts, numbers, strict=True)])
 
@@ -58,7 +59,7 @@ class LayerAttribution(Result):
         axes.axhline(0, color="black", linewidth=0.6)
         axes.set_xticks(layers[:: -(-cfg.n_layers // 16)])
         axes.set_xlabel("layer")
-        axes.set_ylabel("right minus wrong answer, logits")
+        axes.set_ylabel(f"right minus {self.direct.against}, logits")
         axes.set_title(f"{self.title}: {self.direct.total.mean():.3g} logits in all")
         axes.legend(fontsize=7)
         figure.tight_layout()

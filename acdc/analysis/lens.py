@@ -14,9 +14,11 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from acdc.analysis.answers import best, places
+from acdc.analysis.named import thawed
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.walking import layer_inputs
 from acdc.engine.setting import Setting
+from acdc.equality import OfArrays
 from acdc.metrics import AnswerTokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.tokenizer import text_of
@@ -24,7 +26,7 @@ from acdc.wording import shortened
 
 
 @dataclass(frozen=True)
-class SeenAnswers:
+class SeenAnswers(OfArrays):
     """One answer of each prediction through the lens.
 
     Attributes:
@@ -133,6 +135,7 @@ def logit_lens(setting: Setting) -> LogitLens:
     Args:
         setting: model and prompts; what is ablated has no part in it.
     """
+    setting = thawed(setting)  # or the last norm would not be the stream's own
     model, given = setting.model, setting.contributions
     answers = _answers(setting)
     chunks: list[list[tuple[Tensor, ...]]] = []

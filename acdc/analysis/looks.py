@@ -31,9 +31,11 @@ _SOURCES = 3  # of what a head reads
 _NODES = ("node", "activation")  # columns of names of nodes
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Looks(Displayed, Mapping[str, Result]):
     """Looks by their names (:data:`acdc.analysis.registry.ANALYSES`), at one model on one set of prompts.
+
+    Equal to others if all results are.
 
     Attributes:
         setting: model and prompts.

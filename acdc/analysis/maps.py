@@ -20,6 +20,7 @@ from torch import Tensor
 from acdc.analysis.activations import Activation, activations
 from acdc.analysis.forward import BYTES, Forward, Place
 from acdc.analysis.heatmaps import draw_map
+from acdc.analysis.named import check_thawed
 from acdc.analysis.result import Result, Table
 from acdc.asked import flag, text
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric
@@ -50,7 +51,7 @@ _COPIES = 5  # of keys and values while they are put together, and of logits whi
 _ROWS = 40  # of a plot by position, where a row is a head
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PatchingMap(Result):
     """What patching each activation does, by position.
 
@@ -147,8 +148,7 @@ def activation_patching(
 ) -> PatchingMap:
     """Patch each activation of a kind, one at a time, between the clean and the corrupted prompt of every pair.
 
-    It is always between the two prompts, whatever the setting's removed edges carry. Patching all positions of
-    a head in the direction ``noising`` is to remove all of its edges.
+    It is always between the two, whatever removed edges carry. All positions of a head, ``noising``: its edges removed.
 
     Args:
         setting: model and prompts.
@@ -161,7 +161,7 @@ def activation_patching(
 
     Raises:
         UnknownNameError: no such kind, direction or metric.
-        SettingsError: an option of another type, or MLPs of a model without any.
+        SettingsError: an option of another type, MLPs of a model without any, or something is frozen.
         PromptError: the metric needs answers that the prompts don't name.
         NumericsError: a patched run's metric is NaN or infinite; names the prompt.
         MemoryLimitError: out of memory.
@@ -170,6 +170,7 @@ def activation_patching(
         if text(kind, given) not in known:
             raise UnknownNameError(kind, given, known)
     by_position = flag("by_position", by_position)
+    check_thawed(setting, "activation patching")
     measure = _metric(setting, metric)
     every = activations(setting.graph.cfg, what)
     if not every:
@@ -181,7 +182,8 @@ def activation_patching(
     corrupted = Tokens.of([pair.corrupted for pair in setting.prompts.pairs], setting.model.device)
     with memory_errors():
         for part, rows in zip(setting.parts(), setting.contributions.chunks, strict=True):
-            patching = _Patching(part, corrupted[rows], measure, direction, what, by_position)
+            runs = Forward(part.model, part.tokens), Forward(part.model, corrupted[rows])
+            patching = Patching(part, runs, measure, direction, what, by_position)
             for row, one in enumerate(every):
                 if one.head in (None, 0):  # all heads of a layer at a time
                     n = 1 if one.head is None else setting.graph.cfg.n_heads
@@ -210,12 +212,12 @@ def _metric(setting: Setting, metric: str | MetricFunction | Metric | None) -> M
     return measure
 
 
-class _Patching:
+class Patching:
     """The two runs of some prompts, and what patching one with the other's values does.
 
     Args:
         part: model and prompts, of one chunk.
-        corrupted: its corrupted prompts.
+        runs: those of its clean and of its corrupted prompts.
         measure: the metric.
         direction: which run is patched.
         what: which kind of activation.
@@ -223,11 +225,16 @@ class _Patching:
     """
 
     def __init__(
-        self, part: Setting, corrupted: Tokens, measure: Metric, direction: str, what: str, by_position: bool
+        self,
+        part: Setting,
+        runs: tuple[Forward, Forward],
+        measure: Metric,
+        direction: str,
+        what: str,
+        by_position: bool,
     ) -> None:
         self._part, self._measure, self._what = part, measure, what
         self._noising, self._by_position = direction == "noising", by_position
-        runs = Forward(part.model, part.tokens), Forward(part.model, corrupted)
         self._base, self._other = runs if self._noising else runs[::-1]
         self._kind = "cpu" if part.model.device.type == "cpu" else "cuda"
         own = part.model_logits if self._noising else part.corrupted_logits

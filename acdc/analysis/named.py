@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from acdc.asked import shown, whole
 from acdc.engine.setting import Setting
@@ -33,7 +33,20 @@ class Head:
 
 def thawed(on: On) -> On:
     """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
-    return cast(On, on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed))
+    made: Any = on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)
+    return made
+
+
+def check_thawed(setting: Setting, look: str) -> None:
+    """Raise :class:`SettingsError` where something is frozen and a look runs prompts over and over, many at a time.
+
+    What is frozen is of each prompt in its place.
+    """
+    if what := setting.model.frozen:
+        raise SettingsError(
+            f"{look} runs each prompt many times over, and what is frozen ({' and '.join(what)}) is kept for one run "
+            "of them all; set up without `freeze`."
+        )
 
 
 def all_heads(cfg: GraphConfig) -> list[Head]:

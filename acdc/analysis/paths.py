@@ -34,7 +34,7 @@ DIRECTIONS = ("noising", "denoising")
 _SMALL = 1e-9  # a difference up to here has no share
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PathPatching(Result):
     """What patching some paths together does.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from acdc.displayed import Displayed
+from acdc.equality import OfArrays
 from acdc.errors import SettingsError
 from acdc.export.plots import check_matplotlib, drawn, styled
 from acdc.files import atomic_write
@@ -35,8 +36,8 @@ class Table(Displayed):
     _form: ClassVar = "looks:table_form"
 
 
-class Result(Displayed, ABC):
-    """What a look found; subclasses are frozen dataclasses of NumPy arrays.
+class Result(Displayed, OfArrays, ABC):
+    """What a look found; subclasses are frozen dataclasses of NumPy arrays, equal if all of these are.
 
     Attributes:
         title: what it is, in a few words.

@@ -86,7 +86,10 @@ def _add_direct(found: Found, places: Sequence[Place]) -> None:
             return
         n = len(setting.prompts)
         sums = np.zeros((n, len(direct.nodes), 2))
-        np.add.at(sums, direct.prompts, np.stack((direct.right, direct.wrong), -1).swapaxes(0, 1))
+        both = (direct.right, direct.wrong)
+        if direct.against != "wrong":
+            both = (direct.difference, np.full_like(direct.wrong, np.nan))
+        np.add.at(sums, direct.prompts, np.stack(both, -1).swapaxes(0, 1))
         made.append((sums / np.bincount(direct.prompts, minlength=n)[:, None, None])[list(numbers)])
     values = np.concatenate(made)  # [prompt, n_sources, right or wrong]
     for i, name in enumerate(direct.nodes):

@@ -10,13 +10,15 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
+from acdc.analysis.forward import Forward
+from acdc.analysis.maps import Patching
+from acdc.analysis.named import check_thawed
 from acdc.analysis.pictures import COLOURS
 from acdc.analysis.result import Cell, Result, Table
-from acdc.engine.gradients import Pass
 from acdc.engine.own_metric import MetricFunction, asked_metric
 from acdc.engine.setting import Setting
-from acdc.metrics import METRICS, AnswerTokens, Metric
-from acdc.models.patched import run_unpatched
+from acdc.errors import NumericsError
+from acdc.metrics import METRICS, Metric
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs.looking import shown_pair
@@ -120,29 +122,30 @@ def token_attribution(setting: Setting, *, metric: str | MetricFunction | None =
     Raises:
         UnknownNameError: no such metric.
         PromptError: the prompts lack the answers that it needs.
-        SettingsError: it is neither a name nor a function.
+        SettingsError: it is neither a name nor a function, or something is frozen.
+        NumericsError: a run's metric is NaN or infinite; names the prompt.
     """
     measure = _default(setting) if metric is None else asked_metric(metric)
     measure.check(setting.prompts)
+    check_thawed(setting, "token attribution")
     pairs, model, given = setting.prompts.pairs, setting.model, setting.contributions
     shape = len(pairs), setting.tokens.ids.shape[1]
     differs = torch.zeros(shape, dtype=torch.bool, device=model.device)
     found = {kind: torch.zeros(shape, dtype=torch.float64, device=model.device) for kind in _KINDS}
     whole = []
-    for rows in given.chunks:
+    for part, rows in zip(setting.parts(), given.chunks, strict=True):
         tokens = setting.tokens[rows]
         other = Tokens.of([pair.corrupted for pair in pairs[rows]], model.device)
         other = Tokens(torch.nn.functional.pad(other.ids, (0, shape[1] - other.ids.shape[1])), tokens.lengths)
-        runs = [model.embed(each, split=setting.graph.cfg.split_input) for each in (tokens, other)]
+        runs = Forward(model, tokens), Forward(model, other)
         differs[rows] = (tokens.ids != other.ids) & tokens.filled
-        where = differs[rows].nonzero()  # [place, prompt and position]
-        worse = _gradients(setting, measure, rows, runs, found)
-        exact = _Transplant(setting, measure, rows, where)
-        at = where[:, 0] + rows.start, where[:, 1]
-        for kind, (into, source) in zip(("noising", "denoising"), (runs, runs[::-1]), strict=True):
-            before = worse[0] if kind == "noising" else worse[1]
-            change = exact.values(into, source) - before[where[:, 0]]
-            found[kind][at] = change if kind == "noising" else -change
+        change, worse = runs[1].before[0] - runs[0].before[0], []
+        for kind, each in zip(("noising", "denoising"), (tokens, other), strict=True):
+            values, found[f"{kind} gradient"][rows] = _by_gradient(part, measure, each, change)
+            worse.append(values)
+            # The stream in front of the first layer is the embedding.
+            exact = Patching(part, runs, measure, kind, "residual", by_position=True).layer(0, 1)[0]
+            found[kind][rows] = exact.nan_to_num()
         whole.append(worse[1] - worse[0])
     empty = ~setting.tokens.filled
     shown = [shown_pair(pair, model.tokenizer) for pair in pairs]
@@ -163,71 +166,33 @@ def _default(setting: Setting) -> Metric:
     return METRICS["logit-diff" if setting.prompts.has_wrong_answers else "answer-logprob"]
 
 
-def _gradients(
-    setting: Setting, measure: Metric, rows: slice, runs: list[Tensor], found: dict[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """First-order effects into `found`, and the metric of the clean and of the corrupted run, ``[prompt]`` each.
+def _by_gradient(
+    part: Setting, measure: Metric, tokens: Tokens, change: Float[Tensor, "prompt pos d_model"]
+) -> tuple[Float[Tensor, " prompt"], Float[Tensor, "prompt pos"]]:
+    """The metric of some prompts, and by how much it rises to first order with a change of each embedding.
 
     Args:
-        setting: model and prompts.
+        part: model and prompts.
         measure: the metric.
-        rows: which prompts.
-        runs: what the input nodes write on the clean ones and on the corrupted ones.
-        found: by kind ``[prompt, pos]``.
+        tokens: what is run.
+        change: of their embeddings.
     """
-    change, prompt = runs[1] - runs[0], setting.rows[setting.scored(rows)] - rows.start
-    count = torch.bincount(prompt, minlength=rows.stop - rows.start)
-    worse = []
-    for kind, inputs in zip(("noising gradient", "denoising gradient"), runs, strict=True):
-        total = torch.zeros_like(found[kind][rows])
-
-        def add(sources: slice, gradient: Tensor, total: Tensor = total) -> None:
-            if sources.start == 0:  # the input nodes; all have one gradient
-                total += (change * gradient).double().sum((0, -1))
-
-        run = Pass(setting, measure, rows, inputs)
-        worse.append(_by_prompt(run.values, prompt, count))
-        run.at_slots(lambda slots, gradients: None, nodes=add)
-        found[kind][rows] = total * (len(setting.rows) / count)[:, None]
-    return worse[0], worse[1]
-
-
-class _Transplant:
-    """Runs of prompts that have another embedding at one position each."""
-
-    def __init__(self, setting: Setting, measure: Metric, rows: slice, where: Int[Tensor, "place 2"]) -> None:
-        self._setting, self._measure, self._rows, self._where = setting, measure, rows, where
-
-    def values(
-        self, into: Float[Tensor, "n_inputs prompt pos d_model"], source: Float[Tensor, "n_inputs prompt pos d_model"]
-    ) -> Float[Tensor, " place"]:
-        """The metric, mean over a prompt's predictions, of every place by itself.
-
-        Args:
-            into: what the input nodes write on the prompts.
-            source: what they write at the place instead.
-        """
-        together = self._rows.stop - self._rows.start  # as many as the whole model runs at a time
-        return torch.cat(
-            [into.new_zeros(0, dtype=torch.float64)]
-            + [self._some(into, source, *places.T) for places in self._where.split(together)]
+    with torch.enable_grad():
+        embedded = part.model.embed(tokens)[0].detach().requires_grad_()
+        last = Forward(part.model, tokens, embedded).before[-1]
+        logits = part.predictions(last, slice(0, len(tokens.lengths)))
+        values = _by_prompt(measure.per_prediction(logits, part.model_logits, part.answers), part.rows)
+        (gradient,) = torch.autograd.grad(values.sum(), embedded)
+    if bad := (~gradient.isfinite()).flatten(1).any(1).nonzero().flatten().tolist():
+        raise NumericsError(
+            f"{part.prompts.pairs[bad[0]].where}: the gradient of {measure.name} at the embedding is NaN or infinite; "
+            "take a wider `dtype`, or another metric."
         )
-
-    def _some(self, into: Tensor, source: Tensor, prompt: Tensor, position: Tensor) -> Tensor:
-        setting, tokens = self._setting, self._setting.tokens[self._rows]
-        inputs, each = into[:, prompt], torch.arange(len(prompt), device=prompt.device)
-        inputs[:, each, position] = source[:, prompt, position]
-        lengths = tuple(tokens.lengths[i] for i in prompt.tolist())
-        repeated = Tokens(tokens.ids[prompt], lengths)
-        residual = run_unpatched(setting.model, setting.graph, repeated, inputs)[1]
-        run, prediction = (setting.rows == (prompt + self._rows.start)[:, None]).nonzero(as_tuple=True)
-        logits = setting.model.logits(residual[run, setting.columns[prediction]]).double()
-        answers = AnswerTokens(setting.answers.right[prediction], setting.answers.wrong[prediction])
-        values = self._measure.per_prediction(logits, setting.model_logits[prediction], answers)
-        return _by_prompt(values, run, torch.bincount(run, minlength=len(prompt)))
+    return values.detach(), (change * gradient).double().sum(-1)
 
 
-def _by_prompt(values: Tensor, prompt: Tensor, count: Tensor) -> Float[Tensor, " prompt"]:
+def _by_prompt(values: Float[Tensor, " prediction"], prompt: Int[Tensor, " prediction"]) -> Float[Tensor, " prompt"]:
     """Means over the predictions of each prompt."""
+    count = torch.bincount(prompt)
     total = torch.zeros(len(count), dtype=torch.float64, device=values.device)
-    return total.index_add_(0, prompt, values.double()) / count
+    return total.index_add(0, prompt, values.double()) / count

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from acdc.analysis.activations import Activation, find_activation
 from acdc.analysis.forward import Forward, Place
+from acdc.analysis.named import thawed
 from acdc.analysis.result import Cell, Result, Table
 from acdc.asked import text, whole
 from acdc.engine.setting import Setting
@@ -31,7 +32,7 @@ from acdc.wording import one_line
 _TOP = 10  # tokens of each prediction that a table has
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Transplant(Result):
     """A target's prediction before and after it got an activation of a source.
 
@@ -128,6 +129,7 @@ def transplant(
     """
     with memory_errors():
         opened = model.model if isinstance(model, Setting) else model if isinstance(model, Model) else load_model(model)
+        opened = thawed(opened)
         chosen = find_activation(opened.graph_config, text("activation", activation))
         own, others = _ids(opened, target, "target"), _ids(opened, source, "source")
         take = _position("source_position", source_position, others)

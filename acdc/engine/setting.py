@@ -25,7 +25,7 @@ from acdc.pairs import PromptSet
 from acdc.wording import counted
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Setting(Displayed):
     """One model on one set of prompts.
 
@@ -92,7 +92,7 @@ class Setting(Displayed):
         scored = self.scored(rows)
         return replace(
             self,
-            prompts=replace(self.prompts, pairs=self.prompts.pairs[rows]),
+            prompts=self.prompts.part(rows),
             tokens=self.tokens[rows],
             contributions=self.contributions.part(rows),
             rows=self.rows[scored] - rows.start,

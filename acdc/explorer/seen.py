@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from acdc.equality import OfArrays
 from acdc.pairs.looking import ShownPair
 
 
@@ -47,7 +48,7 @@ class SeenPrompt:
 
 
 @dataclass(frozen=True)
-class Pattern:
+class Pattern(OfArrays):
     """Where a head looks on one prompt pair, ``[pos_q, pos_k]`` on either prompt."""
 
     clean: Float[np.ndarray, "pos pos"]
@@ -62,7 +63,7 @@ class SeenNode:
         label: what kind of head it is, in the field's words; ``None`` where no detector says so.
         detectors: scores of head detectors, by name, 0 to 1.
         direct: direct logit attribution to the right answer and to the wrong one, of each prompt, ``[prompt, 2]``;
-            the second is NaN where there are no wrong answers.
+            where there are no wrong answers, the first is less the mean over all outputs, and the second NaN.
         patterns: of a head, by the prompt's index.
         writes: of a head, by the prompt's index: for each source token, what its OV circuit writes there, the tokens
             whose logits rise the most.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -51,6 +52,12 @@ class PromptSet(Displayed):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def part(self, rows: slice) -> PromptSet:
+        """Some of its pairs, which are checked already: among others, those may be equal that can't be alone."""
+        other = copy.copy(self)
+        object.__setattr__(other, "pairs", self.pairs[rows])
+        return other
 
     def __repr__(self) -> str:
         said = f"{counted(len(self), 'pair')} of {shortened(self.task, 100)!r}, {self.lengths_in_words}"

@@ -9,6 +9,8 @@ from hooked import PARTS, Watched, answered, model_of
 
 import acdc
 from acdc.analysis.direct import direct_attribution
+from acdc.analysis.heads import head_attribution
+from acdc.analysis.layers import layer_attribution
 from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
 from acdc.metrics import logit_difference
@@ -111,10 +113,52 @@ def test_a_model_without_a_norm_and_with_its_input_split(tmp_path):
     np.testing.assert_allclose(found.constant_right, right.numpy(), rtol=0, atol=1e-5)
 
 
-def test_pairs_without_wrong_answers_are_refused():
-    pairs = PromptSet(tuple(replace(pair, wrong_answers=()) for pair in answered().pairs), "some")
-    with pytest.raises(SettingsError, match=r"^some: attribution .* pairs without wrong answers; add them\.$"):
+@pytest.mark.parametrize("family", ["gpt2", "phi", "cohere", "gemma2"])
+def test_without_wrong_answers_the_right_one_is_compared_with_the_mean_of_all(family):
+    theirs, pairs = model_of(family), answered()
+    bare = PromptSet(tuple(replace(pair, wrong_answers=()) for pair in pairs.pairs), "some")
+    setting = prepare(acdc.load_model(theirs), bare, batch_size=2)
+    found, beside = direct_attribution(setting), direct_attribution(prepare(acdc.load_model(theirs), pairs))
+    np.testing.assert_allclose(found.right, beside.right, rtol=0, atol=1e-9)
+    assert (found.wrong_tokens == -1).all()
+    for at, (prompt, position) in enumerate(zip(found.prompts, found.positions, strict=True)):
+        with torch.no_grad():
+            logits = theirs(torch.tensor([pairs.pairs[prompt].clean])).logits[0, position]
+        if family == "gemma2":
+            logits = Watched(theirs, family, pairs.pairs[prompt].clean).uncapped[position]
+        expected = float(logits[found.right_tokens[at]] - logits.mean())
+        assert found.total[at] == pytest.approx(expected, abs=3e-6)
+    assert found.table().columns[:4] == ("node", "difference", "right", "mean of all outputs")
+    heads = head_attribution(setting, heads="a1.h2")
+    share = found.difference[found.nodes.index("a1.h2")]
+    np.testing.assert_allclose(np.nansum(heads.by_position[0], 1), share, rtol=0, atol=1e-9)
+    layers = layer_attribution(setting)
+    np.testing.assert_allclose(layers.difference.sum(0), found.total, rtol=0, atol=1e-9)
+    assert layers.table().columns[-1] == "mean of all outputs"
+
+
+def test_pairs_without_right_answers_are_refused():
+    pairs = PromptSet(tuple(replace(pair, answers=(), wrong_answers=()) for pair in answered().pairs), "some")
+    with pytest.raises(SettingsError, match=r"^some: attribution .* there are pairs without; add them\.$"):
         direct_attribution(prepare(acdc.load_model(model_of("gpt2")), pairs))
+
+
+def test_the_unembedding_is_tried_out_once_until_it_is_edited():
+    model = acdc.load_model(model_of("gpt2"))
+    module, runs = model.bridge.unembed.original_component, []
+    hook = module.register_forward_hook(lambda *given: runs.append(1))
+    first = model.readout()
+    before = len(runs)
+    assert torch.equal(model.readout().weight, first.weight)
+    assert len(runs) == before
+    with torch.no_grad():
+        module.weight.mul_(2)
+    assert torch.equal(model.readout().weight, module.weight.T)
+    assert len(runs) == before + 1
+    hook.remove()
+    module.register_forward_hook(lambda module, given, logits: logits + 1)
+    module.weight = torch.nn.Parameter(module.weight.detach().clone())
+    assert model.readout() is None
 
 
 def test_its_table_and_picture(tmp_path):

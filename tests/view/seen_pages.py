@@ -1,5 +1,8 @@
 """Pages of a made-up circuit with made-up prompts and nodes, for tests of what is beside the graph."""
 
+import re
+from urllib.parse import parse_qs
+
 import numpy as np
 
 from acdc.circuit import Circuit
@@ -103,3 +106,19 @@ def _pattern(n, row, column):
     weights[:, 0] = 1
     weights[row, 0], weights[row, column] = 0.2, 0.8
     return weights
+
+
+def text(page, selector="#tab"):
+    """What the panel says, in one line."""
+    return re.sub(r"\s+", " ", page.inner_text(f"#panel {selector}"))
+
+
+def texts(page, selector):
+    """The same of every element."""
+    return [re.sub(r"\s+", " ", one).strip() for one in page.locator(f"#panel {selector}").all_inner_texts()]
+
+
+def state(page):
+    """What the address says of the page."""
+    page.wait_for_timeout(350)  # the address is written with a pause
+    return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}

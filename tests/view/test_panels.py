@@ -1,16 +1,12 @@
 """What is beside the graph, in a browser: prompts, nodes and edges, evidence, two runs."""
 
-import re
 from dataclasses import replace
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
 import seen_pages
-from seen_pages import HEADS, HOSTILE
+from seen_pages import HEADS, HOSTILE, state, text, texts
 
-from acdc.comparison import Pair
-from acdc.explorer.facts import glance
 from acdc.explorer.seen import Likely, Seen, SeenNode
 
 DASH = "\u2013"
@@ -26,19 +22,6 @@ def one(tmp_path_factory):
 def two(tmp_path_factory):
     circuits, found = [seen_pages.circuit(), seen_pages.circuit(1, 50)], [seen_pages.seen(), seen_pages.seen(4)]
     return seen_pages.write(tmp_path_factory.mktemp("two") / "view.html", circuits, found)
-
-
-def text(page, selector="#tab"):
-    return re.sub(r"\s+", " ", page.inner_text(f"#panel {selector}"))
-
-
-def texts(page, selector):
-    return [re.sub(r"\s+", " ", one).strip() for one in page.locator(f"#panel {selector}").all_inner_texts()]
-
-
-def state(page):
-    page.wait_for_timeout(350)  # the address is written with a pause
-    return {name: value for name, (value,) in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
 
 
 def test_prompts_stand_by_how_far_the_circuit_is_from_the_model(one, open_page):
@@ -309,40 +292,6 @@ def test_what_is_unknown_is_a_dash(tmp_path, open_page):
     path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(prompts, {"a0.h1": node})])
     assert texts(open_page(path, "tab=prompts"), "ol.prompts .number") == [DASH, DASH]
     assert texts(open_page(path, "pin=a0.h1"), ".bars .number") == [DASH]
-
-
-def test_two_runs_are_held_against_each_other(two, open_page):
-    page = open_page(two, "tab=runs")
-    pair = Pair(seen_pages.circuit(), seen_pages.circuit(1, 50))
-    edges = pair.edges
-    counts = [edges.only_first, edges.both, edges.only_second]
-    assert 0 not in counts
-    assert [int(words.split()[0]) for words in texts(page, ".count")] == counts
-    assert f"Jaccard {edges.jaccard:.3g}" in text(page)
-    heading = f"{edges.both} edges in both"
-    listed = texts(page, f"section:has(> h3:text('{heading}')) tbody tr button")
-    assert set(listed) <= {edge.name for edge in pair.both()}
-    page.click("#panel .count.side-both")
-    assert state(page)["sides"] == "both"
-    assert page.get_attribute("#panel .count.side-both", "aria-pressed") == "false"
-    page.click("#panel .count.side-both")
-    assert "sides" not in state(page)
-
-
-def test_what_two_runs_differ_in_stands_out(two, open_page):
-    page = open_page(two, "tab=runs")
-    marked = page.locator("#panel section:has(> h3:text('Facts')) tr:has(b) td:first-child").all_inner_texts()
-    told = [dict(glance(circuit, None)) for circuit in (seen_pages.circuit(), seen_pages.circuit(1, 50))]
-    assert "edges" in marked
-    assert set(marked) == {name for name in told[0] if told[0][name] != told[1][name]}
-
-
-def test_prompts_and_nodes_are_those_of_the_chosen_run(two, open_page):
-    page = open_page(two, "tab=prompts")
-    assert page.locator("#panel ol.prompts li").count() == 8
-    page.click("#panel [data-key=run-1]")
-    assert page.locator("#panel ol.prompts li").count() == 4
-    assert state(page) == {"tab": "prompts", "run": "1"}
 
 
 def test_whatever_text_there_is_it_stays_text(tmp_path, open_page):

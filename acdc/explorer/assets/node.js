@@ -138,7 +138,7 @@ function directMean(direct) {
 function directPart(run, state, direct) {
   const { right, wrong, difference } = directMean(direct);
   const said = wrong === null
-    ? `It adds ${figure(right, true)} to the right answer's logit, the mean over ${counted(direct.length, "prompt")}.`
+    ? `It adds ${figure(right, true)} to the right answer's logit above the mean of all outputs; the mean over ${counted(direct.length, "prompt")}.`
     : `It adds ${figure(difference, true)} to the difference of right and wrong answer: ${figure(right, true)} to the right one's `
       + `logit, ${figure(wrong, true)} to the wrong one's; means over ${counted(direct.length, "prompt")}.`;
   return [element("p", {}, said), element("div", { class: "scrolled" }, directBars(run, state, direct))];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,10 @@ def check_folder(folder: str | Path, names: Iterable[str]) -> None:
     place = Path(folder)
     if (kind := kind_at(place)) not in (None, "a folder"):
         raise RunFolderError(f"can't write into {place}: it is {kind}; choose another folder with `out`.")
+    there = next((one for one in (place, *place.parents) if one.exists()), place)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "may not be written into" if there.is_dir() else "is no folder"
+        raise RunFolderError(f"can't write into {place}: {there} {why}; choose another folder with `out`.")
     for name in names:
         for path in (place / f"{name}.csv", place / f"{name}.svg"):
             if kind_at(path) is not None:

@@ -42,7 +42,7 @@ def all_heads(cfg: GraphConfig) -> list[Head]:
 
 
 def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
-    """Heads by their names, in the graph's order; all of them for ``None``.
+    """Heads by their names, a list or one text with commas, in the graph's order; all of them for ``None``.
 
     Raises:
         UnknownNameError: no such node.
@@ -51,13 +51,14 @@ def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
     if heads is None:
         return all_heads(graph.cfg)
     if isinstance(heads, str):
-        heads = [heads]
+        heads = [name.strip() for name in heads.split(",")]
     if not isinstance(heads, Iterable):
         raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(heads)}.")
-    found = sorted({_head(graph, name) for name in heads})
-    if not found:
-        raise SettingsError("`heads` is empty; name at least one, like a0.h1, or leave it out for all.")
-    return found
+    names = list(heads)
+    if not names or "" in names:
+        said = "is empty" if not any(names) else "has a comma with no name beside it"
+        raise SettingsError(f"`heads` {said}; name at least one, like a0.h1, or leave it out.")
+    return sorted({_head(graph, name) for name in names})
 
 
 def asked_prompts(n: int, prompts: int | Sequence[int] | None, default: int) -> tuple[int, ...]:

@@ -60,8 +60,7 @@ def analyse(
     # torch takes seconds to import
     from acdc.discovery.analyse import analyse as run_analyses
 
-    named = None if heads is None else [name.strip() for name in heads.split(",")]
-    looks = run_analyses(model, task, only=only, heads=named, out=out, **options)
+    looks = run_analyses(model, task, only=only, heads=heads, out=out, **options)
     for name, why in looks.left_out.items():
         announce(f"{name} was left out: {why}")
     if as_json:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from acdc.analysis.answers import best, places
+from acdc.analysis.named import check_setting
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.walking import layer_inputs
 from acdc.engine.setting import Setting
@@ -133,6 +134,7 @@ def logit_lens(setting: Setting) -> LogitLens:
     Args:
         setting: model and prompts; what is ablated has no part in it.
     """
+    check_setting(setting)
     model, given = setting.model, setting.contributions
     answers = _answers(setting)
     chunks: list[list[tuple[Tensor, ...]]] = []

@@ -20,6 +20,7 @@ from torch import Tensor
 from acdc.analysis.activations import Activation, activations
 from acdc.analysis.forward import BYTES, Forward, Place
 from acdc.analysis.heatmaps import draw_map
+from acdc.analysis.named import check_setting
 from acdc.analysis.result import Result, Table
 from acdc.asked import flag, text
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric
@@ -166,6 +167,7 @@ def activation_patching(
         NumericsError: a patched run's metric is NaN or infinite; names the prompt.
         MemoryLimitError: out of memory.
     """
+    check_setting(setting)
     for kind, given, known in (("kind of activation", what, KINDS), ("direction", direction, DIRECTIONS)):
         if text(kind, given) not in known:
             raise UnknownNameError(kind, given, known)

@@ -31,6 +31,12 @@ class Head:
         return f"a{self.layer}.h{self.head}"
 
 
+def check_setting(given: Any) -> None:
+    """Raise :class:`SettingsError` for what is no model on prompts."""
+    if not isinstance(given, Setting):
+        raise SettingsError(f"a model on prompts is wanted, as `acdc.set_up` gives it, not {shown(given)}.")
+
+
 def thawed(on: On) -> On:
     """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
     return on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
+from acdc.analysis.named import check_setting
 from acdc.analysis.pictures import COLOURS
 from acdc.analysis.result import Cell, Result, Table
 from acdc.engine.gradients import Pass
@@ -122,6 +123,7 @@ def token_attribution(setting: Setting, *, metric: str | MetricFunction | None =
         PromptError: the prompts lack the answers that it needs.
         SettingsError: it is neither a name nor a function.
     """
+    check_setting(setting)
     measure = _default(setting) if metric is None else asked_metric(metric)
     measure.check(setting.prompts)
     pairs, model, given = setting.prompts.pairs, setting.model, setting.contributions

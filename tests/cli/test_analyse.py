@@ -132,6 +132,8 @@ def test_another_models_circuit_is_refused(refused, file, gpt2_folder, tmp_path)
     assert "n_layers 3 against 2" in said
 
 
-def test_help_names_every_look(call):
+def test_help_names_every_look(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     out = call("analyse", "-h")[1]
+    assert max(map(len, out.splitlines())) <= 80
     assert all(f" {name} " in out for name in ANALYSES)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, overload
 
 from acdc.asked import shown, whole
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
 from acdc.graph import Graph, GraphConfig
 from acdc.models.model import Model
-
-On = TypeVar("On", Setting, Model)
 
 _HEAD = re.compile(r"a(\d+)\.h(\d+)")
 
@@ -37,7 +35,11 @@ def check_setting(given: Any) -> None:
         raise SettingsError(f"a model on prompts is wanted, as `acdc.set_up` gives it, not {shown(given)}.")
 
 
-def thawed(on: On) -> On:
+@overload
+def thawed(on: Setting) -> Setting: ...
+@overload
+def thawed(on: Model) -> Model: ...
+def thawed(on: Setting | Model) -> Setting | Model:
     """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
     return on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)
 

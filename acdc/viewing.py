@@ -82,6 +82,8 @@ def view(
     with bars(flag("progress", progress)):
         opened, graph = _opened(model) if model is not None else (None, None)
         subjects = _labelled([subject(one, graph) for one in ([run] if other is None else [run, other])])
+        for sentence in (sentence for one in subjects for sentence in one.missing):
+            warn(sentence)
         _check_graphs(subjects)
         target = subjects[0].page if out is None else path("out", out)
         if target is not None:

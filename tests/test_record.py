@@ -11,7 +11,7 @@ import pytest
 from tiny import pairs, write_pairs
 
 from acdc import Circuit, Run, discover
-from acdc.errors import AcdcWarning
+from acdc.errors import AcdcWarning, RunFolderError
 from acdc.runs.folder import read_record
 from acdc.runs.record import FORMAT, Record
 from acdc.runs.trace import read_trace
@@ -44,6 +44,16 @@ def test_what_a_record_holds_has_types(whole):
     assert record.results.used.circuit.metrics["kl"] == pytest.approx(whole.circuit.found.metric_circuit)
     assert record.finished
     assert len(record.task_sha256) == 64
+
+
+@pytest.mark.parametrize("state", ["complement", "circuit"])
+def test_a_state_that_was_taken_out_of_a_record_is_told(whole, tmp_path, state):
+    folder = shutil.copytree(whole.folder, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    record["results"]["used"][state] = None
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunFolderError, match=r"run\.json"):
+        Run.load(folder)
 
 
 def test_a_run_and_its_record_are_legible(whole):

@@ -164,15 +164,15 @@ def head_detectors(on: Setting | Model, *, n: int = 20, length: int = 50, seed: 
     for name, value, least in (("n", n, 1), ("length", length, 1), ("seed", seed, 0)):
         if whole(name, value) < least:
             raise SettingsError(f"`{name}` must be at least {least}, not {value}.")
-    on = thawed(on)
-    setting, model = (on, on.model) if isinstance(on, Setting) else (None, on)
+    setting = thawed(on) if isinstance(on, Setting) else None
+    model = thawed(on) if isinstance(on, Model) else thawed(on.model)
     heads = all_heads(model.graph_config)
     drawn = repeated_tokens(model, _lead(on), n, length, seed)
     random = np.full((len(heads), len(LOOKS)), np.nan) if drawn is None else _on_random(model, heads, drawn)
     task = np.full((len(heads), len(LOOKS)), np.nan)
     if setting is not None:
         task[:, :-1] = _scores(model, heads, _exact_looks(part.tokens for part in setting.parts()))
-    return HeadDetectors(tuple(head.name for head in heads), random, task, copying(on, seed=seed))
+    return HeadDetectors(tuple(head.name for head in heads), random, task, copying(setting or model, seed=seed))
 
 
 def _lead(on: Setting | Model) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64, Int
 
 from acdc.analysis.answers import answers_of, check_answers, places
+from acdc.analysis.named import check_setting
 from acdc.analysis.pictures import node_map
 from acdc.analysis.result import Result, Table
 from acdc.engine.setting import Setting
@@ -122,6 +123,7 @@ def direct_attribution(setting: Setting) -> DirectAttribution:
         SettingsError: a prompt pair lacks right answers, or the model's logits aren't linear in what it
             unembeds.
     """
+    check_setting(setting)
     check_answers(setting)
     graph, given = setting.graph, setting.contributions
     shares, offsets, tokens, capped = [], [], [], False

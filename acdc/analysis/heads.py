@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int
 from acdc.analysis.answers import answers_of, places
 from acdc.analysis.apart import Block, Parts
 from acdc.analysis.direct import CONSTANT, direct_attribution
-from acdc.analysis.named import Head, asked_heads, thawed
+from acdc.analysis.named import Head, asked_heads, check_setting, thawed
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.walking import layer_inputs
 from acdc.engine.setting import Setting
@@ -141,6 +141,7 @@ def head_attribution(setting: Setting, *, heads: str | Iterable[str] | None = No
         UnknownNameError: no such node.
         SettingsError: it is no head, or out of range; or as of :func:`acdc.analysis.direct.direct_attribution`.
     """
+    check_setting(setting)
     setting = thawed(setting)  # on the clean prompts it is the same, and here they come one by one
     graph, given = setting.graph, setting.contributions
     chosen = _strongest(setting) if heads is None else asked_heads(graph, heads)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from acdc.analysis.direct import CONSTANT, DirectAttribution, direct_attribution
+from acdc.analysis.named import check_setting
 from acdc.analysis.result import Result, Table
 from acdc.engine.setting import Setting
 
@@ -79,6 +80,7 @@ def layer_attribution(setting: Setting) -> LayerAttribution:
     Raises:
         SettingsError: as of :func:`acdc.analysis.direct.direct_attribution`.
     """
+    check_setting(setting)
     direct = direct_attribution(setting)
     names = [f"a{node.layer}" if node.kind == "head" else node.name for node in direct.graph.sources]
     parts = tuple(dict.fromkeys(names))

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from acdc.analysis.answers import best, places
-from acdc.analysis.named import thawed
+from acdc.analysis.named import check_setting, thawed
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.walking import layer_inputs
 from acdc.engine.setting import Setting
@@ -135,6 +135,7 @@ def logit_lens(setting: Setting) -> LogitLens:
     Args:
         setting: model and prompts; what is ablated has no part in it.
     """
+    check_setting(setting)
     setting = thawed(setting)  # or the last norm would not be the stream's own
     model, given = setting.model, setting.contributions
     answers = _answers(setting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from acdc.analysis.heads import HeadAttribution
-from acdc.analysis.named import asked_heads
+from acdc.analysis.named import asked_heads, check_setting
 from acdc.analysis.registry import ANALYSES, Analysis, asked_analyses
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.vocabulary import OvVocabulary
+from acdc.asked import path
 from acdc.circuit import Circuit
 from acdc.displayed import Displayed
 from acdc.engine.setting import Setting
@@ -123,6 +125,7 @@ def look_at(
         AcdcError: there is no such look or head, the circuit is of another model, or a look that was asked for doesn't
             suit the model or its prompts.
     """
+    check_setting(setting)
     wanted = asked_analyses(only)
     if circuit is not None:
         setting.graph.check_same(circuit.graph)
@@ -146,13 +149,19 @@ def look_at(
 def check_folder(folder: str | Path, names: Iterable[str]) -> None:
     """Raise :class:`AcdcError` where looks of these names can't be written into a folder, before they are run."""
     check_matplotlib()
-    place = Path(folder)
+    if not str(folder).strip():
+        raise RunFolderError("the folder's name is empty; give another with `out`.")
+    place = path("out", folder)
     if (kind := kind_at(place)) not in (None, "a folder"):
         raise RunFolderError(f"can't write into {place}: it is {kind}; choose another folder with `out`.")
+    there = next((one for one in (place, *place.parents) if one.exists()), place)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "may not be written into" if there.is_dir() else "is no folder"
+        raise RunFolderError(f"can't write into {place}: {there} {why}; choose another folder with `out`.")
     for name in names:
-        for path in (place / f"{name}.csv", place / f"{name}.svg"):
-            if kind_at(path) is not None:
-                raise RunFolderError(f"{path} exists already; choose another folder with `out`.")
+        for file in (place / f"{name}.csv", place / f"{name}.svg"):
+            if kind_at(file) is not None:
+                raise RunFolderError(f"{file} exists already; choose another folder with `out`.")
 
 
 def summary_of(analysis: Analysis, table: Table, rows: int = ROWS) -> Table:

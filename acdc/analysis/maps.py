@@ -166,11 +166,11 @@ def activation_patching(
         NumericsError: a patched run's metric is NaN or infinite; names the prompt.
         MemoryLimitError: out of memory.
     """
+    check_thawed(setting, "activation patching")
     for kind, given, known in (("kind of activation", what, KINDS), ("direction", direction, DIRECTIONS)):
         if text(kind, given) not in known:
             raise UnknownNameError(kind, given, known)
     by_position = flag("by_position", by_position)
-    check_thawed(setting, "activation patching")
     measure = _metric(setting, metric)
     every = activations(setting.graph.cfg, what)
     if not every:

@@ -31,6 +31,12 @@ class Head:
         return f"a{self.layer}.h{self.head}"
 
 
+def check_setting(given: Any) -> None:
+    """Raise :class:`SettingsError` for what is no model on prompts."""
+    if not isinstance(given, Setting):
+        raise SettingsError(f"a model on prompts is wanted, as `acdc.set_up` gives it, not {shown(given)}.")
+
+
 def thawed(on: On) -> On:
     """The same with nothing frozen: what kind a head is, and what it would do on others' text, is the model's own."""
     made: Any = on.thawed if isinstance(on, Model) else replace(on, model=on.model.thawed)
@@ -40,8 +46,9 @@ def thawed(on: On) -> On:
 def check_thawed(setting: Setting, look: str) -> None:
     """Raise :class:`SettingsError` where something is frozen and a look runs prompts over and over, many at a time.
 
-    What is frozen is of each prompt in its place.
+    What is frozen is of each prompt in its place. So it does for what is no setting.
     """
+    check_setting(setting)
     if what := setting.model.frozen:
         raise SettingsError(
             f"{look} runs each prompt many times over, and what is frozen ({' and '.join(what)}) is kept for one run "
@@ -55,7 +62,7 @@ def all_heads(cfg: GraphConfig) -> list[Head]:
 
 
 def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
-    """Heads by their names, in the graph's order; all of them for ``None``.
+    """Heads by their names, a list or one text with commas, in the graph's order; all of them for ``None``.
 
     Raises:
         UnknownNameError: no such node.
@@ -64,13 +71,14 @@ def asked_heads(graph: Graph, heads: str | Iterable[str] | None) -> list[Head]:
     if heads is None:
         return all_heads(graph.cfg)
     if isinstance(heads, str):
-        heads = [heads]
+        heads = [name.strip() for name in heads.split(",")]
     if not isinstance(heads, Iterable):
         raise SettingsError(f"`heads` must be names of heads, like a0.h1, not {shown(heads)}.")
-    found = sorted({_head(graph, name) for name in heads})
-    if not found:
-        raise SettingsError("`heads` is empty; name at least one, like a0.h1, or leave it out for all.")
-    return found
+    names = list(heads)
+    if not names or "" in names:
+        said = "is empty" if not any(names) else "has a comma with no name beside it"
+        raise SettingsError(f"`heads` {said}; name at least one, like a0.h1, or leave it out.")
+    return sorted({_head(graph, name) for name in names})
 
 
 def asked_prompts(n: int, prompts: int | Sequence[int] | None, default: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.analysis.named import Head, asked_heads, asked_prompts, thawed
+from acdc.analysis.named import Head, asked_heads, asked_prompts, check_setting, thawed
 from acdc.analysis.patterns import FEW
 from acdc.analysis.result import Result, Table
 from acdc.analysis.tokenwise import as_added, read_out, spelled, values
@@ -153,6 +153,7 @@ def ov_summary(
         SettingsError: a head, a prompt or a number that is out of range, or a model whose logits are more than a matrix
             and a bias of the normed residual (a soft cap is left out).
     """
+    check_setting(setting)
     setting = thawed(setting)
     model, nodes = setting.model, asked_heads(setting.graph, heads)
     numbers = asked_prompts(len(setting.prompts), prompts, FEW)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acdc.analysis.named import check_setting
 from acdc.analysis.pathnames import NodePath, parse_paths
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.treeified import PatchedRun, Tree, run_once
@@ -154,6 +155,7 @@ def patch_paths(
             ``corrupted``, or too many paths.
         NumericsError: logits are NaN or infinite; names the prompt.
     """
+    check_setting(setting)
     for name, value, known in (("rest", rest, tuple(RESTS)), ("direction", direction, DIRECTIONS)):
         if text(name, value) not in known:
             raise UnknownNameError(name, value, known)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from acdc.analysis.named import Head, asked_heads, asked_prompts, thawed
+from acdc.analysis.named import Head, asked_heads, asked_prompts, check_setting, thawed
 from acdc.analysis.result import Result, Table
 from acdc.analysis.walking import as_numpy, chosen, patterns
 from acdc.engine.setting import Setting
@@ -113,6 +113,7 @@ def attention_patterns(
         UnknownNameError: no such node.
         SettingsError: a head or a prompt that is out of range.
     """
+    check_setting(setting)
     setting, nodes = thawed(setting), asked_heads(setting.graph, heads)
     numbers = asked_prompts(len(setting.prompts), prompts, FEW)
     pairs = tuple(shown_pair(setting.prompts.pairs[number], setting.model.tokenizer) for number in numbers)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.analysis.named import Head, asked_heads, thawed
+from acdc.analysis.named import Head, asked_heads, check_setting, thawed
 from acdc.analysis.result import Result, Table
 from acdc.analysis.tokenwise import spelled, token_inputs
 from acdc.analysis.walking import as_numpy, patterns
@@ -113,6 +113,7 @@ def qk_summary(
         UnknownNameError: no such node.
         SettingsError: a head or a number that is out of range.
     """
+    check_setting(setting)
     setting = thawed(setting)
     model, nodes = setting.model, asked_heads(setting.graph, heads)
     if whole("most", most) < 1:

@@ -228,11 +228,12 @@ def asked_analyses(only: str | Iterable[str] | None) -> list[Analysis]:
     if not isinstance(only, Iterable):
         raise SettingsError(f"`only` must be names of looks, like lens,direct, not {shown(only)}.")
     names = [name.strip() for name in only.split(",")] if isinstance(only, str) else list(only)
+    if not names or "" in names:
+        said = "is empty" if not any(names) else "has a comma with no name beside it"
+        raise SettingsError(f"`only` {said}; give names of {', '.join(ANALYSES)}, or leave it out for the usual ones.")
     for name in names:
         if not isinstance(name, str):
             raise SettingsError(f"`only` must be names of looks, like lens,direct, not {shown(name)}.")
         if name not in ANALYSES:
             raise UnknownNameError("look", name, ANALYSES)
-    if not names:
-        raise SettingsError(f"`only` is empty; give at least one of {', '.join(ANALYSES)}, or leave it out for all.")
     return [ANALYSES[name] for name in dict.fromkeys(names)]

@@ -125,9 +125,9 @@ def token_attribution(setting: Setting, *, metric: str | MetricFunction | None =
         SettingsError: it is neither a name nor a function, or something is frozen.
         NumericsError: a run's metric is NaN or infinite; names the prompt.
     """
+    check_thawed(setting, "token attribution")
     measure = _default(setting) if metric is None else asked_metric(metric)
     measure.check(setting.prompts)
-    check_thawed(setting, "token attribution")
     pairs, model, given = setting.prompts.pairs, setting.model, setting.contributions
     shape = len(pairs), setting.tokens.ids.shape[1]
     differs = torch.zeros(shape, dtype=torch.bool, device=model.device)

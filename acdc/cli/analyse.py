@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,16 +17,22 @@ if TYPE_CHECKING:
     from acdc.analysis.looks import Looks
     from acdc.analysis.result import Cell, Table
 
-_LOOKS = "\n".join(f"  {name:<25} {analysis.summary}" for name, analysis in ANALYSES.items())
+
+class _Command(click.Command):
+    """Its help ends with the looks, as wide as the terminal."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Looks"):
+            formatter.write_dl([(name, analysis.summary) for name, analysis in ANALYSES.items()])
 
 
-@click.command(epilog=f"\b\nLooks:\n{_LOOKS}")
+@click.command(cls=_Command)
 @click.argument("task")
 @click.option("--model", required=True, help="Bundled name, hub name, folder or GGUF file (see: acdc models).")
 @click.option("--run", type=click.Path(), help="A run folder or circuit file: what is in it is marked.")
 @click.option("--only", metavar="LOOK,...", help="Only these looks.  [default: those that suit model and prompts]")
 @click.option("--heads", metavar="HEAD,...", help="For looks at single heads.  [default: those that do the most]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write a table and a plot of each look into.")
+@click.option("--out", type=click.Path(), help="Folder to write a table and a plot of each look into.")
 @click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows of each look to print.")
 @click.option("--json", "as_json", is_flag=True, help="All tables as one JSON object, and nothing else.")
 @click.option("--n", type=int, help="Prompt pairs.  [default: 10, or all of a file of fewer]")
@@ -44,7 +49,7 @@ def analyse(
     model: str,
     only: str | None,
     heads: str | None,
-    out: Path | None,
+    out: str | None,
     top: int,
     as_json: bool,
     **options: Any,
@@ -60,8 +65,7 @@ def analyse(
     # torch takes seconds to import
     from acdc.discovery.analyse import analyse as run_analyses
 
-    named = None if heads is None else [name.strip() for name in heads.split(",")]
-    looks = run_analyses(model, task, only=only, heads=named, out=out, **options)
+    looks = run_analyses(model, task, only=only, heads=heads, out=out, **options)
     for name, why in looks.left_out.items():
         announce(f"{name} was left out: {why}")
     if as_json:

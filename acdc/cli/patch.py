@@ -120,6 +120,8 @@ def _check_asked(options: dict[str, Any], table: Path | None, plot: Path | None)
         check_matplotlib()
     if options["split"] == "both":
         raise SettingsError("`split` must be train or test here, one set of prompts at a time.")
+    if options["task"] is None and (options["answers"] is not None or options["wrong_answers"] is not None):
+        raise SettingsError("`answers` and `wrong_answers` name columns of a prompt file; give it by `task`.")
     tasks = () if options["task"] is None else (options["task"],)
     check_names(tasks, None, options["ablation"], options["answers"], options["wrong_answers"])
 
@@ -157,7 +159,9 @@ def _opened(
         opened = load_model(model, device=device, dtype=wanted)
     if case is not None:
         case.check_model(opened)
-        split_input = split_input or case.circuit.graph.cfg.split_input
+        if split_input and not case.circuit.graph.cfg.split_input:
+            raise SettingsError(f"{label} has the input as one node, and `split_input` makes it two; leave that out.")
+        split_input = case.circuit.graph.cfg.split_input
     if task is None:
         drawn = drawer.of_source(label, source, opened)
     else:

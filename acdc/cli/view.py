@@ -37,7 +37,7 @@ def view(
     RUN is a run folder, or a circuit file; RUN2 another one of the same graph, to be held against it.
 
     The model is run on the prompts that the circuit was found on, if both can still be had. All is one HTML
-    file, which needs nothing else and fetches nothing.
+    file, which needs nothing else and fetches nothing. An earlier page is written over, nothing else is.
     """
     from acdc.viewing import view as made_of
 

@@ -79,6 +79,8 @@ def check_page(path: Path, by: str = "") -> None:
     if kind is None:
         if not path.parent.is_dir():
             raise RunFolderError(f"can't write {path}: there is no folder {path.parent}; choose another file{by}.")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise RunFolderError(f"can't write {path}: {path.parent} may not be written into; choose another file{by}.")
         return
     if kind != "a file" or not _is_page(path):
         raise RunFolderError(f"{path} is there already, and is no page of acdc's; choose another file{by}.")

@@ -45,7 +45,7 @@ def record_digest(record: Mapping[str, Any]) -> str:
         if prompts in ("used", "held_out") and results is not None:
             sealed[prompts] = {name: results[name] for name in _SEALED_RESULTS if name in results}
             for state in STATES:
-                if state in results:
+                if results.get(state) is not None:
                     sealed[prompts][state] = {
                         name: results[state][name] for name in _SEALED_STATES if name in results[state]
                     }

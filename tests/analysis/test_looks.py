@@ -12,7 +12,7 @@ from acdc.analysis.looks import look_at, summary_of
 from acdc.analysis.registry import ANALYSES, Analysis, asked_analyses, function_of
 from acdc.analysis.result import Result, Table
 from acdc.circuit import Circuit
-from acdc.errors import SettingsError, UnknownNameError
+from acdc.errors import AcdcError, SettingsError, UnknownNameError
 
 pytestmark = pytest.mark.random_models
 
@@ -43,6 +43,18 @@ def test_the_names_of_the_room_are_its_functions():
     assert functions <= set(acdc.analysis.__all__)
     with pytest.raises(AttributeError, match="no attribute 'logit_lense'"):
         acdc.analysis.logit_lense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", acdc.analysis.__all__)
+def test_what_is_no_model_on_prompts_is_refused(name):
+    function = getattr(acdc.analysis, name)
+    if not inspect.isfunction(function) or next(iter(inspect.signature(function).parameters)) != "setting":
+        return
+    given = {"paths": ["m0"], "what": "heads"}
+    options = {one: given[one] for one in inspect.signature(function).parameters if one in given}
+    for wrong in ("tiny-tasks", None, 3):
+        with pytest.raises(SettingsError, match="a model on prompts is wanted"):
+            function(wrong, **options)
 
 
 def test_options_of_looks_are_their_functions():
@@ -167,6 +179,12 @@ def test_heads_are_summed_up_with_who_wrote_what_they_read(setting, circuit):
     assert direct == pytest.approx(found.value.total.mean())
     assert values.split(", ") == [f"{node} {share:.3g}" for node, share in found.strongest("a1.h0", "v", 3)]
     assert keys.split(", ") == [f"{node} {share:.3g}" for node, share in found.strongest("a1.h0", "k", 3)]
+
+
+@pytest.mark.parametrize(("out", "said"), [("", "is empty"), (3, "must be a path"), ("a\0b", "no path is written so")])
+def test_a_folder_that_can_t_be_one_is_refused(gpt2_model, out, said):
+    with pytest.raises(AcdcError, match=said):
+        acdc.analyse(gpt2_model, "ioi", out=out, progress=False)
 
 
 def test_analyse_opens_draws_looks_and_writes(gpt2_model, tmp_path):

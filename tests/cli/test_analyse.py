@@ -100,8 +100,12 @@ def test_the_prompts_are_those_asked_for(run):
     ("options", "said"),
     [
         (["--only", "direkt"], "unknown look 'direkt': did you mean direct?"),
-        (["--only", ""], "unknown look ''"),
-        (["--only", "direct,"], "unknown look ''"),
+        (["--only", ""], "--only is empty; give names of lens, "),
+        (["--only", ","], "--only is empty"),
+        (["--only", "direct,"], "--only has a comma with no name beside it"),
+        (["--heads", ""], "--heads is empty; name at least one"),
+        (["--heads", "a0.h0,"], "--heads has a comma with no name beside it"),
+        (["--out", "pairs.jsonl/looks/all"], "can't write into pairs.jsonl/looks/all: pairs.jsonl is no folder"),
         (["--heads", "a0.h9"], "'a0.h9' is out of range: this model's layers are 0 to 1"),
         (["--heads", "m0"], "m0 is no head"),
         (["--heads", "a0.h"], "unknown node 'a0.h'"),
@@ -128,6 +132,8 @@ def test_another_models_circuit_is_refused(refused, file, gpt2_folder, tmp_path)
     assert "n_layers 3 against 2" in said
 
 
-def test_help_names_every_look(call):
+def test_help_names_every_look(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     out = call("analyse", "-h")[1]
+    assert max(map(len, out.splitlines())) <= 80
     assert all(f" {name} " in out for name in ANALYSES)

@@ -34,4 +34,7 @@ def test_an_interrupted_run_goes_on_with_what_is_frozen(call, interrupted, begun
 
 def test_what_makes_no_sense_is_said_in_one_sentence(refused, begun):
     assert "unknown part to freeze 'norm': did you mean norms" in refused(*begun, "--freeze", "norm")
+    for wrong in ("both,norms", "attention, none"):
+        assert "takes" in (said := refused(*begun, "--freeze", wrong))
+        assert said.endswith("alone, with no other name beside it.")
     assert "give fewer by --n, or a larger --batch-size" in refused(*begun, "--freeze", "both", "--batch-size", 2)

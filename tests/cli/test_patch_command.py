@@ -82,6 +82,12 @@ def test_without_a_run_model_and_task_are_needed(refused, gpt2_folder, finished,
     assert "--model is missing" in refused("patch", "m0", "--task", "ioi")
     assert "none" in refused("patch", "m0", "--run", "none")
     assert "another model" in refused("patch", "m0", "--run", finished, "--model", "tiny-tasks")
+    assert "of a prompt file; give it by --task." in refused("patch", "m0", "--run", finished, "--answers", "right")
+
+
+def test_the_input_of_a_run_s_graph_isn_t_split(refused, finished):
+    said = refused("patch", "embed->logits", "--run", finished, "--split-input", "--csv", "p.csv")
+    assert said.endswith("has the input as one node, and --split-input makes it two; leave that out.")
 
 
 def test_a_run_with_something_frozen_is_patched_so(call, file, gpt2_folder):

@@ -157,6 +157,14 @@ def test_svg_is_of_what_is_seen_and_needs_no_style_sheet(one, open_page):
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_long_title_leaves_room_for_the_graph(tmp_path, open_page):
+    path = seen_pages.write(tmp_path / "view.html", [circuit()], [Seen()])
+    path.write_text(path.read_text("utf-8").replace('"title":"made up"', f'"title":"{"long " * 1000}"'), "utf-8")
+    title = open_page(path).locator("h1")
+    assert title.bounding_box()["height"] < 60
+    assert len(title.get_attribute("title")) == 5000
+
+
 def test_hostile_text_is_text(tmp_path, open_page):
     found = Seen(nodes={"a1.h0": SeenNode(label=HOSTILE)})
     path = seen_pages.write(tmp_path / "view.html", [circuit()], [found], label=HOSTILE, metric=HOSTILE, method=HOSTILE)

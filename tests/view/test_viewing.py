@@ -136,10 +136,18 @@ def test_what_can_t_be_had_again_is_said_and_the_rest_is_shown(tmp_path, lost):
 @pytest.mark.parametrize("lost", ["trace.jsonl", "run.json"])
 def test_a_folder_whose_run_is_damaged_shows_its_circuit_and_says_so(own, lost):
     (own / lost).unlink()
-    (shown,) = data(view(own, open_model=False))["runs"]
+    with pytest.warns(AcdcWarning, match=f"{lost}.* What follows is the circuit of .* alone"):
+        (shown,) = data(view(own, open_model=False))["runs"]
     assert shown["film"] is None
     assert lost in shown["missing"][0]
     assert shown["n_edges"] == acdc.Circuit.load(own / "circuit.json").n_edges
+
+
+def test_a_place_that_may_not_be_written_into_is_told_before_a_model_is_run(own, monkeypatch):
+    monkeypatch.setattr("acdc.models.loading.load_model", None)
+    monkeypatch.setattr("acdc.explorer.shown.os.access", lambda path, mode: path != own)
+    with pytest.raises(RunFolderError, match="may not be written into; choose another file with `out`"):
+        view(own)
 
 
 def test_a_folder_with_neither_is_refused(own, tmp_path):

@@ -45,7 +45,7 @@ export function startExplorer(data) {
 }
 
 function makeHeader(data, svg, status, top) {
-  top.append(element("h1", {}, data.title), status, element("span", { class: "space" }));
+  top.append(element("h1", { title: data.title }, data.title), status, element("span", { class: "space" }));
   makeSearch(data, top);
   const zoom = [headerButton("zoom-out", "\u2212", "Zoom out", () => zoomBy(0.8)), headerButton("zoom-in", "+", "Zoom in", () => zoomBy(1.25)), headerButton("fit", "Fit", "Show all", fit)];
   top.append(

@@ -77,13 +77,17 @@ class Result(Displayed, OfArrays, ABC):
             file.write(content)
         return path
 
-    def picture(self, format: str) -> bytes:
-        """The plot as ``svg`` or ``png``. Raises :class:`AcdcError` if matplotlib isn't installed."""
+    def picture(self, format: str, dots_per_inch: int | None = None) -> bytes:
+        """The plot as ``svg`` or ``png``, by default as sharp as paper wants it.
+
+        Raises:
+            AcdcError: matplotlib isn't installed.
+        """
         check_matplotlib()
         with styled() as plt:
             figure = self.figure(plt)
             try:
-                return drawn(figure, format)
+                return drawn(figure, format, dots_per_inch)
             finally:
                 plt.close(figure)  # pyplot keeps what nobody closes
 

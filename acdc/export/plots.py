@@ -11,7 +11,6 @@ from typing import Any
 from acdc.errors import AcdcError
 from acdc.files import atomic_write
 
-DOTS_PER_INCH = 300
 _STYLE = {
     "font.size": 8,
     "axes.spines.top": False,
@@ -22,7 +21,7 @@ _STYLE = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "legend.frameon": False,
-    "savefig.dpi": DOTS_PER_INCH,
+    "savefig.dpi": 300,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "acdc",  # the same data give the same file
 }
@@ -63,8 +62,10 @@ def write(figure: Any, path: Path) -> None:
         file.write(content)
 
 
-def drawn(figure: Any, format: str) -> bytes:
-    """A figure as ``svg`` or ``png``, the same bytes every time."""
+def drawn(figure: Any, format: str, dots_per_inch: int | None = None) -> bytes:
+    """A figure as ``svg`` or ``png``, the same bytes every time; by default as sharp as paper wants it."""
     content = io.BytesIO()
-    figure.savefig(content, format=format, metadata={"Date": None} if format == "svg" else None)
+    metadata = {"Date": None} if format == "svg" else None
+    sharp = {} if dots_per_inch is None else {"dpi": dots_per_inch}
+    figure.savefig(content, format=format, metadata=metadata, **sharp)
     return content.getvalue()

@@ -38,5 +38,5 @@ def _plot(png: bytes, said: str) -> Markup:
 
 def _rows(found: Table) -> tuple[Markup, Markup | None]:
     left = len(found.rows) - _ROWS
-    more = (f"{left:,} more rows; write_table(path) writes all.",) if left > 0 else ()
+    more = (f"{left:,} more rows.",) if left > 0 else ()
     return table(found.columns, found.rows[:_ROWS]), paragraph(*more)

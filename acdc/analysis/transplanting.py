@@ -104,8 +104,8 @@ def transplant(
 ) -> Transplant:
     """Put one activation of a prompt into a run of another, and run on.
 
-        >>> acdc.transplant(model, "residual6", "Ann met John.", "Mary met John.", source_position=0,
-        ...                 target_position=0).table()  # doctest: +SKIP
+        >>> places = {"source_position": 0, "target_position": 0}  # doctest: +SKIP
+        >>> acdc.transplant(model, "residual6", "Ann met John.", "Mary met John.", **places).table()  # doctest: +SKIP
 
     Prompts begin as their tokenizer begins them (a BOS for Llama); positions count that. Negative ones count from the
     end.

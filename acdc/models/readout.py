@@ -72,11 +72,11 @@ def read_readout(module: nn.Module, transform: Callable[[Tensor], Tensor] | None
         return None
     if transform is None:
         return Readout(weight, bias, 1.0, False)
-    with torch.enable_grad():
-        zero = torch.zeros(1, weight.shape[1], dtype=torch.float64, device=weight.device, requires_grad=True)
+    with torch.enable_grad():  # on the CPU: what is done elementwise is the same everywhere
+        zero = torch.zeros(1, weight.shape[1], dtype=torch.float64, requires_grad=True)
         (slope,) = torch.autograd.grad(transform(zero.clone()).sum(), zero)  # it may overwrite what it's given
     scale = float(slope.flatten()[0])
-    wide = torch.linspace(-50, 50, weight.shape[1], dtype=torch.float64, device=weight.device)[None]
+    wide = torch.linspace(-50, 50, weight.shape[1], dtype=torch.float64)[None]
     straight = torch.allclose(transform(wide.clone()), scale * wide, rtol=1e-6, atol=1e-6)
     return Readout(weight, bias, scale, not straight)
 

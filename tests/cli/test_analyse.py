@@ -74,8 +74,9 @@ def test_heads_are_those_that_are_named(run):
     assert {row[0] for row in found["looks"]["patterns"]["rows"]} == {"a0.h0", "a1.h1"}
 
 
-def test_without_wrong_answers_what_needs_them_is_left_out_and_said(call, file, gpt2_folder):
-    lines = [{key: value for key, value in line.items() if key != "wrong_answer_token"} for line in pairs(4)]
+def test_without_answers_what_needs_them_is_left_out_and_said(call, file, gpt2_folder):
+    answers = ("answer_token", "wrong_answer_token")
+    lines = [{key: value for key, value in line.items() if key not in answers} for line in pairs(4)]
     options = (file(*lines), "--model", gpt2_folder)
     code, out, err = call("analyse", *options)
     assert code == 0, err

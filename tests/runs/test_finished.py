@@ -31,6 +31,7 @@ def test_the_record_says_all_that_another_needs(whole, settings, task):
         "threshold": 0.01,
         "metric": "kl",
         "ablation": "corrupted",
+        "freeze": None,
         "order": "default",
         "gates": False,
         "n": 4,

@@ -243,7 +243,7 @@ def _by_source(found: OvSummary) -> Table:
 def _signed(written: Sequence[Likely], sign: int) -> str:
     """The first of what is written that goes this way."""
     some = [one for one in written[:_WRITTEN] if sign * one.value > 0]
-    return ", ".join(f"{one_line(one.token).strip()} {one.value:+.3g}" for one in some)
+    return ", ".join(f"{one_line(one.token)} {one.value:+.3g}" for one in some)
 
 
 def _by_copying(found: OvVocabulary) -> Table:

@@ -21,10 +21,10 @@ from acdc.wording import counted
 #: Characters that the patterns of a page may take, and what heads write of each token; and prompts that have them.
 _PATTERN_TEXT, _WRITTEN_TEXT = 4_000_000, 500_000
 _MOST_PATTERNS, _MOST_WRITTEN = 12, 6
-#: Of two patterns, a place of each as a byte in base64; of what is written of one token, five tokens with a
+#: Of two patterns, a place of each as a byte in base64; of what is written of one token, four tokens with a
 #: number at either end.
-_PATTERN_PLACE, _WRITTEN_TOKEN = 2 * 4 / 3, 150
-_TOP = 5
+_PATTERN_PLACE, _WRITTEN_TOKEN = 2 * 4 / 3, 130
+_TOP = 4
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_a_summary_of_what_heads_write_has_both_ends(setting):
     for (head, prompt, token, weight, *ends), (whole, here) in zip(summary.rows, rows, strict=True):
         assert (head, prompt, token, weight) == (*whole[:2], *whole[3:5])
         highest, lowest = (
-            [f"{found.texts[i].strip()} {value:+.3g}" for i, value in zip(ids[here][:3], logits[here], strict=False)]
+            [f"{found.texts[i]} {value:+.3g}" for i, value in zip(ids[here][:3], logits[here], strict=False)]
             for ids, logits in ((found.highest, found.highest_logits), (found.lowest, found.lowest_logits))
         )
         assert ends == [", ".join(highest), ", ".join(lowest)]

@@ -128,7 +128,7 @@ def test_heads_have_their_detectors_and_labels_and_what_they_write(seen, sides):
         assert node.detectors == made.of(name)
         assert node.label == known.get(name)
         prompt = next(i for i in node.writes if i < len(setting.prompts))
-        written = ov_summary(setting, name, prompts=[prompt])
+        written = ov_summary(setting, name, prompts=[prompt], top=4)
         ends = {"raised": written.of(name, prompt), "lowered": written.lowest_of(name, prompt)}
         assert len(node.writes[prompt]) == len(seen.prompts[prompt].pair.tokens)
         for end, wanted in ends.items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from acdc.analysis.heads import HeadAttribution
 from acdc.analysis.named import asked_heads, check_setting
+from acdc.analysis.ov import OvSummary
 from acdc.analysis.registry import ANALYSES, Analysis, asked_analyses
 from acdc.analysis.result import Cell, Result, Table
 from acdc.analysis.vocabulary import OvVocabulary
@@ -20,16 +21,18 @@ from acdc.circuit import Circuit
 from acdc.displayed import Displayed
 from acdc.engine.setting import Setting
 from acdc.errors import RunFolderError, SettingsError
+from acdc.explorer.seen import Likely
 from acdc.export.plots import check_matplotlib
 from acdc.nodescores import node_scores
 from acdc.reading import kind_at
 from acdc.waiting import waiting
+from acdc.wording import one_line
 
 #: Heads that looks at single heads take, if nobody names any; rows of a summary.
 MOST_HEADS, ROWS = 6, 8
 #: What is added to a table's columns where there is a circuit, and what stands there.
 IN_CIRCUIT, YES = "in circuit", "yes"
-_SOURCES = 3  # of what a head reads
+_SOURCES, _WRITTEN = 3, 3  # of what a head reads; tokens that it raises, and that it lowers
 _NODES = ("node", "activation")  # columns of names of nodes
 
 
@@ -225,6 +228,24 @@ def _by_head(found: HeadAttribution) -> Table:
     return Table(ANALYSES["heads"].columns, rows)
 
 
+def _by_source(found: OvSummary) -> Table:
+    """A row a head, prompt and source token: how much it looks there, and what it raises and lowers the most."""
+    rows: list[tuple[Cell, ...]] = []
+    for at, row in np.ndindex(len(found.heads), len(found.prompts)):
+        head, prompt = found.heads[at], found.prompts[row]
+        tokens = zip(found.pairs[row].tokens, found.of(head, prompt), found.lowest_of(head, prompt), strict=True)
+        for place, (token, raised, lowered) in enumerate(tokens):
+            ends = (_signed(raised, 1), _signed(lowered, -1))
+            rows.append((head, prompt, token.clean, float(found.weights[at, row, place]), *ends))
+    return Table(ANALYSES["ov"].columns, rows)
+
+
+def _signed(written: Sequence[Likely], sign: int) -> str:
+    """The first of what is written that goes this way."""
+    some = [one for one in written[:_WRITTEN] if sign * one.value > 0]
+    return ", ".join(f"{one_line(one.token)} {one.value:+.3g}" for one in some)
+
+
 def _by_copying(found: OvVocabulary) -> Table:
     """A row a head: of how many tokens of the vocabulary its OV circuit raises, or lowers, the token itself."""
     shares = zip(found.heads, found.copied(), found.suppressed(), strict=True)
@@ -233,7 +254,11 @@ def _by_copying(found: OvVocabulary) -> Table:
 
 
 #: Results whose whole tables don't say in a few rows what they say.
-_BRIEF: Mapping[type[Result], Callable[[Any], Table]] = {HeadAttribution: _by_head, OvVocabulary: _by_copying}
+_BRIEF: Mapping[type[Result], Callable[[Any], Table]] = {
+    HeadAttribution: _by_head,
+    OvSummary: _by_source,
+    OvVocabulary: _by_copying,
+}
 
 
 def _size(cell: Cell) -> float:

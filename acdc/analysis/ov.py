@@ -66,15 +66,32 @@ class OvSummary(Result):
 
     def of(self, head: str, prompt: int) -> list[list[Likely]]:
         """For each source token of a prompt, by its number in the setting, the tokens that rise the most."""
+        return self._named(head, prompt, self.highest, self.highest_logits)
+
+    def lowest_of(self, head: str, prompt: int) -> list[list[Likely]]:
+        """Likewise the tokens that fall the most, which say what a head suppresses."""
+        return self._named(head, prompt, self.lowest, self.lowest_logits)
+
+    def _named(
+        self,
+        head: str,
+        prompt: int,
+        tokens: Int[np.ndarray, "head prompt pos top"],
+        logits: Float[np.ndarray, "head prompt pos top"],
+    ) -> list[list[Likely]]:
+        """One end of what a head writes on a prompt, up to the prompt's end."""
         at, row = self.heads.index(head), self.prompts.index(prompt)
-        n = len(self.pairs[row].tokens)
+        here = (at, row, slice(len(self.pairs[row].tokens)))
         return [
-            [Likely(self.texts[int(token)], float(value)) for token, value in zip(tokens, logits, strict=True)]
-            for tokens, logits in zip(self.highest[at, row, :n], self.highest_logits[at, row, :n], strict=True)
+            [Likely(self.texts[int(token)], float(value)) for token, value in zip(*each, strict=True)]
+            for each in zip(tokens[here], logits[here], strict=True)
         ]
 
     def table(self) -> Table:
-        """A row for each head, prompt and source token."""
+        """A row for each head, prompt and source token.
+
+        ``highest`` and ``lowest`` are tokens, strongest first; ``logit`` and ``lowest_logit`` those of the first.
+        """
         columns = ("node", "prompt", "position", "token", "weight", "own", "highest", "logit", "lowest", "lowest_logit")
         rows = []
         for head, row in np.ndindex(self.own.shape[:2]):

@@ -125,10 +125,10 @@ ANALYSES: Mapping[str, Analysis] = {
         ),
         Analysis(
             "ov",
-            "What heads write of each token of the prompts.",
+            "What heads write of each token of the prompts: which logits they raise and lower.",
             "ov",
             "ov_summary",
-            ("node", "prompt", "token", "weight", "highest", "logit"),
+            ("node", "prompt", "token", "weight", "raises", "lowers"),
             by="weight",
             each="node",
             of_heads=True,

@@ -14,16 +14,17 @@ from acdc.analysis.patterns import attention_patterns
 from acdc.circuit import Circuit
 from acdc.engine.setting import Setting
 from acdc.errors import SettingsError
-from acdc.explorer.seen import Likely, Pattern, SeenNode, SeenPrompt
+from acdc.explorer.seen import Likely, Pattern, SeenNode, SeenPrompt, Written
 from acdc.nodescores import node_scores
 from acdc.wording import counted
 
 #: Characters that the patterns of a page may take, and what heads write of each token; and prompts that have them.
 _PATTERN_TEXT, _WRITTEN_TEXT = 4_000_000, 500_000
 _MOST_PATTERNS, _MOST_WRITTEN = 12, 6
-#: Of two patterns, a place of each as a byte in base64; of what is written of one token, five tokens with a number.
-_PATTERN_PLACE, _WRITTEN_TOKEN = 2 * 4 / 3, 100
-_TOP = 5
+#: Of two patterns, a place of each as a byte in base64; of what is written of one token, four tokens with a
+#: number at either end.
+_PATTERN_PLACE, _WRITTEN_TOKEN = 2 * 4 / 3, 130
+_TOP = 4
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _add_writes(found: Found, heads: Sequence[str], places: Sequence[Place]) -> 
     some = heads[: max(1, _WRITTEN_TEXT // (_WRITTEN_TOKEN * longest))]
     taken = [_WRITTEN_TOKEN * len(some) * len(place.prompt.pair.tokens) for place in places]
     chosen = _chosen(places, taken, _WRITTEN_TEXT, _MOST_WRITTEN)
-    writes: dict[str, dict[int, list[list[Likely]]]] = {name: {} for name in some}
+    writes: dict[str, dict[int, list[Written]]] = {name: {} for name in some}
     for setting, numbers in _by_setting(places, chosen):
         try:
             made = ov_summary(setting, some, prompts=list(numbers), top=min(_TOP, setting.model.n_outputs))
@@ -139,12 +140,18 @@ def _add_writes(found: Found, heads: Sequence[str], places: Sequence[Place]) -> 
             return
         for number, i in numbers.items():
             for name in some:
-                writes[name][i] = made.of(name, number)
+                both = zip(made.of(name, number), made.lowest_of(name, number), strict=True)
+                writes[name][i] = [Written(_towards(1, raised), _towards(-1, lowered)) for raised, lowered in both]
     if len(chosen) < len(places) or len(some) < len(heads):
         of = "" if len(some) == len(heads) else f", of the {counted(len(some), 'head')} of the largest scores"
         found.missing.append(f"What heads write of each token is shown on {counted(len(chosen), 'prompt')}{of}.")
     for name in some:
         found.add(name, writes=writes[name])
+
+
+def _towards(sign: int, written: Sequence[Likely]) -> list[Likely]:
+    """What goes this way: where outputs are few, the lowest reach into what rises."""
+    return [one for one in written if sign * one.value > 0]
 
 
 def _chosen(places: Sequence[Place], taken: Sequence[float], room: float, most: int) -> list[int]:

@@ -27,6 +27,19 @@ class Likely:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a head's OV circuit writes of one source token, the strongest first.
+
+    Attributes:
+        raised: the tokens whose logits rise the most.
+        lowered: those whose logits fall the most.
+    """
+
+    raised: Sequence[Likely] = ()
+    lowered: Sequence[Likely] = ()
+
+
+@dataclass(frozen=True)
 class SeenPrompt:
     """A prompt pair, and what follows it.
 
@@ -65,15 +78,14 @@ class SeenNode:
         direct: direct logit attribution to the right answer and to the wrong one, of each prompt, ``[prompt, 2]``;
             where there are no wrong answers, the first is less the mean over all outputs, and the second NaN.
         patterns: of a head, by the prompt's index.
-        writes: of a head, by the prompt's index: for each source token, what its OV circuit writes there, the tokens
-            whose logits rise the most.
+        writes: of a head, by the prompt's index: for each source token, what its OV circuit writes of it.
     """
 
     label: str | None = None
     detectors: Mapping[str, float] = field(default_factory=dict)
     direct: Float[np.ndarray, "prompt 2"] | None = None
     patterns: Mapping[int, Pattern] = field(default_factory=dict)
-    writes: Mapping[int, Sequence[Sequence[Likely]]] = field(default_factory=dict)
+    writes: Mapping[int, Sequence[Written]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,8 @@ def to_json(seen: Seen) -> dict[str, Any]:
     """What a page reads of it, plain JSON: ``prompts``, ``nodes``, ``curve`` and ``missing``.
 
     Numbers have five significant digits, and what isn't one is ``None``. Patterns are bytes in base64, ``[pos_q,
-    pos_k]`` row by row, 255 being 1.
+    pos_k]`` row by row, 255 being 1. What is written of a token is ``[raised, lowered]``, each of them tokens and
+    logits by turns; these have three digits, as many as are shown.
     """
     return {
         "prompts": [_prompt(prompt) for prompt in seen.prompts],
@@ -124,9 +137,9 @@ def to_json(seen: Seen) -> dict[str, Any]:
     }
 
 
-def rounded(value: float) -> float | None:
+def rounded(value: float, digits: int = 5) -> float | None:
     """A number as a page has it; ``None`` for what isn't finite."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
@@ -159,12 +172,18 @@ def _node(node: SeenNode) -> dict[str, Any]:
             }
             for prompt, pattern in node.patterns.items()
         },
-        "writes": {str(prompt): [_likely(each) for each in found] for prompt, found in node.writes.items()},
+        "writes": {str(prompt): [_written(each) for each in found] for prompt, found in node.writes.items()},
     }
 
 
 def _likely(found: Sequence[Likely]) -> list[list[Any]]:
     return [[one.token, rounded(one.value)] for one in found]
+
+
+def _written(found: Written) -> list[list[Any]]:
+    return [
+        [part for one in end for part in (one.token, rounded(one.value, 3))] for end in (found.raised, found.lowered)
+    ]
 
 
 def _bytes(pattern: Float[np.ndarray, "pos pos"]) -> str:

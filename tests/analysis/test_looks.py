@@ -68,7 +68,7 @@ def test_all_looks_have_a_table_a_summary_and_a_form(setting):
     looks = look_at(setting, list(ANALYSES), heads=["a0.h1", "a1.h0"])
     assert list(looks) == list(ANALYSES)
     assert looks.left_out == {}
-    briefer = ("heads", "ov-vocabulary")
+    briefer = ("heads", "ov", "ov-vocabulary")
     for name, result in looks.items():
         assert isinstance(result, Result)
         table, summary = looks.table(name), looks.summary(name)
@@ -78,6 +78,23 @@ def test_all_looks_have_a_table_a_summary_and_a_form(setting):
         assert summary.rows or wanted.together is not None
     assert all(name in repr(looks) for name in ANALYSES)
     assert all(f"{name}: {result.title}" in looks._repr_html_() for name, result in looks.items())
+
+
+def test_a_summary_of_what_heads_write_has_both_ends(setting):
+    looks = look_at(setting, ["ov"], heads="a1.h0")
+    found, summary = looks["ov"], looks.summary("ov", rows=99)
+    assert summary.columns == ("node", "prompt", "token", "weight", "raises", "lowers")
+    rows = sorted(zip(looks.table("ov").rows, np.ndindex(found.own.shape), strict=True), key=lambda one: -one[0][4])
+    assert len(summary.rows) == len(rows)
+    for (head, prompt, token, weight, *ends), (whole, here) in zip(summary.rows, rows, strict=True):
+        assert (head, prompt, token, weight) == (*whole[:2], *whole[3:5])
+        highest, lowest = (
+            [f"{found.texts[i]} {value:+.3g}" for i, value in zip(ids[here][:3], logits[here], strict=False)]
+            for ids, logits in ((found.highest, found.highest_logits), (found.lowest, found.lowest_logits))
+        )
+        assert ends == [", ".join(highest), ", ".join(lowest)]
+        assert "+" in highest[0]
+        assert "-" in lowest[0]
 
 
 def test_the_heads_looked_at_are_the_circuits_or_those_that_do_the_most(setting, circuit):

@@ -113,6 +113,11 @@ def test_highest_and_lowest_and_how_they_read(tmp_path, gpt2_model):
         np.testing.assert_allclose(found.lowest_logits[0, 0, place], whole[place][order[:-4:-1]], rtol=1e-5)
         read = [each.token for each in found.of("a1.h0", 0)[place]]
         assert read == [WORDS[token - 1] if 1 <= token <= len(WORDS) else str(token) for token in order[:3]]
+        lowest = [(each.token, each.value) for each in found.lowest_of("a1.h0", 0)[place]]
+        texts = [WORDS[token - 1] if 1 <= token <= len(WORDS) else str(token) for token in order[:-4:-1]]
+        assert lowest == list(zip(texts, found.lowest_logits[0, 0, place].tolist(), strict=True))
+        ends = found.table().rows[place][6:]
+        assert ends == (" ".join(read), whole[place].max(), " ".join(texts), whole[place].min())
     assert [row[3] for row in found.table().rows] == ["Mary", " met", " John"]
     assert found.draw(tmp_path / "ov.svg").stat().st_size > 1000
 

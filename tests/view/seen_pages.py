@@ -11,7 +11,7 @@ from acdc.explorer.data import graph_data
 from acdc.explorer.evidence import evidence
 from acdc.explorer.facts import glance
 from acdc.explorer.page import page
-from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, to_json
+from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, Written, to_json
 from acdc.graph import Graph
 from acdc.pairs.looking import ShownAnswer, ShownPair, ShownToken
 from acdc.provenance import Provenance
@@ -69,7 +69,7 @@ def seen(n=8):
             detectors={"previous_token": 0.1 * at, "induction": 0.3 * at, "first_token": 0.05},
             direct=np.stack([draw.normal(at, 0.5, n), draw.normal(-0.3, 0.2, n)], axis=1),
             patterns={i: Pattern(_pattern(11, 10, 1), _pattern(11, 10, 3)) for i in range(3)},
-            writes={0: [[Likely(token.clean, 1.5), Likely(" x", 0.5)] for token in prompts[0].pair.tokens]},
+            writes={0: [_written(token.clean) for token in prompts[0].pair.tokens]},
         )
         for at, name in enumerate(HEADS)
     }
@@ -94,6 +94,10 @@ def write(path, circuits, found, /, **more):
     data = {"title": "made up", "graph": graph_data(circuits), "comparison": together, "runs": runs}
     path.write_text(page("made up", data), encoding="utf-8")
     return path
+
+
+def _written(token):
+    return Written([Likely(token, 1.5), Likely(" x", 0.5)], [Likely(" John", -2.5), Likely(" y", -0.25)])
 
 
 def _few(n):

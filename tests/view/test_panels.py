@@ -7,7 +7,7 @@ import pytest
 import seen_pages
 from seen_pages import HEADS, HOSTILE, state, text, texts
 
-from acdc.explorer.seen import Likely, Seen, SeenNode
+from acdc.explorer.seen import Likely, Seen, SeenNode, Written
 
 DASH = "\u2013"
 
@@ -122,9 +122,38 @@ def test_a_node_says_what_it_does(one, open_page):
     assert page.locator("#panel .direct rect.more").count() == 8
     # At prompt 0 the last token looks at IO with 0.8 and at the first with 0.2.
     written = "section:has(> h3:text('OV'))"
-    assert texts(page, f"{written} > .scrolled tbody tr") == ["Mary 0.8 Mary+1.5 x+0.5", "When 0.2 When+1.5 x+0.5"]
+    assert texts(page, f"{written} > .writes > .scrolled tbody tr") == [
+        f"{token} {looked} {token}+1.5 x+0.5 John\u22122.5 y\u22120.25"
+        for token, looked in (("Mary", 0.8), ("When", 0.2))
+    ]
     assert texts(page, f"{written} summary") == ["9 tokens that it hardly looks at there"]
-    assert page.locator(f"#panel {written} .token.right").inner_text() == " Mary"
+    assert texts(page, f"{written} thead th")[2:4] == ["raises the logits of", "lowers the logits of"]
+    raised, lowered = (f"{written} > .writes > .scrolled td:nth-last-child({i})" for i in (2, 1))
+    assert texts(page, f"{raised} .token.right") == ["Mary"]
+    assert texts(page, f"{lowered} .token.wrong") == ["John", "John"]
+
+
+def test_in_a_narrow_panel_what_a_head_raises_stands_above_what_it_lowers(one, open_page):
+    for width, stacked in ((1400, False), (900, True), (360, True)):
+        page = open_page(one, f"pin={HEADS[2]}", viewport={"width": width, "height": 900})
+        row = page.locator("#panel .writes > .scrolled tbody tr").first
+        raised, lowered = (row.locator("td").nth(i).bounding_box() for i in (2, 3))
+        assert (lowered["y"] >= raised["y"] + raised["height"] - 1) == stacked
+        assert (lowered["x"] >= raised["x"] + raised["width"] - 1) != stacked
+        said = row.locator("td").evaluate_all("all => all.map((one) => getComputedStyle(one, '::before').content)")
+        wanted = ['"looked at "', '"raises the logits of"', '"lowers the logits of"']
+        assert said == ["none", *(wanted if stacked else ["none"] * 3)]
+        assert page.locator("#panel .writes > .scrolled").evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+def test_a_head_that_lowers_nothing_has_a_dash_there(tmp_path, open_page):
+    prompt = seen_pages.prompt(0)
+    writes = {0: [Written([Likely(" Mary", 1.0)]) for _ in prompt.pair.tokens]}
+    path = seen_pages.write(
+        tmp_path / "view.html", [seen_pages.circuit()], [Seen([prompt], {HEADS[0]: SeenNode(writes=writes)})]
+    )
+    rows = texts(open_page(path, f"pin={HEADS[0]}"), ".writes > .scrolled tbody tr")
+    assert rows[0] == f"When Mary+1 {DASH}"
 
 
 def test_where_a_head_looks_is_told_by_span(one, open_page):
@@ -205,7 +234,9 @@ def test_nothing_pinned_the_circuits_nodes_are_listed(one, open_page):
     assert f"It reads most from {best[0].source.name}, score" in text(page)
     assert f"it is read most by {best[1].slot.name}, score" in text(page)
     rank = sorted((-abs(circuit.scores)).tolist()).index(-abs(circuit.scores[best[1].number])) + 1
-    assert f"that to {best[1].slot.name} is number {rank} by |score|" in text(page)
+    assert f"Its edge to {best[1].slot.name} has rank {rank} by |score|, of the {circuit.graph.n_edges} drawn." in text(
+        page
+    )
     assert "Nothing here is called a9.h9" in text(open_page(one, "pin=a9.h9"))
 
 
@@ -302,7 +333,7 @@ def test_whatever_text_there_is_it_stays_text(tmp_path, open_page):
         detectors={HOSTILE: 0.5},
         direct=np.ones((2, 2)),
         patterns={0: seen_pages.seen().nodes[HEADS[0]].patterns[0]},
-        writes={0: [[Likely(HOSTILE, 1.0)]]},
+        writes={0: [Written([Likely(HOSTILE, 1.0)], [Likely(HOSTILE, -1.0)])]},
     )
     path, found = tmp_path / "view.html", Seen(prompts, dict.fromkeys(HEADS, node), missing=[HOSTILE])
     table = {"title": HOSTILE, "columns": [HOSTILE, ""], "rows": [[HOSTILE, HOSTILE]], "note": HOSTILE}

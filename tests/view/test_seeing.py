@@ -128,11 +128,14 @@ def test_heads_have_their_detectors_and_labels_and_what_they_write(seen, sides):
         assert node.detectors == made.of(name)
         assert node.label == known.get(name)
         prompt = next(i for i in node.writes if i < len(setting.prompts))
-        wanted = ov_summary(setting, name, prompts=[prompt]).of(name, prompt)
+        written = ov_summary(setting, name, prompts=[prompt], top=4)
+        ends = {"raised": written.of(name, prompt), "lowered": written.lowest_of(name, prompt)}
         assert len(node.writes[prompt]) == len(seen.prompts[prompt].pair.tokens)
-        for found, other in zip(node.writes[prompt], wanted, strict=True):
-            assert [one.token for one in found] == [one.token for one in other]
-            assert [one.value for one in found] == pytest.approx([one.value for one in other])
+        for end, wanted in ends.items():
+            for found, other in zip((getattr(each, end) for each in node.writes[prompt]), wanted, strict=True):
+                assert [one.token for one in found] == [one.token for one in other]
+                assert [one.value for one in found] == pytest.approx([one.value for one in other])
+                assert all(one.value > 0 for one in found) == (end == "raised")
     assert all(not node.detectors and not node.writes for name, node in seen.nodes.items() if name not in heads)
 
 

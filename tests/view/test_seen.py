@@ -3,7 +3,7 @@ from base64 import b64decode
 
 import numpy as np
 
-from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, SizePoint, to_json
+from acdc.explorer.seen import Likely, Pattern, Seen, SeenNode, SeenPrompt, SizePoint, Written, to_json
 from acdc.pairs.looking import ShownAnswer, ShownPair, ShownToken
 
 
@@ -22,7 +22,7 @@ def seen():
         {"induction": 0.98765432},
         np.array([[1.5, np.nan]]),
         {0: pattern},
-        {0: [[Likely(" Mary", 3.0)], []]},
+        {0: [Written([Likely(" Mary", 3.0)], [Likely(" John", -1.23456), Likely(" a", -1.0)]), Written()]},
     )
     return Seen([prompt], {"a1.h0": node}, [SizePoint(10, 8, {"kl": 1.0, "faithfulness": 0.5})], ["nothing is left"])
 
@@ -41,7 +41,7 @@ def test_all_of_it_is_plain_json_with_five_digits_and_null_for_what_is_no_number
     assert node["label"] == "induction"
     assert node["detectors"] == {"induction": 0.98765}
     assert node["direct"] == [[1.5, None]]
-    assert node["writes"] == {"0": [[[" Mary", 3.0]], []]}
+    assert node["writes"] == {"0": [[[" Mary", 3.0], [" John", -1.23, " a", -1.0]], [[], []]]}
 
 
 def test_a_pattern_is_a_byte_a_place_row_by_row():

@@ -92,7 +92,7 @@ function whyKept(run, edge, i, data) {
   const tried = decisionOn(run, edge);
   if (!tried?.kept) {
     const { by, place, of } = rankOf(data, i, edge);
-    return `Of the ${whole(of)} edges drawn that to ${edge.slot} is number ${whole(place)} by ${by}.`;
+    return `Its edge to ${edge.slot} has rank ${whole(place)} by ${by}, of the ${whole(of)} drawn.`;
   }
   const rise = tried.after - tried.before;
   const limit = run.threshold === null ? "" : `; the threshold is ${figure(run.threshold)}`;
@@ -186,7 +186,7 @@ function headParts(run, state, seen, looks) {
       choice("prompt-of-node", "on", options, String(i), (chosen) => change({ prompt: chosen })),
       pattern ? patternView(prompt, pattern, state) : element("p", { class: "missing" }, "Its pattern on this prompt isn't in the page."),
     ),
-    writes ? part("What its OV circuit writes, by source token", ...writesTables(prompt, writes, pattern && looksFromAnswer(prompt, pattern))) : null,
+    writes ? part("What its OV circuit writes, by source token", writesTables(prompt, writes, pattern && looksFromAnswer(prompt, pattern))) : null,
   ];
 }
 
@@ -199,23 +199,25 @@ function shortPrompt(prompt) {
 function writesTables(prompt, writes, looks) {
   const answer = prompt.answers.at(-1);
   const kind = (token) => (answer?.right.includes(token) ? "right" : answer?.wrong.includes(token) ? "wrong" : "");
-  const row = ([written, at]) => [
+  const byTurns = (flat) => flat.flatMap((token, i) => (i % 2 ? [] : [[token, flat[i + 1]]]));
+  const end = (flat) => (flat.length ? element("span", { class: "written" }, ...byTurns(flat).map(([token, value]) =>
+    element("span", {}, tokenChip(token, kind(token)), element("small", {}, figure(value, true))))) : "–");
+  const row = ([ends, at]) => [
     tokenChip(prompt.tokens[at]?.clean ?? ""),
     ...(looks ? [figure(looks[at] ?? 0)] : []),
-    element("span", { class: "written" }, ...written.map(([token, value]) =>
-      element("span", {}, tokenChip(token, kind(token)), element("small", {}, figure(value, true))))),
+    ...ends.map(end),
   ];
-  const columns = ["from", ...(looks ? ["looked at"] : []), "raises the logits of"];
-  const all = writes.map((written, at) => [written, at]);
+  const columns = ["from", ...(looks ? ["looked at"] : []), "raises the logits of", "lowers the logits of"];
+  const all = writes.map((ends, at) => [ends, at]);
   const [seen, others] = [true, false].map((much) => all.filter(([, at]) => (looks?.[at] ?? 1) >= hardly === much));
   if (looks) seen.sort(([, one], [, other]) => looks[other] - looks[one]);
-  return [
+  return element("div", { class: "writes" },
     seen.length ? plainTable(columns, seen.map(row)) : null,
     others.length
       ? element("details", {}, element("summary", {}, `${counted(others.length, "token")} that it hardly looks at there`),
           plainTable(columns, others.map(row)))
       : null,
-  ];
+  );
 }
 
 /** Edges by score, those of the circuit first; the rest folded away. */

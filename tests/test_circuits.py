@@ -23,6 +23,8 @@ from acdc.metrics import METRICS
 from acdc.models.patched import run_patched
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 KL = METRICS["kl"]
 FAMILIES = ["gpt2", "llama", "gpt-neox-parallel", "gemma2", "olmo2", "gpt-oss", "toy", "bidirectional"]
 

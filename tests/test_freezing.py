@@ -22,6 +22,8 @@ from acdc.methods import Eap, Patching
 from acdc.metrics import METRICS
 from acdc.models.rules import BackwardRules
 
+pytestmark = pytest.mark.drawn
+
 FREEZE = (("attention",), ("norms",), ("attention", "norms"))
 #: transformers has patterns, rotations and norms in float32, in a float64 model too.
 NEAR = {"gpt2": 1e-6, "llama": 1e-5, "gpt-neox-parallel": 1e-5, "gemma2": 1e-4}

@@ -15,6 +15,8 @@ from acdc.methods.attribution import contract, edge_attribution
 from acdc.metrics import METRICS
 from acdc.models.patched import run_patched
 
+pytestmark = pytest.mark.drawn
+
 
 def patched(setting, measure, rows, inputs, take, kept):
     """The gradients of a whole patched run, by hooks; the oracle of :class:`Pass`, and it knows circuits too."""

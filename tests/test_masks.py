@@ -22,6 +22,8 @@ from acdc.methods.masks.training import at_weights, chance_of
 from acdc.metrics import METRICS, Metric
 from acdc.selection import Above, Top
 
+pytestmark = pytest.mark.drawn
+
 KL = METRICS["kl"]
 FAMILIES = ["gpt2", "llama", "gpt-neox-parallel", "gemma2", "gemma3"]
 FEW = {"steps": 8, "batch": 2}

@@ -23,6 +23,8 @@ from acdc.engine.setting import prediction_bytes, prepare
 from acdc.errors import SettingsError
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 
 def prompts(n, length):
     """Pairs that differ in their first token."""

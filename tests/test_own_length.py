@@ -16,6 +16,8 @@ from acdc.models.tokens import Tokens
 from acdc.pairs import PromptSet, TokenPair
 from acdc.pruning.pruner import Acdc, AcdcSettings
 
+pytestmark = pytest.mark.drawn
+
 #: What a layer does with a position depends on the prompt's length (LongRoPE, dynamic NTK) or on the position alone.
 FAMILIES = ["phi3-longrope", "llama-dynamic", "llama4", "ministral3", "gpt-oss", "mpt"]
 

@@ -19,6 +19,8 @@ from acdc.errors import PromptError, SettingsError, UnknownNameError
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 #: RMS norms of transformers compute in float32 even in a float64 model.
 TOLERANCE = 1e-6
 CLEAN = [(3, 8, 21, 40, 9, 17, 30), (5, 11, 7, 33, 12)]

@@ -17,6 +17,8 @@ from acdc.errors import SettingsError, UnknownNameError
 from acdc.graph import Graph
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 NAIVE = {"gpt2": NaiveGpt2, "llama": NaiveLlama, "gpt-neox-parallel": NaiveNeox}
 #: transformers rotates, and norms, in float32, in a float64 model too; acdc takes its rotations from there.
 NEAR = {"gpt2": 1e-10, "llama": 1e-6, "gpt-neox-parallel": 1e-6}

@@ -20,6 +20,8 @@ from acdc.pairs import finding
 from acdc.planted import Parameters, planted, planted_names
 from acdc.planted.names import parsed
 
+pytestmark = pytest.mark.drawn
+
 SMALL = "planted-random-L3-H3-D48-E24-S1"
 
 

@@ -13,7 +13,7 @@ from acdc.methods.budget import Trial, search
 from acdc.metrics import METRICS
 from acdc.runs.run import Run
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from acdc.models.patched import run_patched
 from acdc.models.positions import forget_lengths
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 
 def prompts(n: int = 3) -> PromptSet:
     """Random pairs of unequal length whose every position counts."""

@@ -19,6 +19,8 @@ from acdc.methods.hidden_units import hidden_unit_attribution
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
 
+pytestmark = pytest.mark.drawn
+
 KL = METRICS["kl"]
 LENGTH = 7
 NAIVE = {"gpt2": NaiveGpt2, "llama": NaiveLlama}

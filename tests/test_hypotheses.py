@@ -17,7 +17,7 @@ from acdc.evaluation.hypotheses import at_least, at_most, equivalence, holm, hsi
 from acdc.evaluation.testing import hypothesis_tests
 from acdc.pairs import PromptSet, TokenPair
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 
 @pytest.mark.parametrize(("better", "p"), [(60, 0.543), (65, 0.179), (70, 0.0248), (75, 0.00119)])

@@ -13,8 +13,6 @@ from acdc.bundled import bundled_models
 from acdc.errors import PromptError
 from acdc.pairs.tokenizer import tokens_of
 
-pytestmark = pytest.mark.drawn
-
 GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 
 #: For each task and corruption, the slots that it changes, and no other.

@@ -18,6 +18,8 @@ from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
 from acdc.pruning.pruner import Acdc, AcdcSettings
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture(scope="module")
 def gpt2():

@@ -11,8 +11,6 @@ from acdc.bundled import bundled_models
 from acdc.errors import PromptError, SettingsError, UnknownNameError
 from acdc.pairs.finding import find_task, task_names
 
-pytestmark = pytest.mark.drawn
-
 GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 NAMES = {*FEMALE, *MALE}
 TASKS = ["ioi", "acronyms", "pronouns"]

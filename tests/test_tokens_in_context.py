@@ -10,8 +10,6 @@ from acdc.errors import PromptError
 from acdc.pairs import PromptPair, tokenize_pair
 from acdc.pairs.finding import find_task
 
-pytestmark = pytest.mark.drawn
-
 GPT2 = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 TASKS = ["ioi", "acronyms", "pronouns"]
 TOKENIZERS = {

@@ -15,7 +15,7 @@ from acdc.methods import Acdc, EapIg
 from acdc.metrics import METRICS
 from acdc.models.torchstate import own_torch_state
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 
 @contextlib.contextmanager

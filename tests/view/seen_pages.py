@@ -122,6 +122,11 @@ def texts(page, selector):
     return [re.sub(r"\s+", " ", one).strip() for one in page.locator(f"#panel {selector}").all_inner_texts()]
 
 
+def listed(page, part):
+    """The text of a part of every row of the prompts' list, those that are scrolled away or not yet drawn too."""
+    return [one.strip() for one in page.locator(f"#panel ol.prompts {part}").all_text_contents()]
+
+
 def state(page):
     """What the address says of the page."""
     page.wait_for_timeout(350)  # the address is written with a pause

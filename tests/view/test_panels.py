@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import seen_pages
-from seen_pages import HEADS, HOSTILE, state, text, texts
+from seen_pages import HEADS, HOSTILE, listed, state, text, texts
 
 from acdc.explorer.seen import Likely, Seen, SeenNode, Written
 
@@ -26,8 +26,8 @@ def two(tmp_path_factory):
 
 def test_prompts_stand_by_how_far_the_circuit_is_from_the_model(one, open_page):
     page = open_page(one, "tab=prompts")
-    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0]
-    assert texts(page, "ol.prompts .mark") == ["✗", "✗", "✗", "✓", "✓", "✓", "✓", "✓"]
+    assert [float(kl) for kl in listed(page, ".number")] == [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0]
+    assert listed(page, ".mark") == ["✗", "✗", "✗", "✓", "✓", "✓", "✓", "✓"]
     assert texts(page, "article > h3") == ["ioi, pair 7, held out"]
     assert texts(open_page(one, "tab=prompts&prompt=2"), "article > h3") == ["ioi, pair 2, used to find the circuit"]
 
@@ -43,10 +43,10 @@ def test_prompts_stand_by_how_far_the_circuit_is_from_the_model(one, open_page):
 def test_prompts_are_filtered_and_the_address_says_so(one, open_page, select, value, expected):
     page = open_page(one, "tab=prompts")
     page.select_option(f'#panel select[data-key="{select}"]', value)
-    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == expected
+    assert [float(kl) for kl in listed(page, ".number")] == expected
     assert state(page)[select] == value
     again = open_page(one, page.evaluate("location.hash.slice(1)"))
-    assert [float(kl) for kl in texts(again, "ol.prompts .number")] == expected
+    assert [float(kl) for kl in listed(again, ".number")] == expected
 
 
 def test_a_template_tells_how_it_fares_and_filters_when_it_is_clicked(one, open_page):
@@ -54,7 +54,7 @@ def test_a_template_tells_how_it_fares_and_filters_when_it_is_clicked(one, open_
     rows = texts(page, "details.templates tbody tr")
     assert rows == ["T1 {IO} met {S} 4 0.4 50.0%", "T2 {S} saw {IO} 4 0.3 75.0%"]
     page.click("#panel details.templates tbody tr:nth-child(2) button")
-    assert [float(kl) for kl in texts(page, "ol.prompts .number")] == [0.6, 0.4, 0.2, 0]
+    assert [float(kl) for kl in listed(page, ".number")] == [0.6, 0.4, 0.2, 0]
 
 
 def test_a_pair_is_shown_token_over_token(one, open_page):
@@ -105,7 +105,7 @@ def test_the_smallest_numbers_stay_in_their_columns(tmp_path, open_page):
         seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen([small], nodes)]), "tab=prompts"
     )
     for what in ("ol.prompts .number", ".bars .number"):
-        assert texts(page, what) == ["8.9e\u221215"]
+        assert page.locator(f"#panel {what}").all_text_contents() == ["8.9e\u221215"]
         assert page.locator(f"#panel {what}").evaluate("one => one.scrollWidth <= one.clientWidth")
         page.evaluate("location.hash = 'pin=a0.h1'")
         page.wait_for_selector("#panel .bars")
@@ -321,7 +321,7 @@ def test_what_is_unknown_is_a_dash(tmp_path, open_page):
     prompts = [replace(prompt, values=states), replace(prompt, values={}, likely={})]
     node = SeenNode(detectors={"induction": nothing}, direct=np.full((2, 2), nothing))
     path = seen_pages.write(tmp_path / "view.html", [seen_pages.circuit()], [Seen(prompts, {"a0.h1": node})])
-    assert texts(open_page(path, "tab=prompts"), "ol.prompts .number") == [DASH, DASH]
+    assert listed(open_page(path, "tab=prompts"), ".number") == [DASH, DASH]
     assert texts(open_page(path, "pin=a0.h1"), ".bars .number") == [DASH]
 
 

@@ -74,7 +74,7 @@ export function mostOf(data) {
 }
 
 /** Those of some edges that lie on a path from the input to the logits within them. */
-export function onPath(data, edges) {
+function onPath(data, edges) {
   const among = new Set(edges);
   const fromInput = new Set(data.graph.nodes.filter((node) => KINDS.input.includes(node.kind)));
   const toLogits = new Set(data.graph.nodes.filter((node) => node.kind === "logits"));

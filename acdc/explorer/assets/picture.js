@@ -6,7 +6,7 @@ const TEXT = { "font-size": "", "font-weight": "400", "text-anchor": "start", tr
 const SHARP = 2; // pixels of a PNG for one of the screen
 
 /** The graph as it is seen, as SVG text that needs no style sheet. */
-export function svgText(svg) {
+function svgText(svg) {
   const [width, height] = [svg.clientWidth, svg.clientHeight];
   const copy = svg.cloneNode(true);
   const [from, to] = [[...svg.querySelectorAll("*")], [...copy.querySelectorAll("*")]];

@@ -128,7 +128,7 @@ function stepInList(list, event) {
 }
 
 /** One prompt, wholly. */
-export function promptDetail(prompt) {
+function promptDetail(prompt) {
   const about = [prompt.where, prompt.held_out ? "held out" : "used to find the circuit"].map(legible).join(", ");
   const answers = prompt.answers.map((answer, i) => answerPart(prompt, answer, i));
   const others = answers.splice(mostAnswers);

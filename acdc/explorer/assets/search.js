@@ -55,7 +55,7 @@ export function makeSearch(data, place) {
 }
 
 /** What a text finds: a node of that name first, then nodes, then edges, those that are seen before the others. */
-export function matching(data, text) {
+function matching(data, text) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return [];
   const same = named(data, text.trim());

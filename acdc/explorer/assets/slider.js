@@ -39,7 +39,7 @@ export function makeSlider(data, place) {
 }
 
 /** A figure of a run of so many edges asked for, `null` for as found: its `value`, and whether that is `stored` or `interpolated`. */
-export function figureAt(run, name, asked, size) {
+function figureAt(run, name, asked, size) {
   const stored = asked === null ? run.found?.[name] : undefined;
   if (stored !== null && stored !== undefined) return { value: stored, how: "stored" };
   const at = asked ?? size;

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from acdc.pairs.looking import shown_pair as shown_pair
     from acdc.pairs.task import Task as Task
     from acdc.runs.run import Run as Run
+    from acdc.sweeps.sweep import sweep as sweep
+    from acdc.sweeps.swept import Sweep as Sweep
     from acdc.viewing import view as view
 
 _PUBLIC = {
@@ -62,6 +64,7 @@ _PUBLIC = {
     "PromptSet": "acdc.pairs",
     "Provenance": "acdc.circuit",
     "Run": "acdc.runs.run",
+    "Sweep": "acdc.sweeps.swept",
     "Task": "acdc.pairs.task",
     "analyse": "acdc.discovery.analyse",
     "check_task": "acdc.evaluation.task_check",
@@ -77,6 +80,7 @@ _PUBLIC = {
     "prompts": "acdc.discovery.setting_up",
     "set_up": "acdc.discovery.setting_up",
     "shown_pair": "acdc.pairs.looking",
+    "sweep": "acdc.sweeps.sweep",
     "transplant": "acdc.analysis.transplanting",
     "view": "acdc.viewing",
 }

@@ -1,0 +1,1 @@
+"""A Ray cluster: reaching it, and one large run spread over its workers by prompts."""

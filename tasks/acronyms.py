@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import permutations
+from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_uppercase
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from acdc.pairs import Prompt, PromptPair, Tokenizer
 from acdc.pairs.context import tokens_inside
 from acdc.pairs.encoding import is_unknown
 from acdc.pairs.fitting import capital_and_rest_words, require_tokenizer
-from acdc.pairs.sampling import draw, in_split
+from acdc.pairs.sampling import draw, openings_in_split
 from acdc.pairs.task import Generated, Split, Task
 
 from .nouns import NOUNS
@@ -63,13 +64,13 @@ class Acronyms(Task):
         words, odd_words = capital_and_rest_words(tokenizer, NOUNS)
         # As token ids: to tokenize 75 letters a pair takes longer than all the rest.
         capitals = {capital: _capital_token(tokenizer, capital) for capital in ascii_uppercase}
-        openings = [opening for opening in permutations(words, 2) if in_split(split, *opening)]
+        openings = _openings(split, tuple(words))
         chance = random.Random(f"{self.name} {split} {seed}")
         corrupting = random.Random(f"{self.name} {split} {seed} {corruption}")
         pairs = []
         # The third word is drawn by its place among the words that aren't in the opening.
         thirds = range(max(len(words) - 2, 0))
-        for number, (opening, third) in enumerate(draw(self.name, split, n, chance, openings, thirds), start=1):
+        for number, (opening, third) in enumerate(draw(self.name, split, n, chance, openings.all, thirds), start=1):
             clean = (*opening, [word for word in words if word not in opening][third])
             corrupted = _other_words(clean, words, openings, corruption, corrupting)
             pairs.append(
@@ -91,6 +92,24 @@ class Acronyms(Task):
         return Generated(pairs, {"words": odd_words})
 
 
+@dataclass(frozen=True)
+class _Openings:
+    """The first two words of a split's prompts: all, and by the word in either place."""
+
+    all: tuple[Opening, ...]
+    of: tuple[dict[str, list[Opening]], ...]
+
+
+@lru_cache(maxsize=8)
+def _openings(split: Split, words: tuple[str, ...]) -> _Openings:
+    found = openings_in_split(split, words)
+    of: tuple[dict[str, list[Opening]], ...] = ({}, {})
+    for opening in found:
+        for place, word in enumerate(opening):
+            of[place].setdefault(word, []).append(opening)
+    return _Openings(found, of)
+
+
 def _capital_token(tokenizer: Tokenizer, capital: str) -> int:
     tokens = tokens_inside(tokenizer, capital)
     if len(tokens) != 1 or is_unknown(tokens, capital, tokenizer):
@@ -105,9 +124,7 @@ def _prompt(words: Words) -> Prompt:
     return ("The", *(f" {word}" for word in words), " (", words[0][0], words[1][0])
 
 
-def _other_words(
-    clean: Words, words: Sequence[str], openings: Sequence[Opening], corruption: str, rng: random.Random
-) -> Words:
+def _other_words(clean: Words, words: Sequence[str], openings: _Openings, corruption: str, rng: random.Random) -> Words:
     """Three different words, with another letter than `clean` wherever `corruption` changes the word.
 
     Raises:
@@ -128,14 +145,13 @@ def _other_words(
 
 
 def _tried(
-    clean: Words, words: Sequence[str], openings: Sequence[Opening], changed: tuple[int, ...], rng: random.Random
+    clean: Words, words: Sequence[str], openings: _Openings, changed: tuple[int, ...], rng: random.Random
 ) -> Words:
     """Words by chance in the changed places; the first two are on the split's side."""
     first, second, third = clean
     if changed == (0, 1, 2):
-        first, second = rng.choice(openings)
+        first, second = rng.choice(openings.all)
     elif changed != (2,):
         (place,) = changed
-        kept = clean[1 - place]
-        first, second = rng.choice([opening for opening in openings if opening[1 - place] == kept])
+        first, second = rng.choice(openings.of[1 - place][clean[1 - place]])
     return first, second, rng.choice(words) if 2 in changed else third

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, permutations
+from itertools import pairwise
 from math import perm
 from string import ascii_lowercase
 from typing import overload
@@ -12,7 +12,7 @@ from typing import overload
 from acdc.errors import PromptError
 from acdc.pairs import Tokenizer
 from acdc.pairs.fitting import one_token_words
-from acdc.pairs.sampling import in_split
+from acdc.pairs.sampling import openings_in_split
 from acdc.pairs.task import Split
 
 LETTERS = tuple(ascii_lowercase)
@@ -87,7 +87,7 @@ class Rows(Sequence[tuple[str, ...]]):
     def __init__(self, words: Sequence[str], length: int, split: Split) -> None:
         self._words = words
         self._length = length
-        self._openings = [opening for opening in permutations(words, 2) if in_split(split, *opening)]
+        self._openings = openings_in_split(split, tuple(words))
 
     def __len__(self) -> int:
         return len(self._openings) * perm(max(len(self._words) - 2, 0), self._length - 2)

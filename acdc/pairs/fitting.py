@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from acdc.errors import NoTokenizerError
 from acdc.pairs import Tokenizer
-from acdc.pairs.context import tokens_inside
+from acdc.pairs.context import tokens_inside_each
 from acdc.pairs.encoding import is_unknown
 
 
@@ -25,8 +25,7 @@ def one_token_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[list[st
     """Part `words` into those that are one token with their leading space, and the rest."""
     fit: list[str] = []
     left_out: list[str] = []
-    for word in words:
-        tokens = tokens_inside(tokenizer, f" {word}")
+    for word, tokens in _inside(tokenizer, words):
         (fit if len(tokens) == 1 and not is_unknown(tokens, word, tokenizer) else left_out).append(word)
     return fit, left_out
 
@@ -35,9 +34,15 @@ def capital_and_rest_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[
     """Part capitalised `words` into those spelled as capital (with its space) + rest, and the others."""
     fit: list[str] = []
     left_out: list[str] = []
-    for word in words:
-        tokens = tokens_inside(tokenizer, f" {word}")
-        capital = tokens_inside(tokenizer, f" {word[0]}")
-        fits = len(tokens) == 2 and tokens[:1] == capital and not is_unknown(tokens, word, tokenizer)
+    words = list(words)
+    capitals = dict(_inside(tokenizer, {word[0]: None for word in words}))
+    for word, tokens in _inside(tokenizer, words):
+        fits = len(tokens) == 2 and tokens[:1] == capitals[word[0]] and not is_unknown(tokens, word, tokenizer)
         (fit if fits else left_out).append(word)
     return fit, left_out
+
+
+def _inside(tokenizer: Tokenizer, words: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+    """Words with their tokens behind a space."""
+    words = list(words)
+    return zip(words, tokens_inside_each(tokenizer, [f" {word}" for word in words]), strict=True)

@@ -6,7 +6,8 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import permutations
 from typing import Any
 
 from acdc.errors import PromptError
@@ -26,6 +27,21 @@ def in_split(split: Split, *words: str) -> bool:
     """
     is_test = sum(map(_number, words)) % TEST_SHARE == 0
     return is_test == (split == "test")
+
+
+@lru_cache(maxsize=8)
+def openings_in_split(split: Split, words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """All pairs of two different words that belong to `split`, in the order of their places among `words`.
+
+    Of hundreds of words there are a hundred thousand: a task's prompts are drawn from the same ones again and again.
+    """
+    rest = [_number(word) % TEST_SHARE for word in words]
+    wanted = split == "test"
+    return tuple(
+        (words[i], words[j])
+        for i, j in permutations(range(len(words)), 2)
+        if ((rest[i] + rest[j]) % TEST_SHARE == 0) == wanted
+    )
 
 
 @cache

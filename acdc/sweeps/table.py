@@ -12,25 +12,27 @@ import io
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import RLock, Timer
 from typing import TYPE_CHECKING, Any
 
 from acdc.circuit import Circuit
-from acdc.errors import AcdcError, CircuitFileError, RunFolderError, warn
+from acdc.errors import AcdcError, warn
 from acdc.files import atomic_write
 from acdc.reading import kind_at, read_regular
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import CSV, PARQUET, SweepFolder
 from acdc.sweeps.outcome import FINISHED, Outcome
+from acdc.sweeps.reference import reference_circuit
 from acdc.sweeps.rows import checkpoints, column_of, columns_of, row_of
 from acdc.wording import first_line, one_line
 
 if TYPE_CHECKING:
     import pyarrow
 
-#: The circuit that all are compared with, as a file beside the table: a sweep goes on with it.
-REFERENCE = "reference.json"
+#: Under this key the Parquet file says with what circuits were compared.
+_COMPARED = b"acdc.reference"
 #: A table is written again after so many seconds at the latest, and takes this share of the time at most.
 _LATEST, _SHARE = 1.0, 0.1
 _MOST_BYTES = 2**31
@@ -43,26 +45,23 @@ class Table:
     """The table of a sweep.
 
     Args:
-        folder: of the sweep, with what has ended so far.
-        reference: a circuit to compare all with that are of its graph; by default that of the folder, if it has one.
+        folder: of the sweep, with what has ended so far. Its reference is what all circuits of that graph are compared
+            with.
         writes: whether it is kept in the folder, by whoever holds that; else it is only read.
 
     Raises:
-        RunFolderError: it can't be written.
+        AcdcError: it can't be written, or the reference can't be opened.
     """
 
-    def __init__(self, folder: SweepFolder, reference: Circuit | None = None, *, writes: bool = True) -> None:
+    def __init__(self, folder: SweepFolder, *, writes: bool = True) -> None:
         self._folder, self._writes = folder, writes
         self._numbers = checkpoints(str(cell.settings.get("model", "")) for cell in folder.grid.cells)
         self._lock = RLock()
         self._later: Timer | None = None
         self._written_at = self._took = 0.0
         self._error: AcdcError | None = None
-        known = _reference_in(folder.path)
-        self._reference = known if reference is None else reference
-        kept = {} if reference is not None and not _same(reference, known) else self._kept()
-        if writes and reference is not None and not _same(reference, known):
-            reference.save(folder.path / REFERENCE)
+        self._uncompared: set[str] = set()
+        kept = self._kept()
         self._rows: dict[str, dict[str, Any]] = {}
         for cell in folder.grid.cells:
             if (outcome := folder.outcomes.get(cell.name)) is not None:
@@ -123,7 +122,8 @@ class Table:
         rows = self.rows
         found = {name: _column([row[name] for row in rows]) for name in self.columns}
         kinds = {"text": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
-        return pa.table({name: pa.array(values, kinds[kind]) for name, (values, kind) in found.items()})
+        arrays = {name: pa.array(values, kinds[kind]) for name, (values, kind) in found.items()}
+        return pa.table(arrays, metadata={_COMPARED: (self._folder.reference or "").encode()})
 
     def write(self) -> None:
         """Write both files. Raises :class:`RunFolderError`."""
@@ -156,9 +156,25 @@ class Table:
 
     def _row(self, cell: Cell, outcome: Outcome) -> dict[str, Any]:
         """A cell's row, measured."""
-        row = row_of(self._folder, cell, outcome, self._reference)
-        model = cell.settings.get("model")
+        row, model = row_of(self._folder, cell, outcome, self._reference), str(cell.settings.get("model"))
+        if self._reference is not None and "edges" in row and "recall" not in row and model not in self._uncompared:
+            self._uncompared.add(model)
+            warn(f"the reference {self._folder.reference} is of another graph than {model}: it isn't compared.")
         return row | ({"checkpoint": self._numbers[model]} if model in self._numbers else {})
+
+    @cached_property
+    def _reference(self) -> Circuit | None:
+        """What circuits are compared with; opened when there is something to compare."""
+        folder = self._folder
+        if folder.reference is None:
+            return None
+        try:
+            return reference_circuit(folder.reference, folder.directory)
+        except AcdcError as error:
+            if self._writes:
+                raise
+            warn(f"{str(error).rstrip('.')}; what isn't in the table yet isn't compared.")
+            return None
 
     def _again(self, cell: Cell, outcome: Outcome, kept: Mapping[str, Any] | None) -> dict[str, Any]:
         """A cell's row, as the table has it where it is of the same outcome."""
@@ -170,7 +186,7 @@ class Table:
     def _kept(self) -> dict[str, dict[str, Any]]:
         """The rows of the table's file by their cells; none where it is lost or broken, which is warned of."""
         path = self._folder.path
-        found, why = _read_parquet(path / PARQUET)
+        found, why = _read_parquet(path / PARQUET, self._folder.reference)
         if why is None and found and (damage := _damage(path / CSV)) is not None:
             self._say(path / CSV, damage)
         if why is not None and self._folder.outcomes:
@@ -182,25 +198,11 @@ class Table:
             warn(f"{path} {why}; the table is made again from the runs.")
 
 
-def _same(some: Circuit, other: Circuit | None) -> bool:
-    """Whether two references are the same to whoever compares with them."""
-    return (
-        other is not None and some.graph.cfg == other.graph.cfg and some.in_graph.tobytes() == other.in_graph.tobytes()
-    )
+def _read_parquet(path: Path, reference: str | None) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """The rows of a table's file by their cells; and why there are none, where it is lost or broken.
 
-
-def _reference_in(path: Path) -> Circuit | None:
-    """The reference that a sweep was begun with."""
-    if kind_at(path / REFERENCE) is None:
-        return None
-    try:
-        return Circuit.load(path / REFERENCE)
-    except CircuitFileError as error:
-        raise RunFolderError(f"{str(error).rstrip('.')}; remove it, and give `reference` again.") from error
-
-
-def _read_parquet(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """The rows of a table's file by their cells; and why there are none, where it is lost or broken."""
+    Those that were compared with another reference aren't handed out.
+    """
     if kind_at(path) is None:
         return {}, "is missing"
     import pyarrow as pa
@@ -208,13 +210,16 @@ def _read_parquet(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
 
     try:
         content = read_regular(path, follow=False, at_most=_MOST_BYTES)
-        rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+        table = pq.read_table(pa.BufferReader(content))
+        rows = table.to_pylist()
     except OSError as error:
         return {}, f"can't be read ({error.strerror or first_line(error).rstrip('.')})"
     except (pa.ArrowException, ValueError) as error:
         return {}, f"is broken ({first_line(error).rstrip('.')})"
     if rows and not {"cell", "status"} <= rows[0].keys():
         return {}, "is no table of a sweep"
+    if (table.schema.metadata or {}).get(_COMPARED, b"") != (reference or "").encode():
+        return {}, None
     return {row["cell"]: row for row in rows if isinstance(row["cell"], str)}, None
 
 

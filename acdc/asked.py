@@ -100,7 +100,8 @@ def check_options(options: Any) -> None:
     Raises:
         SettingsError: a value is of another type; names the field.
     """
-    types = _types(type(options))
+    own: type = type(options)
+    types = _types(own)
     for one in fields(options):
         if (kind := types[one.name]) not in _CHECKS:
             said = getattr(kind, "__name__", str(kind))

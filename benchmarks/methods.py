@@ -13,7 +13,7 @@ command. Memory: ``benchmarks/engine.py --methods``.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,22 @@ from plots import check_matplotlib
 import acdc
 from acdc.cli.main import main
 from acdc.cli.printing import say
-from acdc.comparison.roc import agreement, mib_area, mib_points, ranking, step_area
+from acdc.comparison import step_area
 from acdc.files import atomic_write
-from acdc.results import Evaluation
-from acdc.runs.run import Run
 from acdc.sweeps.outcome import FINISHED
+from acdc.sweeps.rows import UNRANKED
 
-#: Of the table's columns, those of curves over sizes.
-_CURVE = ("cpr", "cmd", "log_distance", "smallest")
+#: Figures of a row, by the columns of the sweep's table.
+_COST = {"edges": "edges", "of": "edges_all"} | {
+    name: name for name in ("seconds", "forwards", "backwards", "residual")
+}
+_KNOWN = {"precision": "precision", "recall": "recall", "roc": "roc", "auroc": "roc_mib"}
+_HELD_OUT = {
+    "kl": "kl_held_out",
+    "faithfulness": "faithfulness_held_out",
+    "right": "accuracy_held_out",
+    "right_of_model": "accuracy_model_held_out",
+} | {name: name for name in ("cpr", "cmd", "log_distance", "smallest")}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,58 +76,32 @@ def measured(case: Case, names: Sequence[str], out: Path, jobs: int) -> list[Row
     found: dict[tuple[str, str], Row] = {}
     came_to: dict[str, float | None] = {}  # the threshold that ACDC's budget led to, by task
     others = [name for name in names if name != "hybrid"]
-    for row, run in _swept(axes(case, others, case.tasks), case, out / case.model, jobs):
-        found[row["task"], row["method"]] = _row(case, row, run)
-        if row["method"] == "acdc" and run is not None:
-            came_to[row["task"]] = run.record.threshold
+    for row in _swept(axes(case, others, case.tasks), case, out / case.model, jobs):
+        found[row["task"], row["method"]] = _row(case, row)
+        if row["method"] == "acdc":
+            came_to[row["task"]] = row.get("found_threshold")
     for task in case.tasks if "hybrid" in names else ():
         hybrid = axes(case, ["hybrid"], [task], came_to.get(task))
-        for row, run in _swept(hybrid, case, out / f"{case.name(task)}-hybrid", jobs):
-            found[task, "hybrid"] = _row(case, row, run)
+        (row,) = _swept(hybrid, case, out / f"{case.name(task)}-hybrid", jobs)
+        found[task, "hybrid"] = _row(case, row)
     return [found[task, name] for task in case.tasks for name in names]
 
 
-def _swept(asked: dict[str, Any], case: Case, out: Path, jobs: int) -> Iterator[tuple[Mapping[str, Any], Run | None]]:
-    """Each cell's row in a sweep's table, with its run if there is one."""
-    swept = acdc.sweep(asked, out=out, jobs=jobs, curve=case.reference is None)
-    for row in swept.rows:
-        yield row, swept.run(row["cell"]) if row["status"] == FINISHED else None
+def _swept(asked: Mapping[str, Any], case: Case, out: Path, jobs: int) -> list[dict[str, Any]]:
+    """The table of a sweep; of a planted model it says how far the truth was found."""
+    return acdc.sweep(asked, out=out, jobs=jobs, curve=case.reference is None).rows
 
 
-def _row(case: Case, row: Mapping[str, Any], run: Run | None) -> Row:
+def _row(case: Case, row: Mapping[str, Any]) -> Row:
     """What a cell came to."""
-    method = row["method"]
-    if run is None:
-        return Row(case.group, case.name(row["task"]), method, failed=row["sentence"])
-    record, circuit = run.record, run.circuit
-    cost = record.cost or {}
-    known = {
-        "edges": circuit.n_edges,
-        "of": circuit.graph.n_edges,
-        "seconds": record.seconds,
-        "forwards": cost.get("forwards"),
-        "backwards": cost.get("backwards"),
-        "residual": (record.conservation or {}).get("residual"),
-    }
-    if case.reference is not None:
-        found = agreement(circuit, case.reference)
-        ranks = method not in ("acdc", "hybrid", "random")
-        points = ranking(circuit.scores, case.reference) if ranks else [(found.false_positive_rate, found.recall)]
-        known |= {"precision": found.precision, "recall": found.recall, "roc": step_area(points)}
-        known["auroc"] = mib_area(mib_points(circuit.scores, case.reference)) if ranks else None
-    elif run.held_out is not None:
-        known |= _kept(run.held_out) | {name: row.get(name) for name in _CURVE}
-    return Row(case.group, case.name(row["task"]), method, **known)
-
-
-def _kept(evaluation: Evaluation) -> dict[str, float | None]:
-    """What a circuit keeps."""
-    return {
-        "kl": evaluation.circuit.metrics["kl"],
-        "faithfulness": evaluation.share("circuit"),
-        "right": evaluation.circuit.accuracy,
-        "right_of_model": evaluation.model.accuracy,
-    }
+    method, name = row["method"], case.name(row["task"])
+    if row["status"] != FINISHED:
+        return Row(case.group, name, method, failed=row["sentence"])
+    columns = _COST | (_HELD_OUT if case.reference is None else _KNOWN)
+    known = {figure: row.get(column) for figure, column in columns.items()}
+    if case.reference is not None and method in UNRANKED:
+        known["roc"] = step_area([(row["false_positive_rate"], row["recall"])])
+    return Row(case.group, name, method, **known)
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:

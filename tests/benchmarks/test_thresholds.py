@@ -107,7 +107,7 @@ def test_a_reference_gives_precision_recall_and_the_step_area(call):
 def test_by_default_there_are_thresholds_of_four_decades():
     values = [
         cell.settings["threshold"]
-        for cell in Grid.of({"task": "ioi", "model": "m", "threshold": thresholds.DEFAULT}).cells
+        for cell in Grid.of({"task": "ioi", "model": "tiny-tasks", "threshold": thresholds.DEFAULT}).cells
     ]
     assert len(values) == 13
     assert max(values) / min(values) == pytest.approx(1e4)

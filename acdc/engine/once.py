@@ -65,7 +65,6 @@ class Remembered:
         found: T = value
         return found
 
-
     def forget(self) -> None:
         """Free it all."""
         self._known.clear()

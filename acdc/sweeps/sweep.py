@@ -77,7 +77,7 @@ def sweep(
     """
     say = announce or (lambda line: None)
     execute = _executor(jobs, memory, cluster, cpus, gpus, say)
-    grid = axes if isinstance(axes, Grid) else Grid.of(axes)
+    grid = Grid.of(axes)
     named = None if reference is None else str(asked.path("reference", reference))
     if named is not None:
         reference_circuit(named)  # so that it is refused before any work

@@ -10,15 +10,14 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from acdc.errors import RunFolderError, warn
 from acdc.files import atomic_write
-from acdc.jsondata import check, finite, read_plain, shown
+from acdc.jsondata import check, finite, read_plain
 from acdc.reading import kind_at, open_regular, read_regular
 from acdc.runs.environment import working_directory
 from acdc.runs.folder import RECORD, is_regular, read_record
@@ -133,7 +132,7 @@ class SweepFolder:
             check(raw, {name: str | None}, "") if raw.get(name) is not None else None
         return cls(
             path,
-            _grid_from(raw["grid"]),
+            Grid.from_json(raw["grid"]),
             curve=raw["curve"],
             reference=raw.get("reference"),
             directory=raw.get("directory"),
@@ -158,7 +157,7 @@ class SweepFolder:
 
     def _take_over(self, earlier: SweepFolder, *, resume: bool) -> None:
         """Become the sweep that is there already. Raises :class:`RunFolderError`: it is another."""
-        found = _grid_differences(earlier.grid, self.grid)
+        found = earlier.grid.differences(self.grid)
         if earlier.curve != self.curve:
             found.append(f"`curve` was {earlier.curve} and is {self.curve}")
         if found:
@@ -181,7 +180,7 @@ class SweepFolder:
             "directory": self.directory,
             "curve": self.curve,
             "reference": self.reference,
-            "grid": _grid_to(self.grid),
+            "grid": self.grid.to_json(),
         }
         with atomic_write(self.path / SWEEP) as file:
             json.dump(held, file, indent=1, allow_nan=False)
@@ -312,21 +311,3 @@ def _clear_parts(path: Path) -> None:
         if _PARTS.fullmatch(entry.name) and is_regular(entry):
             with contextlib.suppress(OSError):
                 entry.unlink(missing_ok=True)
-
-
-def _grid_to(grid: Grid) -> dict[str, Any]:
-    return {"axes": dict(grid.axes), "cells": [asdict(cell) for cell in grid.cells], "notes": list(grid.notes)}
-
-
-def _grid_from(raw: Mapping[str, Any]) -> Grid:
-    check(raw, {"axes": dict, "cells": list}, "grid")
-    for cell in raw["cells"]:
-        check(cell, {"name": str, "settings": dict}, "a cell")
-        if not cell["name"] or Path(cell["name"]).name != cell["name"]:
-            raise ValueError(f"a cell can't be named {shown(cell['name'])}")
-    return Grid(raw["axes"], tuple(Cell(one["name"], one["settings"]) for one in raw["cells"]))
-
-
-def _grid_differences(earlier: Grid, now: Grid) -> list[str]:
-    names = [{cell.name for cell in grid.cells} for grid in (earlier, now)]
-    return [] if names[0] == names[1] else ["its cells are others"]

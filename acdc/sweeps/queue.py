@@ -115,7 +115,7 @@ def _settings(cells: Iterable[Cell]) -> list[list[Cell]]:
     models: dict[str, dict[str, dict[str, list[Cell]]]] = {}
     for cell in cells:
         settings = models.setdefault(_model(cell), {})
-        settings.setdefault(_setting(cell), {}).setdefault(_scored(cell), []).append(cell)
+        settings.setdefault(_setting(cell), {}).setdefault(kind(cell), []).append(cell)
     return [
         [cell for scored in methods.values() for cell in sorted(scored, key=_threshold, reverse=True)]
         for settings in models.values()
@@ -131,13 +131,13 @@ def _setting(cell: Cell) -> str:
     return _key(cell, SET_UP)
 
 
-def _scored(cell: Cell) -> str:
-    """What cells have in common whose edges need scoring only once, where the method scores edges."""
+def kind(cell: Cell) -> str:
+    """What cells of one method on one setting have in common: where it scores edges, it does so once; and memory."""
     return _key(cell, [name for name in sorted(cell.settings) if name not in _CHOOSING])
 
 
 def _key(cell: Cell, names: Iterable[str]) -> str:
-    return repr([cell.settings.get(name) for name in names])  # a list, as of frozen parts, is no key itself
+    return repr([(name, cell.settings.get(name)) for name in names])  # a list, as of frozen parts, is no key itself
 
 
 def _threshold(cell: Cell) -> float:

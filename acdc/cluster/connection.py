@@ -142,7 +142,9 @@ def _initialised(ray: Any, what: str, **options: Any) -> None:
     except Exception as error:  # Ray raises what it likes: RuntimeError, ConnectionError, ValueError, its own
         with suppress(Exception):
             ray.shutdown()
-        hint = "; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" if "onnect" in str(error) else ""
+        hint = (
+            "; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" if "onnect" in str(error) else ""
+        )
         raise ClusterError(f"{what}: {_in_short(error)}{hint}.") from error
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from acdc.errors import RunFolderError
 from acdc.pairs.finding import file_of, word_files
-from acdc.reading import sha256_of
 from acdc.runs.folder import RECORD
 from acdc.runs.seal import record_digest
 from acdc.sweeps.cells import Cell
@@ -63,8 +62,8 @@ class Parcel:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Hex SHA-256 of each file. Raises :class:`OSError`."""
-        return tuple(sha256_of(Path(self.root, part.name)) for part in self.parts)
+        """Hex SHA-256 of each file, in order. Raises :class:`OSError`."""
+        return tuple(_sha256(Path(self.root, part.name)) for part in self.parts)
 
     def at(self, root: Path) -> str:
         """What names it where its files are below another root."""
@@ -84,6 +83,14 @@ class Parcel:
             return sizes == [part.size for part in self.parts] and tuple(digests) == self.digests
         except OSError:
             return False
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def parcels_of(cell: Cell) -> tuple[Parcel, ...]:
@@ -152,8 +159,8 @@ def unpacked(parcel: Parcel, digests: Sequence[str], contents: Any, shelf: Path)
                 raise
     except OSError as error:
         raise RunFolderError(
-            f"{parcel.given} can't be unpacked in {shelf} of a worker: {error.strerror}; make room there, or set TMPDIR "
-            "of the cluster."
+            f"{parcel.given} can't be unpacked in {shelf} of a worker: {error.strerror}; make room there, or set "
+            "TMPDIR of the cluster."
         ) from error
     return place
 

@@ -6,79 +6,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from acdc.errors import AcdcError, RunFolderError
+from acdc.errors import RunFolderError
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.outcome import FINISHED, Outcome
+from acdc.sweeps.folder import RUNS
+from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.parcels import Parcel, packed, renamed, unpacked
-from acdc.sweeps.runner import Runner, RunnerOptions
+from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
+from acdc.sweeps.worker import Full, Needed, Prepare, RunCell, answer
 
-
-@dataclass(frozen=True)
-class Home:
-    """Where a sweep is driven from.
-
-    Attributes:
-        folder: the sweep's, absolute.
-        mark: a file in it, and what is in that.
-        directory: where relative paths begin, if it is known, and the number of that on its disk.
-        sweep: a name for the sweep that no other has.
-    """
-
-    folder: str
-    mark: tuple[str, str]
-    directory: tuple[str, int] | None
-    sweep: str
-
-    @classmethod
-    def of(cls, folder: Path, mark: tuple[str, str], sweep: str) -> Home:
-        """That of this process."""
-        try:
-            here = Path.cwd()
-            directory = (str(here), here.stat().st_ino)
-        except OSError:
-            directory = None
-        return cls(str(folder.absolute()), mark, directory, sweep)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Files on their way: of which digests, and Ray's references to what is in them."""
-
-    digests: tuple[str, ...]
-    references: Sequence[Any]
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A worker has opened what a cell runs on, which is expected to take so much; unknown where it can't be opened."""
-
-    memory_bytes: int | None
-
-
-@dataclass(frozen=True)
-class Lacking:
-    """A worker's machine lacks files."""
-
-    parcels: tuple[Parcel, ...]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a cell ended, and its run's files where the worker can't write them at their place."""
-
-    outcome: Outcome
-    files: Mapping[str, bytes] | None
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Nothing more can be written where the worker writes."""
-
-    sentence: str
+if TYPE_CHECKING:
+    from acdc.sweeps.runner import RunnerOptions
 
 
 class Worker:
@@ -91,6 +32,8 @@ class Worker:
     """
 
     def __init__(self, options: RunnerOptions, home: Home, fetch: Callable[[Any], bytes] | None = None) -> None:
+        from acdc.sweeps.runner import Runner  # torch
+
         self._runner, self._home, self._fetch = Runner(options), home, fetch or _fetched
         self._shelf = Path(tempfile.gettempdir()) / f"acdc-sweep-{home.sweep}"
         self._is_home = _sees(home)
@@ -126,31 +69,30 @@ class Worker:
                 self._located[parcel] = self._name_here(parcel)
         if lacking := tuple(parcel for parcel in parcels if parcel not in self._located):
             return Lacking(lacking)
-        try:
-            return Ready(self._runner.needs(self._here(cell, parcels)).memory_bytes)
-        except AcdcError:  # which the cell's outcome tells
-            return Ready(None)
+        said = answer(self._runner, Prepare(self._here(cell, parcels)))
+        return Ready(said.memory_bytes if isinstance(said, Needed) else None)
 
     def run(self, cell: Cell, parcels: Sequence[Parcel]) -> Ended | Stopped:
         """Run a cell that was prepared, or one that names the same files."""
         here = self._here(cell, parcels)
+        out = Path(self._home.folder) / RUNS / cell.name
         names = {self._located[parcel]: parcel.given for parcel in parcels if self._located[parcel] != parcel.given}
+        if self._is_home and not names:
+            return _told(answer(self._runner, RunCell(here, out)))
+        if self._home.directory is not None:
+            names[str(Path.cwd())] = self._home.directory[0]
         try:
-            if self._is_home and not names:
-                return Ended(self._runner.run(here, Path(self._home.folder) / "runs" / cell.name), None)
-            if self._home.directory is not None:
-                names[str(self._shelf)] = self._home.directory[0]
             self._shelf.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._shelf) as scratch:
-                out = Path(scratch) / cell.name
-                outcome = self._runner.run(here, out)
-                names = {str(out): str(Path(self._home.folder) / "runs" / cell.name), **names}
+                names[str(Path(scratch) / cell.name)] = str(out)
+                told = _told(answer(self._runner, RunCell(here, Path(scratch) / cell.name)))
+                if isinstance(told, Stopped):
+                    return Stopped(renamed(told.sentence, names))
+                outcome = told.outcome
                 sentence = None if outcome.sentence is None else renamed(outcome.sentence, names)
                 warned = tuple(renamed(said, names) for said in outcome.warned)
-                files = packed(out, names) if outcome.status == FINISHED else None
+                files = packed(Path(scratch) / cell.name, names) if outcome.status == FINISHED else None
                 return Ended(replace(outcome, sentence=sentence, warned=warned), files)
-        except RunFolderError as error:
-            return Stopped(renamed(str(error), names))
         except OSError as error:
             return Stopped(f"a worker can't write {self._shelf}: {error.strerror}; make room there.")
 
@@ -174,6 +116,10 @@ class Worker:
         return Cell(cell.name, {**cell.settings, **{one.setting: self._located[one] for one in parcels}})
 
 
+def _told(said: Any) -> Ended | Stopped:
+    return Stopped(said.sentence) if isinstance(said, Full) else Ended(said.outcome, None)
+
+
 def _sees(home: Home) -> bool:
     """Whether this machine shares the sweep's folder and the directory where relative paths begin."""
     name, text = home.mark
@@ -190,5 +136,3 @@ def _fetched(reference: Any) -> bytes:
 
     found: bytes = ray.get(reference)
     return found
-
-

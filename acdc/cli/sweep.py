@@ -53,7 +53,7 @@ class _Sweep(Group):
             return click.Command.invoke(self, ctx)
         name, command, rest = self.resolve_command(ctx, ctx.meta[_WORDS])
         assert command is not None
-        with command.make_context(name, rest, parent=ctx) as below:
+        with command.make_context(f"{ctx.info_name} {name}", rest, parent=ctx.parent) as below:  # it takes no FILE
             return command.invoke(below)
 
 

@@ -103,7 +103,8 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
         say("", err=True)  # the bar's line ends
         say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', *again])}", err=True)
         sys.exit(_INTERRUPTED)
-    if not print_ended(found.folder):
+    print_ended(found)
+    if len(found.failed) == len(grid.cells):
         sys.exit(_NOTHING_DONE)
 
 

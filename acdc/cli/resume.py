@@ -56,5 +56,6 @@ def _resume_sweep(path: Path) -> None:
         say("", err=True)  # the bar's line ends
         say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', 'resume', str(path)])}", err=True)
         sys.exit(130)
-    if not print_ended(found.folder):
+    print_ended(found)
+    if len(found.failed) == len(found.folder.grid.cells):
         sys.exit(2)

@@ -7,6 +7,7 @@ import os
 import traceback
 from contextlib import suppress
 from dataclasses import field, fields
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -31,6 +32,13 @@ def whole(name: str, value: Any) -> int:
                 return found
             raise SettingsError(f"`{name}` is out of all bounds, {shown(value)}; give a number that can be meant.")
     raise SettingsError(f"`{name}` must be a whole number, not {shown(value)}.")
+
+
+def n_pairs(value: Any) -> int:
+    """How many prompt pairs. Raises :class:`SettingsError` for what is no number of at least 1."""
+    if (n := whole("n", value)) < 1:
+        raise SettingsError(f"n must be at least 1, got {n}.")
+    return n
 
 
 def real(name: str, value: Any) -> float:
@@ -99,13 +107,20 @@ def check_options(options: Any) -> None:
     Raises:
         SettingsError: a value is of another type; names the field.
     """
-    types = get_type_hints(type(options))
+    own: type = type(options)
+    types = _types(own)
     for one in fields(options):
         if (kind := types[one.name]) not in _CHECKS:
             said = getattr(kind, "__name__", str(kind))
             raise SettingsError(f"the option `{one.name}` is of the type {said}; options are int, float, bool or str.")
         checked = _CHECKS[kind](one.name, getattr(options, one.name))
         object.__setattr__(options, one.name, checked)
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    """Types of a class's fields, which take Python long to work out, and a sweep makes thousands of methods."""
+    return get_type_hints(kind)
 
 
 def shown(value: object) -> str:

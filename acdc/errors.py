@@ -109,6 +109,10 @@ class MemoryLimitError(AcdcError):
     """Out of memory; says what to lower."""
 
 
+class ClusterError(AcdcError):
+    """A Ray cluster that can't be reached or used, or Ray, which isn't installed."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C during a run; the decisions so far, if there are any, are in the folder.
 
@@ -120,6 +124,20 @@ class RunInterrupted(KeyboardInterrupt):
     def __init__(self, folder: Path, decisions: int) -> None:
         nothing = f"nothing could be kept yet in {folder}, where it begins anew"
         super().__init__(f"all decisions are in {folder}" if decisions else nothing)
+        self.folder = folder
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep; what has ended is in the folder, and a run that was at work goes on where it was.
+
+    Args:
+        folder: the sweep's.
+        finished: how many cells are.
+        n: how many there are.
+    """
+
+    def __init__(self, folder: Path, finished: int, n: int) -> None:
+        super().__init__(f"{finished} of {n} cells are finished in {folder}")
         self.folder = folder
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
+from acdc.engine.once import Once, anew
 from acdc.engine.sizes import Sizes
 from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
@@ -40,6 +41,7 @@ class Setting(Displayed):
             ``[prediction, n_outputs]`` in float64.
         own_metric: a metric of the caller's that is reported beside acdc's.
         engine: the engine that methods prune on, by name, where it serves the model.
+        once: what is the same for every run on it is computed by this: anew, unless runs share it.
     """
 
     model: Model
@@ -55,6 +57,7 @@ class Setting(Displayed):
     corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
     engine: str = "fast"
+    once: Once = anew
     _form: ClassVar = "models:setting_form"
 
     def __repr__(self) -> str:
@@ -100,6 +103,7 @@ class Setting(Displayed):
             answers=self.answers[scored],
             model_logits=self.model_logits[scored],
             corrupted_logits=self.corrupted_logits[scored],
+            once=anew,
         )
 
     def has_clean(self, prompts: PromptSet) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptSet
+from acdc.pruning.protocol import Pruning
 from acdc.wording import counted
 
 
@@ -40,6 +41,7 @@ class Setting(Displayed):
             ``[prediction, n_outputs]`` in float64.
         own_metric: a metric of the caller's that is reported beside acdc's.
         engine: the engine that methods prune on, by name, where it serves the model.
+        split: makes an engine that prunes on parts of the prompts elsewhere, in place of this process's own.
     """
 
     model: Model
@@ -55,6 +57,7 @@ class Setting(Displayed):
     corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
     engine: str = "fast"
+    split: Callable[[Metric], Pruning] | None = None
     _form: ClassVar = "models:setting_form"
 
     def __repr__(self) -> str:
@@ -86,9 +89,10 @@ class Setting(Displayed):
     def parts(self) -> list[Setting]:
         """The setting on the prompts of each chunk by itself, whose means add up by their predictions."""
         chunks = self.contributions.chunks
-        return [self] if len(chunks) == 1 else [self._part(rows) for rows in chunks]
+        return [self] if len(chunks) == 1 else [self.part(rows) for rows in chunks]
 
-    def _part(self, rows: slice) -> Setting:
+    def part(self, rows: slice) -> Setting:
+        """The setting on some of its prompts, padded and ablated as all of them are."""
         scored = self.scored(rows)
         return replace(
             self,
@@ -100,7 +104,22 @@ class Setting(Displayed):
             answers=self.answers[scored],
             model_logits=self.model_logits[scored],
             corrupted_logits=self.corrupted_logits[scored],
+            split=None,
         )
+
+    def without_model(self) -> Setting:
+        """The same without what a process has of its own, to be sent to one that has the same model; see :meth:`on`."""
+        bare: Any = None
+        return replace(self, model=bare, contributions=self.contributions.without_model(), own_metric=None, split=None)
+
+    def on(self, model: Model, together: int) -> Setting:
+        """The same on the model of this process.
+
+        Args:
+            model: the model.
+            together: prompts that are run together.
+        """
+        return replace(self, model=model, contributions=self.contributions.on(model, together))
 
     def has_clean(self, prompts: PromptSet) -> bool:
         """Whether others' clean prompts are the same, in the same order, and read at the same positions."""

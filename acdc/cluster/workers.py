@@ -315,9 +315,10 @@ def _that_fit(setting: Setting, most: int, batch_size: int | None) -> tuple[int,
     engine = engine_for(setting.engine, model)
     for n in range(most, 0, -1):
         part = setting.prompts.part(slice(0, math.ceil(len(setting.prompts) / n)))
-        needs = weights + memory_estimate(
-            model, part, ablation=setting.ablation, engine=engine, batch_size=batch_size
-        ).usual
+        needs = (
+            weights
+            + memory_estimate(model, part, ablation=setting.ablation, engine=engine, batch_size=batch_size).usual
+        )
         if n * needs <= total:
             return n, {"memory": needs}
     return 1, {}

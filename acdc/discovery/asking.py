@@ -12,6 +12,7 @@ from acdc.asked import batch_size as asked_batch_size
 from acdc.asked import flag, path, text, whole
 from acdc.engine.ablations import check_ablation
 from acdc.engine.names import asked_freeze, check_engine
+from acdc.engine.once import Once, anew
 from acdc.engine.own_metric import asked_metric
 from acdc.errors import SettingsError
 from acdc.methods.base import Method
@@ -70,6 +71,7 @@ class Asked:
             can't be told so is told by the hashes of model and prompts.
         progress: show a bar.
         announce: takes lines on what the run works on and how well the model does it.
+        once: what runs share is computed by this, see :mod:`acdc.discovery.sharing`; by default nothing is shared.
     """
 
     method: Method
@@ -95,6 +97,7 @@ class Asked:
     resume: bool
     progress: bool
     announce: Callable[[str], None]
+    once: Once = anew
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Asked:
@@ -159,16 +162,19 @@ class Asked:
         Raises:
             PromptError: a pair doesn't fit, or the metric needs answers that aren't given.
         """
-        prompts = task.prompts(
-            model.tokenizer,
-            n,
-            self.seed,
-            split,
-            self.corruption,
-            **model.limits,
-            bos=self.bos,
-            allow_misaligned=self.allow_misaligned,
-            skip_bad_pairs=self.skip_bad_pairs,
+        prompts = self.once(
+            ("prompts", split, n),
+            lambda: task.prompts(
+                model.tokenizer,
+                n,
+                self.seed,
+                split,
+                self.corruption,
+                **model.limits,
+                bos=self.bos,
+                allow_misaligned=self.allow_misaligned,
+                skip_bad_pairs=self.skip_bad_pairs,
+            ),
         )
         self.measure.check(prompts)
         return prompts

@@ -77,11 +77,17 @@ def discover(
     Raises:
         AcdcError: bad settings, prompts, models or folders, each as the subclass for it.
     """
-    return _discover(Asked.checked(locals()), model, task)
+    return run(Asked.checked(locals()), model, task)
 
 
-def _discover(asked: Asked, model: Any, task: Any) -> Run:
-    """The steps of a run."""
+def run(asked: Asked, model: Any, task: Any) -> Run:
+    """The steps of a run.
+
+    Args:
+        asked: the options; what several runs share is computed by its ``once``.
+        model: as for :func:`discover`.
+        task: likewise.
+    """
     with bars(asked.progress):
         found_task = find_task(task, asked.answers, asked.wrong_answers)
     file_sha256 = task_sha256(found_task)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from acdc.engine.setting import Setting
 from acdc.errors import warn
-from acdc.evaluation.behaviour import Behaviour, behaviour
+from acdc.evaluation.behaviour import Behaviour, unpatched
 from acdc.evaluation.model_doubts import model_doubts
 from acdc.pairs import text_of
 from acdc.pairs.bos import beginnings_in_words
@@ -36,9 +36,9 @@ def introduce(setting: Setting, record: Record, announce: Callable[[str], None],
     if tokenizer is not None:
         announce(beginnings_in_words(prompts.pairs, tokenizer))
     announce(_first_pair(setting))
-    clean, corrupted = (behaviour(setting, logits) for logits in (setting.model_logits, setting.corrupted_logits))
+    clean, corrupted = unpatched(setting)
     announce(f"the model on clean prompts: {_in_words(clean)}; on corrupted ones: {_in_words(corrupted)}")
-    for doubt in model_doubts(setting, clean, corrupted, is_control=is_control):
+    for doubt in setting.once("doubts", lambda: [*model_doubts(setting, clean, corrupted, is_control=is_control)]):
         warn(doubt)
 
 

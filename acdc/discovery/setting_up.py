@@ -18,6 +18,7 @@ from acdc.engine.agreement import check_prompts
 from acdc.engine.choice import engine_for
 from acdc.engine.memory import MemoryOptions
 from acdc.engine.names import asked_freeze, check_engine
+from acdc.engine.once import Once, anew, within
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
 from acdc.engine.setting import Setting, prepare
 from acdc.errors import AcdcWarning, PromptError, SettingsError
@@ -129,7 +130,8 @@ def set_up(
         measure.check(chosen)
         runs = engine_for(engine, opened, frozen)
         together, _ = plan_memory(opened, chosen, size, lambda line: None, ablation=ablation, engine=runs)
-        made, _ = _run_once(opened, chosen, measure, ablation, split_input, engine, together, frozen)
+        made, _ = _run_once(opened, chosen, ablation, split_input, together, frozen)
+        made = _of_run(made, measure, engine)
         check_own_metric(measure, made)
         return made
 
@@ -160,28 +162,36 @@ def open_and_draw(asked: Asked, model: Any, task: Task) -> tuple[Model, PromptSe
 
 def plan(asked: Asked, model: Model, prompts: PromptSet) -> tuple[int, int]:
     """How many prompts to run together, and bytes of a usual run; says how much memory that is."""
-    return plan_memory(model, prompts, asked.batch_size, asked.announce, **_planned(asked, model))
+    options = _planned(asked, model)
+    return asked.once(
+        ("plan", *options.values()),
+        lambda: plan_memory(model, prompts, asked.batch_size, asked.announce, **options),
+    )
 
 
 def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, LogitComparison]:
     """A model on the prompts of a run, and how far the nodes are from the model on them."""
-    same = asked.measure, asked.ablation, asked.split_input, asked.engine
-    return _run_once(model, prompts, *same, together, asked.freeze)
+    same = asked.ablation, asked.split_input, together, asked.freeze
+    what = "setting", prompts.sha256(), together
+    made, checked = asked.once(what, lambda: _run_once(model, prompts, *same))
+    return _of_run(made, asked.measure, asked.engine, within(asked.once, what)), checked
 
 
 def _run_once(
     model: Model,
     prompts: PromptSet,
-    measure: Metric,
     ablation: str,
     split_input: bool,
-    engine: str,
     together: int,
     freeze: tuple[str, ...],
 ) -> tuple[Setting, LogitComparison]:
     made = prepare(model, prompts, ablation=ablation, split_input=split_input, freeze=freeze, batch_size=together)
-    made = replace(made, engine=engine, own_metric=measure if is_own(measure) else None)
     return made, check_prompts(made)
+
+
+def _of_run(made: Setting, measure: Metric, engine: str, once: Once = anew) -> Setting:
+    """A setting with what is of one run alone."""
+    return replace(made, engine=engine, own_metric=measure if is_own(measure) else None, once=once)
 
 
 def _planned(asked: Asked, model: Model) -> MemoryOptions:

@@ -71,7 +71,7 @@ def begun(
 def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | None) -> Found:
     """What the method finds; what it measured is put into the record."""
     with RunLog(record, folder, progress=asked.progress) as log:
-        result = asked.method.find(setting, asked.measure, log)
+        result = _found(asked, setting, log)
     result = checked_found(asked.method, result, setting.graph, record, log.decided)
     known = {one.name for one in fields(Record)}
     for name, value in result.measured.items():
@@ -80,6 +80,15 @@ def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | No
         else:  # of a method that another package brings
             record.further = {**record.further, name: value}
     return result
+
+
+def _found(asked: Asked, setting: Setting, log: RunLog) -> Found:
+    """What the method gives; where a selection is to choose, the same serves all selections."""
+
+    def find() -> Found:
+        return asked.method.find(setting, asked.measure, log)
+
+    return find() if asked.method.decides else setting.once(("found", asked.method, asked.measure), find)
 
 
 def judged(
@@ -110,18 +119,30 @@ def held_out(
     """The results, with those on held-out prompts where there are any; says why there are none."""
     try:
         with memory_errors():
-            others = asked.prompts(model, task, "test", asked.n)
-            refuse_overlap(prompts, others)
-            together = len(others) if asked.freeze else record.batch_size or len(others)
-            setting, checked = set_up_asked(asked, model, others, together)
+            setting, checked = held_out_setting(asked, task, model, prompts, record)
             unseen = evaluate(setting, circuit.in_graph, metrics=(task.metric, asked.measure.name))
         record.self_check = asdict(LogitComparison(**(record.self_check or {})) | checked)
-        record.held_out_sha256 = others.sha256()
+        record.held_out_sha256 = setting.prompts.sha256()
         return Results(used, unseen)
     except AcdcError as error:  # the circuit is found all the same
         record.no_held_out = str(error)
         _say_why(error, asked)
     return Results(used)
+
+
+def held_out_setting(
+    asked: Asked, task: Task, model: Model, prompts: PromptSet, record: Record
+) -> tuple[Setting, LogitComparison]:
+    """The model on prompts of a run's task that are none of those used, and how far the nodes are from it on them.
+
+    Raises:
+        OverlapError: some of them are.
+        AcdcError: the task has no others, or they don't fit.
+    """
+    others = asked.prompts(model, task, "test", asked.n)
+    refuse_overlap(prompts, others)
+    together = len(others) if asked.freeze else record.batch_size or len(others)
+    return set_up_asked(asked, model, others, together)
 
 
 def _say_left_out(asked: Asked, found: Found, n_edges: int) -> None:

@@ -46,7 +46,7 @@ def new_record(
         together: how many of them run at a time.
     """
     model, graph = setting.model, setting.graph
-    hashes = {"model": model.sha256, "data": setting.prompts.sha256()}
+    hashes = {"model": asked.once("sha256", lambda: model.sha256), "data": setting.prompts.sha256()}
     if (own := check_own_metric(asked.measure, setting)) is not None:
         hashes["metric"] = own
     request = replace(

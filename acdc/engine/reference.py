@@ -80,6 +80,9 @@ class ReferenceEngine(PruningEngine):
         would say nothing of half precision, where products accumulate in float32 and are
         rounded once.)
         """
+        return self.setting.once(("noise floor", self.measure), self._noise_floor)
+
+    def _noise_floor(self) -> float:
         draws = np.random.default_rng(0)
         inputs = self.setting.contributions.inputs
         generator = torch.Generator().manual_seed(0)

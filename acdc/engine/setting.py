@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
+from acdc.engine.once import Once, anew
 from acdc.engine.sizes import Sizes
 from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
@@ -42,6 +43,7 @@ class Setting(Displayed):
         own_metric: a metric of the caller's that is reported beside acdc's.
         engine: the engine that methods prune on, by name, where it serves the model.
         split: makes an engine that prunes on parts of the prompts elsewhere, in place of this process's own.
+        once: what is the same for every run on it is computed by this: anew, unless runs share it.
     """
 
     model: Model
@@ -58,6 +60,7 @@ class Setting(Displayed):
     own_metric: Metric | None = None
     engine: str = "fast"
     split: Callable[[Metric], Pruning] | None = None
+    once: Once = anew
     _form: ClassVar = "models:setting_form"
 
     def __repr__(self) -> str:
@@ -105,6 +108,7 @@ class Setting(Displayed):
             model_logits=self.model_logits[scored],
             corrupted_logits=self.corrupted_logits[scored],
             split=None,
+            once=anew,
         )
 
     def without_model(self) -> Setting:

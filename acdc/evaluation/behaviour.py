@@ -64,6 +64,14 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
     return Behaviour(accuracy, top1, difference, metrics, {name: each.cpu().numpy() for name, each in values.items()})
 
 
+def unpatched(setting: Setting) -> tuple[Behaviour, Behaviour]:
+    """What the model does on the clean and on the corrupted prompts. Raises :class:`NumericsError`."""
+    return setting.once(
+        ("unpatched", setting.own_metric),
+        lambda: (behaviour(setting, setting.model_logits), behaviour(setting, setting.corrupted_logits)),
+    )
+
+
 def evaluate(setting: Setting, in_graph: np.ndarray, *, metrics: Sequence[str] = ("kl",)) -> Evaluation:
     """Run a circuit, its complement and the ablated model on a setting's prompts and compare them with the model.
 
@@ -77,12 +85,18 @@ def evaluate(setting: Setting, in_graph: np.ndarray, *, metrics: Sequence[str] =
         NumericsError: a logit is NaN or infinite; names the prompt.
     """
     setting.graph.check_mask(in_graph)
-    masks = {"circuit": in_graph, "complement": ~in_graph, "ablated": np.zeros_like(in_graph)}
-    run = zip(masks, circuits.run(setting, list(masks.values())), strict=True)
+
+    def ablated() -> Behaviour:
+        return behaviour(setting, next(circuits.run(setting, [np.zeros_like(in_graph)])))
+
+    of_circuit, of_complement = (behaviour(setting, logits) for logits in circuits.run(setting, [in_graph, ~in_graph]))
+    model, corrupted = unpatched(setting)
     states = {
-        "model": behaviour(setting, setting.model_logits),
-        **{name: behaviour(setting, logits) for name, logits in run},
-        "corrupted": behaviour(setting, setting.corrupted_logits),
+        "model": model,
+        "circuit": of_circuit,
+        "complement": of_complement,
+        "ablated": setting.once(("ablated", setting.own_metric), ablated),
+        "corrupted": corrupted,
     }
     return side_by_side(setting, states, metrics=metrics)
 

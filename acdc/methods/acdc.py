@@ -77,7 +77,9 @@ class Acdc(AcdcSettings, Method):
         from acdc.methods.attribution import edge_attribution
 
         engine = make_engine(setting.engine, setting, metric)
-        attribution = edge_attribution(setting, metric, log) if self.order == "attribution" else None
+        attribution = None
+        if self.order == "attribution":
+            attribution = setting.once(("attribution", metric), lambda: edge_attribution(setting, metric, log))
         setting.contributions.forget_clean()
         noise = engine.noise_floor()
         if self.budget:
@@ -191,7 +193,8 @@ def found_by(pruner: Pruner, log: Log, metric: Metric, noise: float, said: str =
 
 def doubt_threshold(threshold: float, engine: Pruning, metric: Metric, noise: float, setting: Setting) -> None:
     """Warn of a threshold that lets nothing stay, or that rounding reaches."""
-    ablated = engine.metric_of(np.zeros(engine.graph.n_edges, dtype=bool))
+    nothing = np.zeros(engine.graph.n_edges, dtype=bool)
+    ablated = setting.once(("ablated", metric), lambda: engine.metric_of(nothing))
     if threshold >= ablated > 0:
         warn(
             f"ablating every edge costs {ablated:.4g} {metric.name}, no more than the threshold "

@@ -81,7 +81,9 @@ class Hybrid(Method):
         from acdc.engine.choice import make_engine
         from acdc.methods.attribution import edge_attribution
 
-        estimates = edge_attribution(setting, metric, log, steps=self.steps)
+        steps = self.steps
+        what = "attribution", metric, steps
+        estimates = setting.once(what, lambda: edge_attribution(setting, metric, log, steps=steps))
         unseen = np.abs(estimates) < self.margin * self.threshold
         setting.contributions.forget_clean()
         engine = make_engine(setting.engine, setting, metric)

@@ -64,7 +64,7 @@ class FastEngine(PruningEngine):
             self._reads[slot.index, : slot.n_parents] = True
         self._tactics = tactics
         self._scratch = Scratch()
-        self._baseline, clean = run_clean(setting, tactics)
+        self._baseline, clean = setting.once(("whole model", tactics), lambda: run_clean(setting, tactics))
         #: Live places and answers that lengths of chains are reckoned by: those of its prompts, unless it is told
         #: others, so that engines on parts of the prompts compute equally far ahead.
         self.places = len(self._baseline.live), len(self._baseline.answers)
@@ -77,7 +77,7 @@ class FastEngine(PruningEngine):
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
         self._scorer = make_scorer(setting, measure)
         self._alone: Alone | None = None
-        self._begin(Present(self._baseline, vectors, clean.mlp_outputs))
+        self._begin(Present(self._baseline, vectors, list(clean.mlp_outputs)))
 
     def _begin(self, present: Present) -> None:
         """Begin with a circuit's values."""

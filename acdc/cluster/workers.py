@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from acdc.errors import AcdcError, ClusterError, SettingsError
 from acdc.metrics import Metric
 from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
+from acdc.pairs import PromptSet
 from acdc.runs.unnamed import IN_MEMORY
 from acdc.wording import counted
 
@@ -131,8 +132,10 @@ class Worker:
 
 def packed(setting: Setting) -> bytes:
     """A setting without its model."""
+    own = {"model", "own_metric", "split", "once"}  # of a process
+    sent = {one.name: getattr(setting, one.name) for one in fields(setting) if one.name not in own}
     buffer = io.BytesIO()
-    torch.save(setting.without_model(), buffer)
+    torch.save(sent | {"contributions": setting.contributions.without_model()}, buffer)
     return buffer.getvalue()
 
 
@@ -145,13 +148,15 @@ def unpacked(data: bytes, model: Model, batch_size: int | None = None, workers: 
         batch_size: prompts that are run together; ``None`` for as many as fit.
         workers: how many share this machine's memory.
     """
-    setting: Setting = torch.load(io.BytesIO(data), map_location=model.device, weights_only=False)
+    sent = torch.load(io.BytesIO(data), map_location=model.device, weights_only=False)
+    prompts: PromptSet = sent["prompts"]
     if batch_size is None:
         free = available_memory(model.device)
-        engine = engine_for(setting.engine, model)
         own = free if free is None or model.device.type != "cpu" else free // workers
-        batch_size = largest_batch(model, setting.prompts, own, ablation=setting.ablation, engine=engine)
-    return setting.on(model, min(batch_size, len(setting.prompts)))
+        engine = engine_for(sent["engine"], model)
+        batch_size = largest_batch(model, prompts, own, ablation=sent["ablation"], engine=engine)
+    contributions = sent["contributions"].on(model, min(batch_size, len(prompts)))
+    return Setting(**sent | {"model": model, "contributions": contributions})
 
 
 def _caught(work: Callable[[], Any]) -> Any:

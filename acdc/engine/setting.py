@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -110,20 +110,6 @@ class Setting(Displayed):
             split=None,
             once=anew,
         )
-
-    def without_model(self) -> Setting:
-        """The same without what a process has of its own, to be sent to one that has the same model; see :meth:`on`."""
-        bare: Any = None
-        return replace(self, model=bare, contributions=self.contributions.without_model(), own_metric=None, split=None)
-
-    def on(self, model: Model, together: int) -> Setting:
-        """The same on the model of this process.
-
-        Args:
-            model: the model.
-            together: prompts that are run together.
-        """
-        return replace(self, model=model, contributions=self.contributions.on(model, together))
 
     def has_clean(self, prompts: PromptSet) -> bool:
         """Whether others' clean prompts are the same, in the same order, and read at the same positions."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-import acdc.errors
+from acdc import errors
 from acdc.cluster.connection import Cluster, imported_ray
 from acdc.cluster.split import Part, Question, SplitEngine, Team
 from acdc.engine.choice import engine_for
@@ -25,7 +25,7 @@ from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.runs.unnamed import IN_MEMORY
-from acdc.wording import counted
+from acdc.wording import counted, first_line
 
 #: That a worker may take to start, and to start in another's place. A cluster may start a machine for it.
 _MOST_SECONDS = 120
@@ -75,7 +75,7 @@ class Failure:
 
     def error(self) -> AcdcError:
         """The same error here."""
-        kind = getattr(acdc.errors, self.kind, AcdcError)
+        kind = getattr(errors, self.kind, AcdcError)
         error: AcdcError = kind.__new__(kind, self.message)  # some classes make their message of other arguments
         return error
 
@@ -192,13 +192,14 @@ class RayTeam(Team):
         super().__init__(setting, len(actors))
         self.actors = actors
         self._ray, self._start, self._announce = imported_ray(), start, announce
-        self._measure, self._batch_size = replace(measure), batch_size
+        self._measure, self._batch_size = self._sendable(measure), batch_size
         self._source = Source.of(setting.model)
         self._parts = [packed(setting.part(rows)) for rows in self.rows]
         for opened in [actor.open.remote(self._source) for actor in actors]:
-            self._raised(self._ray.get(opened))
+            self._raised(self._got(opened))
+        setting.contributions.forget()  # the workers have theirs
         for taken in [self._given(i) for i in range(len(actors))]:
-            self._raised(self._ray.get(taken))
+            self._raised(self._got(taken))
 
     def answers(self, question: Question) -> list[Any]:
         """See :meth:`acdc.cluster.split.Team.answers`."""
@@ -206,7 +207,7 @@ class RayTeam(Team):
         found = []
         for i, answer in enumerate(asked):
             try:
-                found.append(self._ray.get(answer))
+                found.append(self._got(answer))
             except self._ray.exceptions.RayActorError as error:
                 found.append(self._replaced(i, question, error))
         return [self._raised(answer) for answer in found]
@@ -234,12 +235,33 @@ class RayTeam(Team):
     def _asked_anew(self, i: int, question: Question) -> Any:
         self.actors[i] = self._start()
         self._ray.get(self.actors[i].__ray_ready__.remote(), timeout=_MOST_SECONDS)
-        self._raised(self._ray.get(self.actors[i].open.remote(self._source)))
-        self._raised(self._ray.get(self._given(i)))
+        self._raised(self._got(self.actors[i].open.remote(self._source)))
+        self._raised(self._got(self._given(i)))
         if question.what != "begin":
             for told in self.past.questions():
-                self._raised(self._ray.get(self.actors[i].answer.remote(told)))
-        return self._ray.get(self.actors[i].answer.remote(question))
+                self._raised(self._got(self.actors[i].answer.remote(told)))
+        return self._got(self.actors[i].answer.remote(question))
+
+    def _got(self, asked: Any) -> Any:
+        """What a worker gives, as soon as it does."""
+        try:
+            return self._ray.get(asked)
+        except self._ray.exceptions.RayTaskError as error:
+            cause = error.cause or error
+            raise ClusterError(
+                f"a worker of the cluster failed: {type(cause).__name__}: {first_line(cause).rstrip('.')}; see that "
+                "it has the packages and files of this machine."
+            ) from error
+
+    def _sendable(self, measure: Metric) -> Metric:
+        """A metric that workers can be sent. Raises :class:`SettingsError`."""
+        try:
+            self._ray.cloudpickle.dumps(measure)
+        except Exception as error:  # of whatever a caller's function holds
+            raise SettingsError(
+                f"the metric {measure.name} can't be sent to the workers of a cluster: {first_line(error)}"
+            ) from error
+        return measure
 
     def _given(self, i: int) -> Any:
         """A part, on its way to its worker."""

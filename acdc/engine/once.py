@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from acdc.errors import AcdcError
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Once(Protocol):
     """Gives what a function computes."""
 

@@ -13,6 +13,7 @@ from acdc.runs.naming import run_name
 from acdc.sweeps.axes import AXES
 from acdc.sweeps.cells import Cell
 
+_LARGE = 1e15  # from which on a float is written by its exponent
 _FIRST = ("task", "model", "method")
 
 
@@ -32,13 +33,13 @@ def named(cells: Iterable[Mapping[str, Any]]) -> tuple[Cell, ...]:
 
 
 def _name(settings: Mapping[str, Any]) -> str:
-    rest = {name: _short(settings[name]) for name in AXES if name in settings and name not in _FIRST}
+    rest = {name.replace("_", "-"): _short(settings[name]) for name in AXES if name in settings and name not in _FIRST}
     return run_name(settings["task"], settings["model"], settings["method"], rest)
 
 
 def _short(value: Any) -> Any:
-    """0.1 for 0.1, and 10 for 10.0."""
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else value
+    """10 for 10.0, which are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _LARGE else value
 
 
 def _folded(name: str) -> str:

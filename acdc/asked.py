@@ -7,6 +7,7 @@ import os
 import traceback
 from contextlib import suppress
 from dataclasses import field, fields
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -99,13 +100,20 @@ def check_options(options: Any) -> None:
     Raises:
         SettingsError: a value is of another type; names the field.
     """
-    types = get_type_hints(type(options))
+    own: type = type(options)
+    types = _types(own)
     for one in fields(options):
         if (kind := types[one.name]) not in _CHECKS:
             said = getattr(kind, "__name__", str(kind))
             raise SettingsError(f"the option `{one.name}` is of the type {said}; options are int, float, bool or str.")
         checked = _CHECKS[kind](one.name, getattr(options, one.name))
         object.__setattr__(options, one.name, checked)
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    """Types of a class's fields, which take Python long to work out, and a sweep makes thousands of methods."""
+    return get_type_hints(kind)
 
 
 def shown(value: object) -> str:

@@ -127,6 +127,20 @@ class RunInterrupted(KeyboardInterrupt):
         self.folder = folder
 
 
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep; what has ended is in the folder, and a run that was at work goes on where it was.
+
+    Args:
+        folder: the sweep's.
+        finished: how many cells are.
+        n: how many there are.
+    """
+
+    def __init__(self, folder: Path, finished: int, n: int) -> None:
+        super().__init__(f"{finished} of {n} cells are finished in {folder}")
+        self.folder = folder
+
+
 class AcdcWarning(UserWarning):
     """Something that a user should know before trusting a result; bounded as an error's message is."""
 

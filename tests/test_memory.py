@@ -171,10 +171,24 @@ def test_a_batch_size_that_is_none_is_refused(model, size):
 
 
 def test_free_memory_is_read_from_the_system_or_not_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_MEMORY_INFO", tmp_path / "meminfo")
+    monkeypatch.setattr("acdc.machine._MEMORY_INFO", tmp_path / "meminfo")
+    monkeypatch.setattr("acdc.machine._LIMIT", tmp_path / "memory.max")
     assert memory.available_memory(torch.device("cpu")) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  3 kB\n")
     assert memory.available_memory(torch.device("cpu")) == 3 * 1024
+
+
+@pytest.mark.parametrize(("limit", "free"), [("max", 3072), ("1000", 350), ("100", 0), ("1000000", 3072), ("", 3072)])
+def test_a_container_has_the_memory_of_its_limit_and_its_cache_gives_way(tmp_path, monkeypatch, limit, free):
+    for name, file, held in (
+        ("_MEMORY_INFO", "meminfo", "MemAvailable:  3 kB\n"),
+        ("_LIMIT", "memory.max", limit),
+        ("_TAKEN", "memory.current", "700\n"),
+        ("_TAKEN_BY", "memory.stat", "anon 600\ninactive_file 50\n"),
+    ):
+        (tmp_path / file).write_text(held)
+        monkeypatch.setattr(f"acdc.machine.{name}", tmp_path / file)
+    assert memory.available_memory(torch.device("cpu")) == free
 
 
 def test_free_memory_of_a_gpu_is_asked_of_it(monkeypatch):

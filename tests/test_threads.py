@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import pairs, write_pairs
 
+import acdc.machine
 from acdc import Run, discover, find_task, load_model
 from acdc.errors import PromptError, SettingsError
 from acdc.models import threads
@@ -34,7 +35,7 @@ def machine(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: made.now)
     monkeypatch.setattr(torch, "set_num_threads", made.set)
-    monkeypatch.setattr(threads, "_cores", lambda: 8)
+    monkeypatch.setattr("acdc.machine.cores", lambda: 8)
     return made
 
 
@@ -137,7 +138,7 @@ def test_never_more_than_torch_had(machine, gpt2_model, prompts, monkeypatch):
     monkeypatch.setattr(threads, "block_weights", lambda model: 10**12)
     for torchs, cores, used in ((8, 8, 8), (3, 8, 3), (64, 2, 2)):
         machine.now = torchs
-        monkeypatch.setattr(threads, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("acdc.machine.cores", lambda cores=cores: cores)
         assert fit_threads(gpt2_model, prompts) == used
 
 
@@ -155,13 +156,13 @@ def test_never_more_than_torch_had(machine, gpt2_model, prompts, monkeypatch):
 )
 def test_a_container_has_the_cores_of_its_quota(monkeypatch, tmp_path, quota, cores):
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr("acdc.machine._QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
-    assert threads._cores() == cores
-    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "nothing")
+    assert acdc.machine.cores() == cores
+    monkeypatch.setattr("acdc.machine._QUOTA", tmp_path / "nothing")
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert threads._cores() == 4
+    assert acdc.machine.cores() == 4
 
 
 def test_the_size_is_that_of_a_block(gpt2_model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc import machine
 from acdc.errors import ClusterError, SettingsError
 from acdc.wording import quoted
 
@@ -111,6 +113,7 @@ def imported_ray() -> Any:
         raise ClusterError(
             f"a cluster takes Ray, which can't be imported ({error}): pip install 'acdc-circuits[ray]'."
         ) from error
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters is said here, in a sentence
     return ray
 
 
@@ -120,12 +123,17 @@ def _connect(ray: Any, address: str, cpus: int | None) -> bool:
     if address == HERE and (found := _found_here()):
         address = found
     if address == HERE:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        own = {"num_cpus": cpus or cores, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        own = {
+            "num_cpus": cpus or machine.cores(),
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+        }
         _initialised(ray, "a Ray cluster can't be started here", address="local", **own, **quiet)
         return True
     if address.startswith(AT):
         _check_answers(address)
+    else:
+        _token_is_sent()  # which `ray start` asks for where this user has one
     _initialised(ray, f"the Ray cluster at {address} can't be used", address=address, **quiet)
     return False
 
@@ -138,7 +146,10 @@ def _initialised(ray: Any, what: str, **options: Any) -> None:
     except Exception as error:  # Ray raises what it likes: RuntimeError, ConnectionError, ValueError, its own
         with suppress(Exception):
             ray.shutdown()
-        raise ClusterError(f"{what}: {_in_short(error)}.") from error
+        hint = (
+            "; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" if "onnect" in str(error) else ""
+        )
+        raise ClusterError(f"{what}: {_in_short(error)}{hint}.") from error
 
 
 def _found_here() -> str | None:

@@ -247,8 +247,9 @@ def _refuse_misspelt(given: Mapping[str, Any]) -> None:
     """Raise :class:`SettingsError` for an option that no method has, but which is near to one of discover's own."""
     known = [name for name in given if name != "options"]
     for name in given["options"]:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        if near and not any(name in option_names(method) for method in METHODS.values()):
+        if any(name in option_names(method) for method in METHODS.values()):
+            continue
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.75):
             raise SettingsError(f"discover has no `{name}`; did you mean `{near[0]}`?")
 
 

@@ -23,6 +23,7 @@ from acdc.engine.fast.tactics import Tactics
 from acdc.engine.gradients import gradient_bytes
 from acdc.engine.setting import prediction_bytes
 from acdc.engine.sizes import Sizes
+from acdc.machine import free_memory
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 
@@ -34,8 +35,6 @@ _SLACK = 256 * 2**20
 #: Contributions that take no more, in bytes, are computed once and kept; to compute larger ones in
 #: chunks a few times costs little beside the run that they are for.
 _KEPT_BYTES = 512 * 2**20
-#: Where Linux says what is free.
-_MEMORY_INFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -168,12 +167,7 @@ def available_memory(device: torch.device) -> int | None:
     """Memory that is free on a device, in bytes; ``None`` where it can't be told."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = _MEMORY_INFO.read_text().splitlines()
-    except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else 1024 * int(found)
+    return free_memory()
 
 
 def held_memory(device: torch.device) -> int | None:

@@ -6,7 +6,6 @@ Weights come from safetensors files only, or from a GGUF file; code from a model
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 
 from acdc.errors import ModelError, SettingsError, UnknownNameError
 from acdc.knownmodels.catalogue import folders, known_models
+from acdc.knownmodels.checking import check_name, refuse_missing
 from acdc.models.gguf import write_folder
 from acdc.models.hub import cached_folder
 from acdc.models.hugging_face import open_folder
@@ -39,7 +39,7 @@ def find_source(
     if not isinstance(model, str | Path):
         return open_in_memory(model, place, precision, tokenizer)
     name = str(model).rstrip("/") or str(model)
-    _check_name(name)
+    check_name(name)
     if is_planted(name):
         with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
             planted(name).save(scratch)
@@ -61,7 +61,7 @@ def find_tokenizer(name: str) -> Any:
         ModelError: it has no tokenizer, or it can't be loaded or isn't here.
     """
     name = name.rstrip("/") or name
-    _check_name(name)
+    check_name(name)
     known = folders().get(name)
     if is_planted(name):
         with tempfile.TemporaryDirectory(prefix="acdc-planted-") as scratch:
@@ -98,17 +98,6 @@ def _open_gguf(name: str, file: Path, device: torch.device, dtype: torch.dtype |
             f"{name} can't be opened: its weights in float32 are written to {tempfile.gettempdir()} meanwhile, which "
             f"failed ({first_line(error)}); set TMPDIR to a folder with room."
         ) from error
-
-
-def _check_name(name: str) -> None:
-    if not name:
-        raise ModelError("the model's name is empty; give a bundled name, a hub name or a folder.")
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        raise ModelError(f"{name!r} can't be the name of a model: it is no text that a file's name can hold.") from None
-    if "\0" in name:
-        raise ModelError(f"{name!r} can't be the name of a model: it has a zero byte in it.")
 
 
 def _folder(name: str) -> Path | None:
@@ -161,22 +150,10 @@ def _repository(name: str) -> str:
     """The hub's name of a model, from its own or from TransformerLens' alias."""
     from transformer_lens.supported_models import MODEL_ALIASES, OFFICIAL_MODEL_NAMES, get_official_model_name
 
-    with contextlib.suppress(OSError, RuntimeError):  # ~ of no known user
-        if Path(name).expanduser().is_file():
-            raise ModelError(f"{name} is a file; give the folder that it lies in.")
-    known, here = known_models(), folders()
-    model, below, _ = name.partition("/")
-    if below and any(model == other.partition("/")[0] for other in (*known, *here)):  # no owner on the hub
-        raise UnknownNameError("model", name, {model, *(other for other in here if other.startswith(f"{model}/"))})
-    if name.lower().endswith(".gguf"):
-        raise ModelError(f"{name}: there is no such file.")
-    if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
-        raise ModelError(f"{name}: there is no such folder.")
-    if name in known and known[name].how:
-        raise ModelError(f"{name} isn't here yet; get it by {known[name].how}.")
+    refuse_missing(name)
     with contextlib.suppress(ValueError):
         return get_official_model_name(name)
     if "/" not in name:  # a hub name without an owner is one of the few old ones, all of them known
         aliases = [alias for names in MODEL_ALIASES.values() for alias in names]
-        raise UnknownNameError("model", name, [*known, *OFFICIAL_MODEL_NAMES, *aliases])
+        raise UnknownNameError("model", name, [*known_models(), *OFFICIAL_MODEL_NAMES, *aliases])
     return name

@@ -8,16 +8,14 @@ thread.
 
 from __future__ import annotations
 
-import math
 import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
 
+from acdc import machine
 from acdc.asked import shown
 from acdc.errors import SettingsError
 from acdc.models.model import Model
@@ -28,7 +26,6 @@ from acdc.pairs import PromptSet
 #: slower; opening a model took ten times as long.
 WORK_A_THREAD = 2_000_000_000
 _MOST = 256
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # Whoever set one of these has chosen; torch reads them when it is imported.
 _CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -69,6 +66,12 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(number)
 
 
+def share_cores(processes: int) -> None:
+    """Let torch compute with this process' share of the cores beside others, unless the environment says how many."""
+    if not _is_chosen():
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), machine.cores() // processes)))
+
+
 def fit_threads(model: Model, prompts: PromptSet) -> int:
     """Let torch compute with as many threads as suit a model on its prompts.
 
@@ -80,7 +83,7 @@ def fit_threads(model: Model, prompts: PromptSet) -> int:
     """
     if not _is_chosen():
         tokens = sum(len(pair.clean) for pair in prompts.pairs)
-        torch.set_num_threads(threads_for(tokens * block_weights(model), min(torch.get_num_threads(), _cores())))
+        torch.set_num_threads(threads_for(tokens * block_weights(model), min(torch.get_num_threads(), machine.cores())))
     return torch.get_num_threads()
 
 
@@ -98,14 +101,3 @@ def block_weights(model: Model) -> int:
 
 def _is_chosen() -> bool:
     return any(os.environ.get(name) for name in _CHOSEN)
-
-
-def _cores() -> int:
-    """Processors that this process may use; a container can have less than the machine."""
-    affinity: Any = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or no limit ("max")
-        return cores

@@ -33,13 +33,17 @@ _ADVICE = {
 }
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, what: str = "template files and word lists") -> dict[str, Any]:
     """What a TOML file holds.
+
+    Args:
+        path: the file.
+        what: is in it, for messages.
 
     Raises:
         PromptError: it can't be read, is too large, or isn't TOML; names file and line.
     """
-    text = read_text(path, at_most=_MOST_BYTES, what="template files and word lists")
+    text = read_text(path, at_most=_MOST_BYTES, what=what)
     try:
         return tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
@@ -47,6 +51,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         advice = next((f"; {advice}" for begins, advice in _ADVICE.items() if said.startswith(begins)), "")
         raise PromptError(f"{path}: this is not TOML: {said}{advice}.") from None
     except RecursionError:
-        raise PromptError(f"{path}: it is nested too deeply; no task needs that.") from None
+        raise PromptError(f"{path}: it is nested too deeply; nothing needs that.") from None
     except ValueError as error:  # a date that isn't one, a number of thousands of digits
         raise PromptError(f"{path}: a value in it can't be read: {str(error).partition(';')[0].rstrip('.')}.") from None

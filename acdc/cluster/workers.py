@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,10 @@ from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.runs.unnamed import IN_MEMORY
-from acdc.wording import counted, first_line
+from acdc.wording import counted, first_line, shortened
 
 #: That a worker may take to start, and to start in another's place. A cluster may start a machine for it.
 _MOST_SECONDS = 120
-#: How often in a row workers may die over the same question.
-_MOST_DEATHS = 2
 
 
 @dataclass(frozen=True)
@@ -196,10 +194,10 @@ class RayTeam(Team):
         self._source = Source.of(setting.model)
         self._parts = [packed(setting.part(rows)) for rows in self.rows]
         for opened in [actor.open.remote(self._source) for actor in actors]:
-            self._raised(self._got(opened))
+            self._first(opened)
         setting.contributions.forget()  # the workers have theirs
         for taken in [self._given(i) for i in range(len(actors))]:
-            self._raised(self._got(taken))
+            self._first(taken)
 
     def answers(self, question: Question) -> list[Any]:
         """See :meth:`acdc.cluster.split.Team.answers`."""
@@ -208,29 +206,35 @@ class RayTeam(Team):
         for i, answer in enumerate(asked):
             try:
                 found.append(self._got(answer))
-            except self._ray.exceptions.RayActorError as error:
+            except self._deaths as error:
                 found.append(self._replaced(i, question, error))
         return [self._raised(answer) for answer in found]
+
+    @property
+    def _deaths(self) -> tuple[type[Exception], ...]:
+        """What Ray raises where a worker is gone."""
+        known = self._ray.exceptions
+        return known.RayActorError, known.OutOfMemoryError, known.NodeDiedError, known.WorkerCrashedError
 
     def _replaced(self, i: int, question: Question, error: Exception) -> Any:
         """The answer of another worker in the place of one that died."""
         whose = self.rows[i]
         prompts = f"prompts {whose.start + 1} to {whose.stop}"
-        for _ in range(_MOST_DEATHS - 1):
-            self._announce(f"the worker of {prompts} died; another takes them")
-            try:
-                return self._asked_anew(i, question)
-            except self._ray.exceptions.RayActorError as again:
-                error = again
-            except self._ray.exceptions.GetTimeoutError as late:
-                raise ClusterError(
-                    f"the worker of {prompts} died, and the cluster starts no other within {_MOST_SECONDS} seconds; "
-                    "see `ray status`, and go on with the run by `resume=True`."
-                ) from late
-        raise ClusterError(
-            f"the worker of {prompts} died {_MOST_DEATHS} times over the same step, perhaps for want of memory; see "
-            "the logs of Ray, give it more memory or fewer prompts by `n`, and go on with the run by `resume=True`."
-        ) from error
+        self._announce(f"the worker of {prompts} died; another takes them")
+        with suppress(Exception):  # it may only be out of reach
+            self._ray.kill(self.actors[i])
+        try:
+            return self._asked_anew(i, question)
+        except self._ray.exceptions.GetTimeoutError as late:
+            raise ClusterError(
+                f"the worker of {prompts} died, and the cluster starts no other within {_MOST_SECONDS} seconds; see "
+                "`ray status`, and go on with the run by `resume=True`."
+            ) from late
+        except self._deaths as again:
+            raise ClusterError(
+                f"the worker of {prompts} died twice over the same step, perhaps for want of memory ({_why(again)}); "
+                "lower `n` or `batch_size`, or give workers more memory, and go on with the run by `resume=True`."
+            ) from error
 
     def _asked_anew(self, i: int, question: Question) -> Any:
         self.actors[i] = self._start()
@@ -241,6 +245,15 @@ class RayTeam(Team):
             for told in self.past.questions():
                 self._raised(self._got(self.actors[i].answer.remote(told)))
         return self._got(self.actors[i].answer.remote(question))
+
+    def _first(self, asked: Any) -> None:
+        """See that a worker has what it needs. Raises :class:`AcdcError`."""
+        try:
+            self._raised(self._got(asked))
+        except self._deaths as error:
+            raise ClusterError(
+                f"a worker of the cluster died as it opened the model, perhaps for want of memory ({_why(error)})."
+            ) from error
 
     def _got(self, asked: Any) -> Any:
         """What a worker gives, as soon as it does."""
@@ -315,7 +328,8 @@ def split_over(
         yield replace(setting, split=engine)
     finally:
         for actor in actors:  # a team puts others in their place
-            ray.kill(actor)
+            with suppress(Exception):  # the cluster may be gone
+                ray.kill(actor)
 
 
 def _started(ray: Any, start: Callable[[], Any], wanted: int) -> list[Any]:
@@ -349,3 +363,9 @@ def _that_fit(setting: Setting, most: int, batch_size: int | None) -> tuple[int,
         if n * needs <= total:
             return n, {"memory": needs}
     return 1, {}
+
+
+def _why(error: Exception) -> str:
+    """What Ray says of a death, in short."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shortened(lines[0] if lines else type(error).__name__, 200).rstrip(".")

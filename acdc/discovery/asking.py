@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.asked import batch_size as asked_batch_size
-from acdc.asked import flag, path, text, whole
+from acdc.asked import flag, n_pairs, path, text, whole
 from acdc.cluster.connection import checked_cluster
 from acdc.engine.ablations import check_ablation
 from acdc.engine.names import asked_freeze, check_engine
@@ -135,7 +135,7 @@ class Asked:
             seed=seed,
             measure=asked_metric(given["metric"]),
             batch_size=asked_batch_size(given["batch_size"]),
-            n=None if given["n"] is None else whole("n", given["n"]),
+            n=None if given["n"] is None else n_pairs(given["n"]),
             bos=text("bos", given["bos"]),
             freeze=freeze,
             cluster=None if given["cluster"] is None else _asked_cluster(given["cluster"], method, freeze),

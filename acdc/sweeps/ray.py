@@ -24,7 +24,7 @@ from acdc.sweeps.parcels import Parcel, parcels_of, put
 from acdc.sweeps.queue import Queue, kind
 from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
 from acdc.sweeps.rayworker import Worker
-from acdc.wording import first_line
+from acdc.wording import counted, first_line
 
 if TYPE_CHECKING:
     from acdc.sweeps.runner import RunnerOptions
@@ -70,7 +70,10 @@ def run_ray(
     with connected(cluster) as found, _marked(folder.path) as home:
         crew = _Crew(cells, folder, home, began)
         n = crew.ask_for(options, asked)
-        announce(f"{found.nodes} machines, {found.cpus} CPUs, {found.gpus} GPUs: {n} cells at a time")
+        announce(
+            f"{counted(found.nodes, 'machine')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}: "
+            f"{counted(n, 'cell')} at a time"
+        )
         try:
             yield from crew.outcomes(n)
             crew.tidy()

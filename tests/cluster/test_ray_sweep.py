@@ -5,7 +5,7 @@ import json
 import pytest
 
 import acdc
-from acdc.errors import ClusterError
+from acdc.errors import ClusterError, SettingsError
 from acdc.sweeps.sweep import sweep
 
 pytestmark = pytest.mark.random_models
@@ -63,3 +63,9 @@ def test_more_than_any_machine_has_is_refused(cluster, tmp_path):
     axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}
     with pytest.raises(ClusterError, match=r"no machine of the cluster has 3 CPUs and 0 GPUs.*2 CPUs, 0 GPUs"):
         sweep(axes, out=tmp_path / "s", cluster=cluster, cpus=3, progress=False)
+
+
+@pytest.mark.parametrize("asked", [{"cpus": 1.5}, {"gpus": 2.5}])
+def test_parts_of_several_are_refused(asked, tmp_path):
+    with pytest.raises(SettingsError, match=r"is [12]\.5; Ray gives parts of one, or whole numbers"):
+        sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", **asked)

@@ -28,7 +28,7 @@ from acdc.runs.unnamed import IN_MEMORY
 from acdc.wording import counted, first_line, shortened
 
 #: That a worker may take to start, and to start in another's place. A cluster may start a machine for it.
-_MOST_SECONDS = 120
+_MOST_SECONDS = 300
 
 
 @dataclass(frozen=True)

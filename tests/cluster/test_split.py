@@ -1,6 +1,7 @@
 """A run whose prompts are split makes one process's decisions, whatever the model, the parts and who holds them."""
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def near(threshold, decisions, worst):
     return at.index(True) if any(at) else len(decisions)
 
 
-@pytest.fixture(scope="module", params=range(3))
+@pytest.fixture(scope="module", params=range(2))
 def drawn(request, tmp_path_factory):
     """A model of few edges, and what draws the rest."""
     draws = np.random.default_rng([16, request.param])
@@ -67,7 +68,7 @@ def drawn(request, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("engine", "ablation", "n_parts", "batch_size"),
-    [("fast", "corrupted", 2, None), ("fast", "mean", 3, 1), ("fast", "zero", 4, 2), ("reference", "mean", 2, None)],
+    [("fast", "corrupted", 2, None), ("fast", "mean", 3, 1), ("reference", "zero", 4, 2)],
 )
 def test_the_decisions_are_those_of_one_process(drawn, engine, ablation, n_parts, batch_size):
     kind, model, draws = drawn
@@ -80,11 +81,12 @@ def test_the_decisions_are_those_of_one_process(drawn, engine, ablation, n_parts
     threshold = worst * float(draws.choice([1e-4, 1e-3, 1e-2, 0.1]))
     settings = AcdcSettings(threshold, gates=bool(draws.random() < 0.3), passes=1 + n_parts % 2)
     alone, together = Acdc(one, settings), Acdc(many, settings)
-    expected, found = list(alone.decisions()), list(together.decisions())
+    most = 12 if engine == "reference" else None  # it takes a whole run for each
+    expected, found = (list(islice(each.decisions(), most)) for each in (alone, together))
     upto = near(threshold, expected, worst)
     assert [(d.edge, d.kept) for d in found[:upto]] == [(d.edge, d.kept) for d in expected[:upto]], kind
     np.testing.assert_allclose([d.after for d in found[:upto]], [d.after for d in expected[:upto]], atol=1e-8 * worst)
-    if upto == len(expected):
+    if upto == len(expected) and most is None:
         assert np.array_equal(alone.kept, together.kept)
         assert many.metric() == pytest.approx(one.metric(), abs=1e-8 * worst)
 
@@ -132,7 +134,7 @@ def test_another_goes_on_where_a_part_was_lost(setting, passes):
     team, found = engine._team, []
     for decision in Acdc(engine, settings).decisions():
         found.append(decision)
-        if len(found) % 11 == 0:  # in the middle of chains, too
+        if len(found) in (3, 4, 20, 45):  # in the middle of chains, too
             team.replace(len(found) % 2)
     assert [(d.edge, d.kept) for d in found] == [(d.edge, d.kept) for d in whole]
     np.testing.assert_allclose([d.after for d in found], [d.after for d in whole], atol=1e-10)

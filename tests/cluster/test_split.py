@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from test_fast import draw_model, draw_prompts
 
+from acdc import methods
 from acdc.cluster.split import Part, Question, SplitEngine, Team, split_rows
 from acdc.cluster.workers import packed, unpacked
 from acdc.engine.choice import make_engine
@@ -163,6 +164,17 @@ def test_a_part_whose_metric_is_no_number_names_its_prompt(setting):
     logits = engine.graph.slots[-1]
     with pytest.raises(NumericsError, match=f"{last}: the odd of a patched run is NaN or infinite"):
         list(engine.removals([np.array([logits.first_edge + i]) for i in range(logits.n_parents)]))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [methods.Acdc(0.01, order="attribution"), methods.Acdc(budget=12), methods.Hybrid(0.01), methods.Patching()],
+)
+def test_every_method_that_tries_edges_finds_the_same(setting, method):
+    here = replace(setting, split=lambda measure: split(setting, measure))
+    alone, together = (method.find(each, METRICS["kl"]) for each in (setting, here))
+    np.testing.assert_allclose(together.scores, alone.scores, atol=1e-10)
+    assert (alone.kept is None and together.kept is None) or np.array_equal(alone.kept, together.kept)
 
 
 def test_the_setting_makes_the_engine(setting):

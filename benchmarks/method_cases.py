@@ -1,4 +1,4 @@
-"""What benchmarks/methods.py runs: cases, and how each method is asked for a circuit of a given size."""
+"""What benchmarks/methods.py sweeps: cases, and how each method is asked for a circuit of a given size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from acdc.errors import UnknownNameError
 from acdc.graph import Graph
 from acdc.methods import METHODS, find_method
 from acdc.models.loading import load_model
-from acdc.models.model import Model
 from acdc.planted import Parameters, planted, planted_names
-from acdc.selection import Selection, Top
 
 #: Whose gradient at the clean run is zero: methods that take one there take the corrupted run's instead.
 FLAT = ("kl", "l2")
@@ -37,11 +35,11 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model on a task.
+    """A model on tasks: a sweep over them and the methods.
 
     Attributes:
         group: under what it is in a table.
-        model, task: by name.
+        model, tasks: by name.
         size: edges of the circuits that methods are asked for.
         n: prompt pairs.
         metric: that methods are given, by name.
@@ -52,7 +50,7 @@ class Case:
 
     group: str
     model: str
-    task: str
+    tasks: Sequence[str]
     size: int
     n: int
     metric: str
@@ -60,10 +58,9 @@ class Case:
     reference: Circuit | None = None
     patient: bool = True
 
-    @property
-    def name(self) -> str:
-        """For folders."""
-        return self.model if self.reference is not None else f"{self.model}-{self.task}"
+    def name(self, task: str) -> str:
+        """In tables."""
+        return self.model if self.reference is not None else f"{self.model}-{task}"
 
     @property
     def methods(self) -> list[str]:
@@ -89,7 +86,7 @@ def cases(on: Sequence[str], n: int) -> Iterator[Case]:
                 yield Case(
                     "planted",
                     name,
-                    about.task,
+                    (about.task,),
                     model.circuit.n_edges,
                     about.n,
                     about.metric,
@@ -98,19 +95,33 @@ def cases(on: Sequence[str], n: int) -> Iterator[Case]:
                 )
         elif word in GENERATED:
             model = planted(GENERATED[word].name)
-            yield Case(word, model.name, model.task, model.circuit.n_edges, 20, "kl", reference=model.circuit)
+            yield Case(word, model.name, (model.task,), model.circuit.n_edges, 20, "kl", reference=model.circuit)
         elif word in TASKS:
             opened = load_model(word)
             edges = Graph(opened.graph_config).n_edges
             tasks, share, metric = TASKS[word]
-            for task in tasks:
-                yield Case(word, word, task, round(share * edges), n, metric, patient=edges <= _LARGE)
+            yield Case(word, word, tasks, round(share * edges), n, metric, patient=edges <= _LARGE)
         else:
             raise UnknownNameError("case", word, ["planted", *GENERATED, *TASKS])
 
 
-def asked(name: str, case: Case, threshold: float | None) -> tuple[dict[str, Any], Selection | None]:
-    """The options of a method and the selection that give a circuit of a case's size.
+def axes(case: Case, names: Sequence[str], tasks: Sequence[str], threshold: float | None = None) -> dict[str, Any]:
+    """The axes of a sweep over methods on a case.
+
+    Args:
+        case: what they run on.
+        names: of the methods.
+        tasks: of the case's.
+        threshold: for `hybrid`, see :func:`asked`.
+    """
+    found = {"model": case.model, "device": "cpu", "task": list(tasks), "n": case.n}
+    if case.corruption is not None:
+        found["corruption"] = case.corruption
+    return {**found, "method": [{"name": name, **asked(name, case, threshold)} for name in names]}
+
+
+def asked(name: str, case: Case, threshold: float | None = None) -> dict[str, Any]:
+    """The axes of one method that give a circuit of a case's size: metric, options, selection.
 
     Scores rank by magnitude where the true circuit is known, as ROC does, and by value where faithfulness is asked
     for. What decides by itself is told the size, but for subnetwork probing, which knows a penalty alone.
@@ -120,23 +131,15 @@ def asked(name: str, case: Case, threshold: float | None) -> tuple[dict[str, Any
         case: what it runs on.
         threshold: that led ACDC to that size, for `hybrid`, which knows no budget.
     """
-    options: dict[str, Any] = {}
+    found: dict[str, Any] = {"metric": SLOPED if name == "hisp" and case.metric in FLAT else case.metric}
     if name == "acdc":
-        options["budget"] = case.size
+        found["budget"] = case.size
     elif name == "hybrid" and threshold is not None:
-        options["threshold"] = threshold
+        found["threshold"] = threshold
     elif name in ("edge-pruning", "random"):
-        options["edges"] = case.size
+        found["edges"] = case.size
     elif name in ("eap", "gim") and case.metric in FLAT:
-        options["side"] = "corrupted"
-    method = find_method(name, **options)
-    by = "magnitude" if case.reference is not None else "value"
-    return options, None if method.decides else Top(case.size, by)
-
-
-def opened(case: Case, held: dict[str, Model]) -> Model:
-    """A case's model, opened once."""
-    if case.model not in held:
-        held.clear()
-        held[case.model] = load_model(case.model, device="cpu")
-    return held[case.model]
+        found["side"] = "corrupted"
+    if not find_method(name).decides:
+        found |= {"top": case.size, "by": "magnitude" if case.reference is not None else "value"}
+    return found

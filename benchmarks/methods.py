@@ -5,131 +5,103 @@
     python benchmarks/methods.py --on gpt2 --out out/methods-gpt2                      # for those with the weights
 
 Where the true circuit is known: precision and recall at its size and the area under the ROC curve. Where it isn't: what
-circuits of one size keep on held-out prompts, and the curve over sizes. Every run has a folder of its own, and
-an interrupted benchmark goes on with the same command. Memory: ``benchmarks/engine.py --methods``.
+circuits of one size keep on held-out prompts, and the curve over sizes. Each model is a sweep over its tasks and the
+methods (and one more for `hybrid`, which is told what ACDC came to); an interrupted benchmark goes on with the same
+command. Memory: ``benchmarks/engine.py --methods``.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import click
-from method_cases import FLAT, SLOPED, Case, asked, cases, opened
+from method_cases import Case, axes, cases
 from method_rows import Row, draw, tables
 from plots import check_matplotlib
-from tqdm import tqdm
 
 import acdc
 from acdc.cli.main import main
 from acdc.cli.printing import say
-from acdc.comparison.roc import agreement, mib_area, mib_points, ranking, step_area
-from acdc.errors import AcdcError
+from acdc.comparison import step_area
 from acdc.files import atomic_write
-from acdc.models.model import Model
-from acdc.results import Evaluation
-from acdc.runs.run import Run
+from acdc.sweeps.outcome import FINISHED
+from acdc.sweeps.rows import UNRANKED
+
+#: Figures of a row, by the columns of the sweep's table.
+_COST = {"edges": "edges", "of": "edges_all"} | {
+    name: name for name in ("seconds", "forwards", "backwards", "residual")
+}
+_KNOWN = {"precision": "precision", "recall": "recall", "roc": "roc", "auroc": "roc_mib"}
+_HELD_OUT = {
+    "kl": "kl_held_out",
+    "faithfulness": "faithfulness_held_out",
+    "right": "accuracy_held_out",
+    "right_of_model": "accuracy_model_held_out",
+} | {name: name for name in ("cpr", "cmd", "log_distance", "smallest")}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--on", default="planted,small,middle,tiny-tasks", show_default=True, help="Models, with commas between.")
 @click.option("--n", default=50, type=click.IntRange(min=1), show_default=True, help="Prompt pairs of language tasks.")
+@click.option(
+    "--jobs", default=1, type=click.IntRange(min=0), show_default=True, help="Processes; times are best with one."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write, or to go on with.")
-def command(on: str, n: int, out: Path) -> None:
+def command(on: str, n: int, jobs: int, out: Path) -> None:
     """Run every method on every case; write methods.csv, methods.md and a picture."""
     check_matplotlib()
-    chosen = list(cases(on.split(","), n))
     rows: list[Row] = []
-    held: dict[str, Model] = {}
-    with tqdm(total=sum(len(case.methods) for case in chosen), unit="run", dynamic_ncols=True) as bar:
-        for case in chosen:
-            for name in case.methods:
-                bar.set_postfix_str(f"{name} on {case.name}")
-                rows.append(measured(name, case, opened(case, held), out))
-                _write(out, rows)
-                bar.update()
+    for case in cases(on.split(","), n):
+        rows += measured(case, case.methods, out, jobs)
+        _write(out, rows)
     for line in tables(rows):
         print(line)
     for path in (out / "methods.csv", out / "methods.md", *draw(rows, out)):
         say(path)
 
 
-def measured(name: str, case: Case, model: Model, out: Path) -> Row:
-    """A method on a case, in its own folder."""
-    folder = out / case.name
-    threshold = Run.load(folder / "acdc").record.threshold if (folder / "acdc" / "run.json").exists() else None
-    options, select = asked(name, case, threshold)
-    try:
-        run = acdc.discover(
-            model,
-            case.task,
-            method=name,
-            select=select,
-            metric=SLOPED if name == "hisp" and case.metric in FLAT else case.metric,
-            corruption=case.corruption,
-            n=case.n,
-            out=folder / name,
-            resume=True,
-            progress=False,
-            **options,
-        )
-        return _row(name, case, model, run)
-    except AcdcError as error:
-        return Row(case.group, case.name, name, failed=str(error))
+def measured(case: Case, names: Sequence[str], out: Path, jobs: int) -> list[Row]:
+    """Methods on a case's tasks: a row each, by task and then as `names` are.
+
+    Args:
+        case: what they run on.
+        names: of the methods.
+        out: folder of the sweeps' folders.
+        jobs: as :func:`acdc.sweep` has it.
+    """
+    found: dict[tuple[str, str], Row] = {}
+    came_to: dict[str, float | None] = {}  # the threshold that ACDC's budget led to, by task
+    others = [name for name in names if name != "hybrid"]
+    for row in _swept(axes(case, others, case.tasks), case, out / case.model, jobs):
+        found[row["task"], row["method"]] = _row(case, row)
+        if row["method"] == "acdc":
+            came_to[row["task"]] = row.get("found_threshold")
+    for task in case.tasks if "hybrid" in names else ():
+        hybrid = axes(case, ["hybrid"], [task], came_to.get(task))
+        (row,) = _swept(hybrid, case, out / f"{case.name(task)}-hybrid", jobs)
+        found[task, "hybrid"] = _row(case, row)
+    return [found[task, name] for task in case.tasks for name in names]
 
 
-def _row(name: str, case: Case, model: Model, run: Run) -> Row:
-    """What a run came to."""
-    record, circuit = run.record, run.circuit
-    cost = record.cost or {}
-    known = {
-        "edges": circuit.n_edges,
-        "of": circuit.graph.n_edges,
-        "seconds": record.seconds,
-        "forwards": cost.get("forwards"),
-        "backwards": cost.get("backwards"),
-        "residual": (record.conservation or {}).get("residual"),
-    }
-    if case.reference is not None:
-        found = agreement(circuit, case.reference)
-        ranks = name not in ("acdc", "hybrid", "random")
-        points = ranking(circuit.scores, case.reference) if ranks else [(found.false_positive_rate, found.recall)]
-        known |= {"precision": found.precision, "recall": found.recall, "roc": step_area(points)}
-        known["auroc"] = mib_area(mib_points(circuit.scores, case.reference)) if ranks else None
-    elif run.held_out is not None:
-        known |= _kept(run.held_out) | _curve(name, case, model, run)
-    return Row(case.group, case.name, name, **known)
+def _swept(asked: Mapping[str, Any], case: Case, out: Path, jobs: int) -> list[dict[str, Any]]:
+    """The table of a sweep; of a planted model it says how far the truth was found."""
+    return acdc.sweep(asked, out=out, jobs=jobs, curve=case.reference is None).rows
 
 
-def _kept(evaluation: Evaluation) -> dict[str, float | None]:
-    """What a circuit keeps."""
-    return {
-        "kl": evaluation.circuit.metrics["kl"],
-        "faithfulness": evaluation.share("circuit"),
-        "right": evaluation.circuit.accuracy,
-        "right_of_model": evaluation.model.accuracy,
-    }
-
-
-def _curve(name: str, case: Case, model: Model, run: Run) -> dict[str, float | int | None]:
-    """Figures over sizes, on held-out prompts; none of what doesn't rank edges."""
-    if name in ("acdc", "hybrid", "random"):
-        return {}
-    (judged,) = acdc.evaluate(
-        run.circuit, model, case.task, n=case.n, split="test", worst=0, curve=True, progress=False
-    )
-    families = judged.curve.families if judged.curve is not None else {}
-    if not families:
-        return {}
-    signed, absolute = families["signed"], families["absolute"]
-    return {
-        "cpr": signed.mib.cpr,
-        "cmd": absolute.mib.cmd,
-        "log_distance": signed.log.distance,
-        "smallest": signed.smallest,
-    }
+def _row(case: Case, row: Mapping[str, Any]) -> Row:
+    """What a cell came to."""
+    method, name = row["method"], case.name(row["task"])
+    if row["status"] != FINISHED:
+        return Row(case.group, name, method, failed=row["sentence"])
+    columns = _COST | (_HELD_OUT if case.reference is None else _KNOWN)
+    known = {figure: row.get(column) for figure, column in columns.items()}
+    if case.reference is not None and method in UNRANKED:
+        known["roc"] = step_area([(row["false_positive_rate"], row["recall"])])
+    return Row(case.group, name, method, **known)
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:

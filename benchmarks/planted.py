@@ -1,4 +1,4 @@
-"""Does ACDC find circuits that are known? A run on every planted model, and precision and recall on generated ones.
+"""Does ACDC find circuits that are known? A run on every planted model, and a sweep over thresholds on generated ones.
 
     python benchmarks/planted.py --out out/planted
 
@@ -7,24 +7,22 @@ Needs matplotlib (the extra ``benchmarks``). Interrupted, the same command goes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from plots import check_matplotlib, save, styled
-from sweep import Row, sweep
-from thresholds import parse_thresholds
-from tqdm import tqdm
+from sweep_rows import finished
 
+import acdc
 from acdc.cli.main import main
 from acdc.cli.printing import say
-from acdc.discovery.discover import discover
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.files import atomic_write
-from acdc.models.loading import load_model
-from acdc.pairs.finding import find_task
 from acdc.planted import Parameters, planted, planted_names
+from acdc.sweeps.grid import Grid
 
 #: Tens, hundreds and thousands of true edges.
 SIZES = {
@@ -37,11 +35,11 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 @dataclass(frozen=True)
 class Curve:
-    """What runs at several thresholds found of one generated model's circuit."""
+    """What a sweep over thresholds found of one generated model's circuit."""
 
     size: str
     parameters: Parameters
-    rows: Sequence[Row]
+    rows: Sequence[Mapping[str, Any]]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -52,8 +50,9 @@ class Curve:
 )
 @click.option("--n", default=20, type=click.IntRange(min=1), show_default=True, help="Prompt pairs for each of them.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Of generated models.")
+@click.option("--jobs", type=click.IntRange(min=0), help="Processes; 0: in this one.  [default: as many as fit]")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write, or to go on with.")
-def command(sizes: str, noise: str, thresholds: str, n: int, seed: int, out: Path) -> None:
+def command(sizes: str, noise: str, thresholds: str, n: int, seed: int, jobs: int | None, out: Path) -> None:
     """Recover planted circuits, and write planted.md and a plot.
 
     An interrupted benchmark goes on with the same command; runs that ended aren't repeated.
@@ -62,25 +61,24 @@ def command(sizes: str, noise: str, thresholds: str, n: int, seed: int, out: Pat
     chosen = [
         (size, replace(SIZES[size], seed=seed, noise=loudness)) for size in _sizes(sizes) for loudness in _noises(noise)
     ]
-    values = parse_thresholds(thresholds)
+    grids = [Grid.of(_axes(parameters, thresholds, n)) for _, parameters in chosen]  # all are checked before any runs
     lines = list(by_hand(out))
-    curves = []
-    with tqdm(total=len(chosen) * len(values), unit="run", dynamic_ncols=True) as bar:
-        for size, parameters in chosen:
-            rows: list[Row] = []
-            curves.append(Curve(size, parameters, rows))
-            model = planted(parameters.name)
-            opened = load_model(model.name, device="cpu")
-            task = find_task(model.task)
-            for row in sweep(opened, task, values, out / model.name, reference=model.circuit, n=n):
-                rows.append(row)
-                _write(out / "planted.md", [*lines, "", *table(curves)])
-                bar.update()
+    curves: list[Curve] = []
+    for (size, parameters), grid in zip(chosen, grids, strict=True):
+        # Without a reference, the cells of a planted model are held against its own edges.
+        curves.append(Curve(size, parameters, finished(acdc.sweep(grid, out=out / parameters.name, jobs=jobs))))
+        _write(out / "planted.md", [*lines, "", *table(curves)])
     _write(out / "planted.md", [*lines, "", *table(curves)])
     say(out / "planted.md")
     if curves:
         for path in draw(curves, out):
             say(path)
+
+
+def _axes(parameters: Parameters, thresholds: str, n: int) -> dict[str, Any]:
+    """Of the sweep over one generated model."""
+    model = planted(parameters.name)
+    return {"model": model.name, "task": model.task, "device": "cpu", "n": n, "threshold": thresholds}
 
 
 def _sizes(text: str) -> list[str]:
@@ -110,7 +108,7 @@ def by_hand(out: Path) -> Iterable[str]:
     for name in planted_names():
         model = planted(name)
         about = model.settings
-        run = discover(
+        run = acdc.discover(
             name,
             about.task,
             corruption=about.corruption,
@@ -138,9 +136,9 @@ def table(curves: Iterable[Curve]) -> Iterable[str]:
     for curve in curves:
         for row in curve.rows:
             yield (
-                f"| {curve.size} | {curve.parameters.edges:,} | {row.edges_all:,} | {curve.parameters.noise:g} | "
-                f"{row.threshold:g} | {row.edges_kept:,} | {_share(row.precision)} | {_share(row.recall)} | "
-                f"{row.seconds:.1f} |"
+                f"| {curve.size} | {curve.parameters.edges:,} | {row['edges_all']:,} | {curve.parameters.noise:g} | "
+                f"{row['threshold']:g} | {row['edges']:,} | {_share(row['precision'])} | {_share(row['recall'])} | "
+                f"{row['seconds']:.1f} |"
             )
 
 
@@ -157,7 +155,7 @@ def draw(curves: Sequence[Curve], folder: Path) -> list[Path]:
         for axes, size in zip(row[0], sizes, strict=True):
             for curve in curves:
                 if curve.size == size:
-                    points = [(point.recall, point.precision) for point in curve.rows]
+                    points = [(point["recall"], point["precision"]) for point in curve.rows]
                     color = _COLOURS[noises.index(curve.parameters.noise) % len(_COLOURS)]
                     axes.plot(*zip(*points, strict=True), "o-", color=color, label=f"noise {curve.parameters.noise:g}")
             axes.set(title=size, xlabel="recall", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))

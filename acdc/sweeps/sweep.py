@@ -6,26 +6,24 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from acdc import asked, machine
+from acdc.cluster.connection import checked_cluster
 from acdc.errors import RunFolderError, RunInterrupted, SettingsError, SweepInterrupted
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.grid import Grid
 from acdc.sweeps.here import run_here
 from acdc.sweeps.local import run_local
+from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.sweeps.progress import SweepBar
 from acdc.sweeps.reference import reference_circuit
 from acdc.sweeps.swept import Sweep
 from acdc.sweeps.table import Table
 from acdc.wording import counted, some
-
-if TYPE_CHECKING:
-    pass
 
 #: What runs cells: gives each with how it ended, as soon as it has; ``began`` is called with each that begins.
 Executor = Callable[..., Generator[tuple[Cell, Outcome], None, None]]
@@ -93,11 +91,18 @@ def sweep(
         return Sweep(folder)
 
 
-def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] | None = None) -> Sweep:
+def go_on(
+    path: Path,
+    *,
+    cluster: str | None = None,
+    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
+) -> Sweep:
     """Go on with a sweep, knowing nothing but its folder; relative paths begin where they began.
 
     Args:
         path: the folder.
+        cluster: that it goes on on; by default it is this machine.
         progress: show a bar.
         announce: takes lines on what the sweep works on.
 
@@ -112,6 +117,7 @@ def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] 
             out=place,
             curve=earlier.curve,
             reference=earlier.reference,
+            cluster=cluster,
             progress=progress,
             announce=announce,
         )
@@ -120,8 +126,6 @@ def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] 
 
 def _run(folder: SweepFolder, execute: Executor, *, progress: bool, say: Callable[[str], None]) -> None:
     """Run what is left of a sweep."""
-    from acdc.sweeps.runner import RunnerOptions
-
     cells, n = folder.left, len(folder.grid.cells)
     for note in folder.grid.notes:
         say(note)
@@ -167,9 +171,10 @@ def _executor(
         for name, value in (("jobs", jobs), ("memory", memory)):
             if value is not None:
                 raise SettingsError(f"`{name}` is of processes on this machine; leave it out with `cluster`.")
-        given = {"cpus": _positive("cpus", cpus), "gpus": None if gpus is None else _positive("gpus", gpus, zero=True)}
-        on_cluster = import_module("acdc.sweeps.ray").run_ray
-        return partial(on_cluster, cluster=asked.text("cluster", cluster), announce=say, **given)
+        from acdc.sweeps.ray import run_ray
+
+        given, gpus = _positive("cpus", cpus), _positive("gpus", gpus, zero=True)
+        return partial(run_ray, cluster=checked_cluster(cluster), cpus=given, gpus=gpus, announce=say)
     for name, value in (("cpus", cpus), ("gpus", gpus)):
         if value is not None:
             raise SettingsError(f"`{name}` is of cells on a cluster; leave it out without `cluster`.")

@@ -63,7 +63,7 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
         (
             ["zzz"],
             "unknown command 'zzz': known: analyse, compare, discover, edit, evaluate, export, hidden-units, methods, "
-            "model, models, patch, resume, show, task, tasks, view.",
+            "model, models, patch, resume, show, sweep, task, tasks, view.",
         ),
         (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
     ],
@@ -72,7 +72,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(refused, words, said):
     assert refused(*words) == said
 
 
-@pytest.mark.parametrize("words", [[], ["task"], ["model"]])
+@pytest.mark.parametrize("words", [[], ["task"], ["model"], ["sweep"]])
 def test_no_command_gives_plain_help(call, words):
     code, out, err = call(*words)
     assert code == 2

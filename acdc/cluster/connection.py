@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc import machine
 from acdc.errors import ClusterError, SettingsError
 from acdc.wording import quoted
 
@@ -122,8 +123,11 @@ def _connect(ray: Any, address: str, cpus: int | None) -> bool:
     if address == HERE and (found := _found_here()):
         address = found
     if address == HERE:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        own = {"num_cpus": cpus or cores, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        own = {
+            "num_cpus": cpus or machine.cores(),
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+        }
         _initialised(ray, "a Ray cluster can't be started here", address="local", **own, **quiet)
         return True
     if address.startswith(AT):

@@ -26,7 +26,6 @@ from acdc.sweeps.series import (
     mean_and_spread,
     over_seeds,
     panels,
-    said,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +139,9 @@ def _lines(frame: Frame, name: str, x: str, y: str, hue: str | None = None) -> I
         ending = f"-{part // MOST_PANELS + 1}" if part else ""
 
         def draw(plt: Any, page: list[Panel] = page) -> Any:
-            return draw_lines(plt, page, x, y, title=_title(frame), metric=_metric(frame), shade=shade, ordered=ordered)
+            return draw_lines(
+                plt, page, x, y, title=_title(frame, x, y, hue), metric=_metric(frame), shade=shade, ordered=ordered
+            )
 
         yield Plot(f"{name}{ending}", draw)
 
@@ -180,8 +181,8 @@ def _heat(frame: Frame, name: str, across: str, down: str, value: str) -> Plot:
     right, below = (_values(frame, rows, one) for one in (across, down))
     grid = [[means.get((one, other), math.nan) for one in right] for other in below]
     labels = words(across), words(down), words(value, _metric(frame))
-    names = [said(across, one) for one in right], [said(down, one) for one in below]
-    title = _title(frame)
+    names = [frame.said(across, one) for one in right], [frame.said(down, one) for one in below]
+    title = _title(frame, across, down)
     return Plot(f"heat-{name}", lambda plt: draw_heat(plt, grid, *names, labels=labels, title=title))
 
 
@@ -191,8 +192,8 @@ def _values(frame: Frame, rows: Sequence[Row], name: str) -> list[Any]:
     return sorted(found) if frame.is_number(name) else found
 
 
-def _title(frame: Frame) -> str:
-    return "\n".join(filter(None, (frame.title, over_seeds(frame))))
+def _title(frame: Frame, *columns: str | None) -> str:
+    return "\n".join(filter(None, (frame.title, over_seeds(frame, *columns))))
 
 
 def _metric(frame: Frame) -> str | None:

@@ -96,9 +96,11 @@ class Frame:
     """
 
     def __init__(self, swept: Sweep) -> None:
-        rows = [dict(row) for row in swept.rows if row["status"] == FINISHED]
-        self.columns = list(swept.rows[0]) if swept.rows else []
+        ended = swept.rows
+        rows = [row for row in ended if row["status"] == FINISHED]  # its own: they are made at every call
+        self.columns = list(ended[0]) if ended else []
         self.rows: list[dict[str, Any]] = rows
+        self._clashing: dict[str, bool] = {}
         settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
         _share_seconds(rows, [name for name in settings if name not in SELECTING])
         for row in rows:
@@ -109,6 +111,20 @@ class Frame:
         self.settings = [*settings, *([CHECKPOINT] if any(row.get(CHECKPOINT) is not None for row in rows) else [])]
         names = [name for name in self.settings if name != "above" or "threshold" not in settings]
         self.varied = [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
+
+    def said(self, name: str, value: Any) -> str:
+        """A setting's value in a few words, that no other value of the sweep has."""
+        if value is None:
+            return "as usual"
+        if name not in self._clashing:
+            values = {repr(row[name]): row[name] for row in self.rows if row.get(name) is not None}
+            self._clashing[name] = len({_short(name, one) for one in values.values()}) < len(values)
+        return str(value) if self._clashing[name] else _short(name, value)
+
+    def titled(self, name: str, value: Any) -> str:
+        """A setting's value as a title has it: of a task, a model or a method its name alone."""
+        said = self.said(name, value)
+        return said if name in _FIRST else f"{name.replace('_', ' ')} {said}"
 
     def check(self) -> None:
         """Raise :class:`SettingsError` where no cell has finished."""
@@ -188,11 +204,11 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
     is_axis = x in frame.settings
 
     def label(row: Row) -> str:
-        words = [] if coloured is None else [said(coloured, row.get(coloured))]
-        return ", ".join([*words, *(f"{name} {said(name, row[name])}" for name in own if row.get(name) is not None)])
+        words = [] if coloured is None else [frame.titled(coloured, row.get(coloured))]
+        return ", ".join([*words, *(frame.titled(name, row[name]) for name in own if row.get(name) is not None)])
 
     def title(row: Row) -> str:
-        return ", ".join(titled(name, row.get(name)) for name in apart)
+        return ", ".join(frame.titled(name, row.get(name)) for name in apart)
 
     connected = (
         (x in SIZING or x == CHECKPOINT or (is_axis and frame.is_number(x)))
@@ -206,7 +222,7 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
         for name, own_rows in grouped(within, label).items():
             keys = (x,) if is_axis else tuple(along)
             same = grouped(own_rows, lambda row, keys=keys: tuple(repr(row.get(key)) for key in keys))  # type: ignore[misc]
-            points = [_point(group, x, y, by_hue) for group in same.values()]
+            points = [_point(frame, group, x, y, by_hue) for group in same.values()]
             if not isinstance(points[0].x, str):
                 points.sort(key=lambda point: (point.x, point.y))
             lines.append(Line(name, points, own_rows, connected))
@@ -252,20 +268,13 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
 
 
-def said(name: str, value: Any) -> str:
+def _short(name: str, value: Any) -> str:
     """A setting's value in a few words."""
-    if value is None:
-        return "as usual"
     if name == "model":
         return str(value).rstrip("/").rpartition("/")[2] or str(value)
     if name == "task":
         return task_name(str(value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def titled(name: str, value: Any) -> str:
-    """A setting's value as a title has it: of a task, a model or a method its name alone."""
-    return said(name, value) if name in _FIRST else f"{name.replace('_', ' ')} {said(name, value)}"
 
 
 def _share_seconds(rows: Iterable[dict[str, Any]], settings: Sequence[str]) -> None:
@@ -279,18 +288,20 @@ def _share_seconds(rows: Iterable[dict[str, Any]], settings: Sequence[str]) -> N
             row["seconds"] = most
 
 
-def _point(rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
+def _point(frame: Frame, rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
     """Cells as one point."""
     up, up_spread = mean_and_spread([float(row[y]) for row in rows])
     shades = [] if hue is None else [float(row[hue]) for row in rows if row.get(hue) is not None]
     shade = fmean(shades) if shades else None
     if isinstance(rows[0][x], str | bool):
-        return Point(said(x, rows[0][x]), up, 0.0, up_spread, len(rows), shade)
+        return Point(frame.said(x, rows[0][x]), up, 0.0, up_spread, len(rows), shade)
     right, right_spread = mean_and_spread([float(row[x]) for row in rows])
     return Point(right, up, right_spread, up_spread, len(rows), shade)
 
 
-def over_seeds(frame: Frame) -> str:
-    """What points are, where there are several seeds."""
+def over_seeds(frame: Frame, *columns: str | None) -> str:
+    """What points of some columns are, where there are several seeds."""
+    if SEED in columns or "cell" in columns:
+        return ""
     n = len({repr(row.get(SEED)) for row in frame.rows})
     return f"mean and standard deviation over {counted(n, 'seed')}" if SEED in frame.varied and n > 1 else ""

@@ -97,6 +97,16 @@ def test_thresholds_of_methods_that_score_edges_stand_beside_those_of_acdc(frame
     assert panel.lines[0].connected
 
 
+def test_what_scores_took_is_a_cost_of_every_selection_among_them(frame):
+    def taken(settings):
+        return figures(settings) | {"seconds": 5.0 if settings["above"] == 0.1 else 1e-5}
+
+    found = frame(
+        *cells(method=["eap"], above=[0.1, 0.2]), *cells(method=["eap"], above=[0.3], seed=[1]), figures=taken
+    )
+    assert [row["seconds"] for row in found.rows] == [5.0, 5.0, 1e-5]
+
+
 def test_a_line_goes_over_checkpoints(frame):
     (panel,) = panels(frame(model=STEPS, seed=[0, 1]), "checkpoint", "edges")
     (line,) = panel.lines
@@ -107,10 +117,20 @@ def test_a_line_goes_over_checkpoints(frame):
 def test_words_stand_along_an_axis_and_numbers_may_be_colours(frame):
     found = frame(threshold=THRESHOLDS, task=TASKS)
     (panel,) = panels(found, "task", "kl_held_out", "threshold")
-    assert [line.label for line in panel.lines] == ["0.001", "0.01", "0.1"]
+    assert [line.label for line in panel.lines] == ["threshold 0.001", "threshold 0.01", "threshold 0.1"]
     assert [point.x for point in panel.lines[0].points] == TASKS
     (panel,) = panels(frame(threshold=THRESHOLDS), "edges", "kl_held_out", "seconds")
     assert [point.hue for point in panel.lines[0].points] == pytest.approx([3.8, 30.8, 300.8])
+
+
+def test_what_has_one_short_name_stays_apart(frame):
+    found = frame(model=["a/gpt2", "b/gpt2"], task=["x/p.jsonl", "y/p.jsonl"], threshold=[0.12345671, 0.12345672])
+    lines = [panel.title + line.label for panel in panels(found, "edges", "kl_held_out") for line in panel.lines]
+    assert len(set(lines)) == 4
+    assert [line.label for line in panels(found, "task", "edges", "threshold")[0].lines] == [
+        "threshold 0.12345671",
+        "threshold 0.12345672",
+    ]
 
 
 def test_two_axes_make_a_heat_map(frame, tmp_path):

@@ -153,27 +153,29 @@ def _initialised(ray: Any, what: str, **options: Any) -> None:
 
 
 def _found_here() -> str | None:
-    """The address of the cluster that was started on this machine, or that ``RAY_ADDRESS`` names, if it answers."""
+    """The address of the cluster of this machine's `ray start`, or that ``RAY_ADDRESS`` names, if it answers.
+
+    One that another process has started for itself isn't looked for: it ends with that process.
+    """
     named = os.environ.get("RAY_ADDRESS", "")
     if named.startswith(AT):
         return checked_cluster(named)
     if named == "local":
         return None
-    try:
-        from ray._private.services import canonicalize_bootstrap_address_or_die
+    from ray._private.services import canonicalize_bootstrap_address, find_bootstrap_address
 
-        found = str(canonicalize_bootstrap_address_or_die(None))
-    except ConnectionError:
-        return None
-    except Exception as error:  # RAY_ADDRESS is no address
+    if named in ("", "auto"):
+        started = find_bootstrap_address(None)
+        return started if started and _state(started) in (None, "up") else None  # else it is what a killed one left
+    try:
+        found = canonicalize_bootstrap_address(named)
+    except Exception as error:  # of many types
         raise ClusterError(f"RAY_ADDRESS is {quoted(named)}, which isn't a cluster's address: {error}.") from error
-    if (state := _state(found)) in (None, "up"):
-        return found
-    if named and named != "auto":
+    if (state := _state(str(found))) not in (None, "up"):
         raise ClusterError(
             f"no Ray cluster answers at {found}, which RAY_ADDRESS names; start it, or unset RAY_ADDRESS ({state})."
         )
-    return None  # what a killed cluster left
+    return found
 
 
 def _check_answers(address: str) -> None:

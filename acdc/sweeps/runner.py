@@ -24,11 +24,10 @@ from acdc.sweeps.cells import Cell
 from acdc.sweeps.costs import pace_of, seconds_of
 from acdc.sweeps.options import Needs as Needs
 from acdc.sweeps.options import RunnerOptions as RunnerOptions
-from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
+from acdc.sweeps.outcome import FAILED, FINISHED, Figure, Outcome
+from acdc.sweeps.rows import UNRANKED, figures_of
 from acdc.wording import first_line
 
-#: Of these methods, scores don't rank edges.
-_UNRANKED = ("acdc", "hybrid", "random")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -116,10 +115,11 @@ class Runner:
         ran.estimated, shares = place.memory_bytes, place.shares
         del place
         run = self._shared.run({**arguments, "out": out, "resume": True}, share=shares)
-        if self._options.curve and run.held_out is not None and run.record.request.method not in _UNRANKED:
-            ran.figures = self._curve(arguments, run, run.held_out)
+        ran.figures = figures_of(run.record, run.circuit, cell.settings)
+        if self._options.curve and run.held_out is not None and run.record.request.method not in UNRANKED:
+            ran.figures |= self._curve(arguments, run, run.held_out)
 
-    def _curve(self, arguments: Mapping[str, Any], run: Run, judged: Evaluation) -> dict[str, float | int | None]:
+    def _curve(self, arguments: Mapping[str, Any], run: Run, judged: Evaluation) -> dict[str, Figure]:
         """Figures over sizes, on held-out prompts; where there are none, it is warned of."""
         try:
             setting = self._shared.held_out(arguments, run)
@@ -153,7 +153,7 @@ class _Ran:
     """What is known of a cell, whether it finishes or not."""
 
     estimated: int | None = None
-    figures: Mapping[str, float | int | None] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
 
 
 def sentence_of(error: BaseException) -> str:

@@ -84,23 +84,44 @@ def connected(given: str, *, cpus: int | None = None) -> Iterator[Cluster]:
     """
     address = checked_cluster(given)
     ray = imported_ray()
-    if already := ray.is_initialized():
+    if ray.is_initialized():
         if address != HERE:
             raise ClusterError(
                 f"this process is connected to a Ray cluster already; say cluster='ray' to use that one, or call "
                 f"ray.shutdown() before {address}."
             )
-        ours = False
-    else:
-        ours = _connect(ray, address, cpus)
-    try:
         _check_workers(ray, given)
-        has = ray.cluster_resources()
-        nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-        yield Cluster(given, int(has.get("CPU", 0)), int(has.get("GPU", 0)), nodes, ours)
-    finally:
-        if not already:
+        yield _described(ray, given, ours=False)
+        return
+    with _silent():
+        ours = _connect(ray, address, cpus)
+        try:
+            _check_workers(ray, given)
+            yield _described(ray, given, ours=ours)
+        finally:
             ray.shutdown()
+
+
+def _described(ray: Any, given: str, *, ours: bool) -> Cluster:
+    has = ray.cluster_resources()
+    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    return Cluster(given, int(has.get("CPU", 0)), int(has.get("GPU", 0)), nodes, ours)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Ray says of workers that died off standard output, where it stands whatever it is asked to log."""
+    from ray._private import worker
+
+    printing = getattr(worker, "print_to_stdstream", None)
+    if printing is None:  # another version of Ray
+        yield
+        return
+    worker.print_to_stdstream = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 def imported_ray() -> Any:

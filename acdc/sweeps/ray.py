@@ -173,11 +173,12 @@ class _Crew:
         for member in self._waited.values():
             self._end(member)
         self._waited.clear()
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Place
+
         with contextlib.suppress(Exception):  # the cluster is lost
-            place = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
             forgetting = self._ray.remote(forget).options(num_cpus=0, max_retries=0)
             going = [
-                forgetting.options(scheduling_strategy=place(node, soft=False)).remote(self._home.sweep)
+                forgetting.options(scheduling_strategy=Place(node, soft=False)).remote(self._home.sweep)
                 for node in self._strange
             ]
             self._ray.wait(going, num_returns=len(going), timeout=_GRACE) if going else None

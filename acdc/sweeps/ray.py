@@ -176,9 +176,11 @@ class _Crew:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Place
 
         with contextlib.suppress(Exception):  # the cluster is lost
-            forgetting = self._ray.remote(forget).options(num_cpus=0, max_retries=0)
+            forgetting = self._ray.remote(forget)
             going = [
-                forgetting.options(scheduling_strategy=Place(node, soft=False)).remote(self._home.sweep)
+                forgetting.options(num_cpus=0, max_retries=0, scheduling_strategy=Place(node, soft=False)).remote(
+                    self._home.sweep
+                )
                 for node in self._strange
             ]
             self._ray.wait(going, num_returns=len(going), timeout=_GRACE) if going else None

@@ -24,9 +24,9 @@ AXES = {
     "model": "tiny-tasks",
     "task": ["ioi", "pronouns", "plural"],
     "method": ["acdc", "eap-ig"],
-    "threshold": "0.03:1:6log",
+    "threshold": "0.1:3:6log",
     "seed": "0:3",
-    "n": 10,
+    "n": 4,
 }
 #: Columns that no two runs share.
 UNLIKE = ("seconds", "memory", "started", "forward", "backward", "warned")

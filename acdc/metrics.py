@@ -148,3 +148,5 @@ METRICS: dict[str, Metric] = {
         Metric("l2", "squared distance of the logits from the model's", "nothing", _l2),
     )
 }
+#: Those that are a distance from the model: they have no gradient at the model itself.
+DISTANCES = ("kl", "l2")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.methods.base import Method
 from acdc.methods.registry import METHODS, option_names
+from acdc.metrics import DISTANCES
 from acdc.selection import RULES
 from acdc.sweeps.axes import check_axis
 from acdc.sweeps.cells import SELECTING
@@ -101,12 +102,25 @@ def _settings(chosen: list[list[_Choice]], say: Say) -> list[dict[str, Any]]:
         choices.sort(key=lambda choice: choice.axis)
     chosen.sort(key=_rank)
     found: dict[frozenset[tuple[str, Any]], dict[str, Any]] = {}
+    turned: dict[tuple[str, str], None] = {}
     for choices in chosen:
         settings = {name: value for choice in choices for name, value in choice.settings.items()}
+        if _is_flat(settings):
+            settings["side"] = "corrupted"
+            turned[settings["method"], settings.get("metric", "kl")] = None
         found.setdefault(frozenset(settings.items()), settings)
+    for method, metric in turned:
+        say(f"{metric} has no gradient at the clean run: {method} takes it at the corrupted one (`side` corrupted).")
     if len(found) < len(chosen):
         say(f"{len(chosen) - len(found)} of the cells are the same as others; each runs once.")
     return list(found.values())
+
+
+def _is_flat(settings: Mapping[str, Any]) -> bool:
+    """Whether a method would take its gradient, as it does by default, where the metric has none."""
+    side = next((one for one in fields(METHODS[settings["method"]]) if one.name == "side"), None)
+    flat = settings.get("metric", "kl") in DISTANCES
+    return flat and side is not None and side.default == "clean" and "side" not in settings
 
 
 def _member(given: Any, axes: Mapping[str, Sequence[Any]]) -> _Member:

@@ -16,6 +16,8 @@ from acdc.sweeps.axes import AXES
 from acdc.sweeps.grid import Grid
 
 BASE = {"task": "ioi", "model": "tiny-tasks"}
+#: Arguments of a run that are the sweep's own.
+OF_THE_SWEEP = ("threads", "out", "resume", "progress", "announce", "cluster")
 
 
 def cells(axes, *names):
@@ -39,7 +41,7 @@ def test_an_option_is_crossed_for_the_methods_that_have_it():
     found = cells({"method": "eap,eap-ig", "steps": "5,10", "top": 50}, "method", "steps", "top")
     assert found == [("eap", None, 50), ("eap-ig", 5, 50), ("eap-ig", 10, 50)]
     notes = Grid.of({**BASE, "method": "eap,eap-ig", "steps": "5,10", "top": 50}).notes
-    assert notes == ("`steps` is no option of eap, and isn't crossed with it.",)
+    assert notes[0] == "`steps` is no option of eap, and isn't crossed with it."
 
 
 def test_a_threshold_is_the_selection_of_methods_that_score():
@@ -50,6 +52,16 @@ def test_a_threshold_is_the_selection_of_methods_that_score():
     assert cells({"method": ["hisp", own], "top": 7}, "above", "top") == [(None, 7), (0.5, None)]
     found = cells({"method": "acdc,eap", "threshold": "0.01,0.1", "top": 9}, "method", "threshold", "above", "top")
     assert found == [("acdc", 0.01, None, None), ("acdc", 0.1, None, None), ("eap", None, None, 9)]
+
+
+def test_a_gradient_is_taken_where_the_metric_has_one():
+    both = {"method": "acdc,eap,gim,relp,eap-ig", "metric": "kl,logit-diff", "top": 5}
+    turned = {("eap", "kl"): "corrupted", ("gim", "kl"): "corrupted"}
+    for method, metric, side in cells(both, "method", "metric", "side"):
+        assert side == turned.get((method, metric))
+    notes = Grid.of({**BASE, "method": "eap", "threshold": 1}).notes
+    assert any("kl has no gradient at the clean run" in note for note in notes)
+    assert cells({"method": {"name": "eap", "side": "clean", "top": 5}}, "side") == [("clean",)]
 
 
 def test_selections_are_alternatives():
@@ -264,7 +276,7 @@ def test_axes_are_read_and_checked_without_torch(tmp_path):
 
 def test_every_argument_of_a_run_is_an_axis_or_the_sweep_s():
     arguments = set(inspect.signature(discover).parameters)
-    assert arguments - set(AXES) == {"select", "threads", "out", "resume", "progress", "announce", "options"}
+    assert arguments - set(AXES) == {*OF_THE_SWEEP, "select", "options"}
 
 
 def test_names_of_the_hub_are_those_of_the_library():

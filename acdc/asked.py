@@ -34,6 +34,13 @@ def whole(name: str, value: Any) -> int:
     raise SettingsError(f"`{name}` must be a whole number, not {shown(value)}.")
 
 
+def n_pairs(value: Any) -> int:
+    """How many prompt pairs. Raises :class:`SettingsError` for what is no number of at least 1."""
+    if (n := whole("n", value)) < 1:
+        raise SettingsError(f"n must be at least 1, got {n}.")
+    return n
+
+
 def real(name: str, value: Any) -> float:
     """A number, as Python's float. Raises :class:`SettingsError` for everything else."""
     if isinstance(value, Real) and not _is_bool(value):
@@ -100,7 +107,8 @@ def check_options(options: Any) -> None:
     Raises:
         SettingsError: a value is of another type; names the field.
     """
-    types = _types(type(options))
+    own: type = type(options)
+    types = _types(own)
     for one in fields(options):
         if (kind := types[one.name]) not in _CHECKS:
             said = getattr(kind, "__name__", str(kind))

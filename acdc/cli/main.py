@@ -27,6 +27,7 @@ from acdc.wording import message, quoted, shortened
 #: Command and the module that holds it.
 _COMMANDS = {
     "discover": "acdc.cli.discover",
+    "sweep": "acdc.cli.sweep",
     "resume": "acdc.cli.resume",
     "show": "acdc.cli.show",
     "view": "acdc.cli.view",

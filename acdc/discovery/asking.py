@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.asked import batch_size as asked_batch_size
-from acdc.asked import flag, path, text, whole
+from acdc.asked import flag, n_pairs, path, text, whole
 from acdc.engine.ablations import check_ablation
 from acdc.engine.names import asked_freeze, check_engine
 from acdc.engine.once import Once, anew
@@ -128,7 +128,7 @@ class Asked:
             seed=seed,
             measure=asked_metric(given["metric"]),
             batch_size=asked_batch_size(given["batch_size"]),
-            n=None if given["n"] is None else whole("n", given["n"]),
+            n=None if given["n"] is None else n_pairs(given["n"]),
             bos=text("bos", given["bos"]),
             freeze=asked_freeze(given["freeze"]),
             out=None if given["out"] is None else path("out", given["out"]),

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from acdc.asked import raised_at, said, shown, whole
+from acdc.asked import n_pairs, raised_at, said, shown, whole
 from acdc.displayed import Displayed
-from acdc.errors import AcdcError, AcdcWarning, PromptError, SettingsError, UnknownNameError, warn
+from acdc.errors import AcdcError, AcdcWarning, PromptError, UnknownNameError, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
 from acdc.pairs.corrupting import Declared
 from acdc.pairs.skipping import BAD_PAIRS, none_left, warn_of_bad
@@ -134,9 +134,7 @@ class Task(Displayed, ABC):
             )
         )
         task = self._without_bad(tokenized, tokenizer, split) if skip_bad_pairs else self
-        n = whole("default_n", task.default_n) if n is None else whole("n", n)
-        if n < 1:
-            raise SettingsError(f"n must be at least 1, got {n}.")
+        n = n_pairs(whole("default_n", task.default_n) if n is None else n)
         made = _generated(task, tokenizer, n, whole("seed", seed), split, self._corruption(corruption))
         found, bad = _tokenized(made.pairs, tokenized, skip_bad_pairs=skip_bad_pairs)
         left_out = {kind: len(words) for kind, words in made.left_out.items()}

@@ -126,7 +126,6 @@ class _Jobs:
     folder: SweepFolder
     memory: int | None
     began: Callable[[Cell], None]
-    inbox: SimpleQueue[tuple[int, Any]] = field(default_factory=SimpleQueue)
     jobs: dict[int, _Job] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
     again: list[Cell] = field(default_factory=list)  # whose process has died, tried with nothing beside them
@@ -134,6 +133,7 @@ class _Jobs:
 
     def __post_init__(self) -> None:
         self.queue, self.room = Queue(self.cells), Room(self.memory)
+        self.inbox: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         self.numbers = iter(range(2**31))
 
     def run(self, n: int) -> Iterator[tuple[Cell, Outcome]]:
@@ -219,14 +219,14 @@ class _Jobs:
         self.room.ask(number, needed.memory_bytes or held, held)
 
     def _admit(self) -> None:
-        """Let those go on for which there is room."""
+        """Let those go on for which there is room; who waits with what those at work need ends."""
         while (number := self.room.admitted()) is not None:
             self._go(number)
-            for other in self.room.in_the_way():
-                cell = self.jobs[other].cell
-                self._end(other)
-                if cell is not None:
-                    self.queue.give_back(cell)
+        for number in self.room.in_the_way():
+            cell = self.jobs[number].cell
+            self._end(number)
+            if cell is not None:
+                self.queue.give_back(cell)
 
     def _go(self, number: int) -> None:
         job = self.jobs[number]

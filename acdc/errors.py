@@ -109,6 +109,10 @@ class MemoryLimitError(AcdcError):
     """Out of memory; says what to lower."""
 
 
+class ClusterError(AcdcError):
+    """A Ray cluster that can't be reached or used, or Ray, which isn't installed."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C during a run; the decisions so far, if there are any, are in the folder.
 

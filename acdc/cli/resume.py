@@ -1,13 +1,15 @@
-"""``acdc resume``: go on with a run, knowing nothing but its folder."""
+"""``acdc resume``: go on with a run, or a sweep, knowing nothing but its folder."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from acdc.cli.printing import announce, say
-from acdc.errors import warn
+from acdc.errors import SweepInterrupted, warn
 from acdc.wording import some
 
 
@@ -15,10 +17,15 @@ from acdc.wording import some
 @click.argument("run", type=click.Path(path_type=Path))
 @click.pass_context
 def resume(context: click.Context, run: Path) -> None:
-    """Go on with RUN, the folder of an interrupted run.
+    """Go on with RUN, the folder of an interrupted run or sweep.
 
     It goes on as it was asked for.
     """
+    from acdc.sweeps.folder import is_sweep
+
+    if is_sweep(run):
+        _resume_sweep(run)
+        return
     from acdc.cli.discover import discover
     from acdc.runs.resuming import arguments, changed_since
 
@@ -37,3 +44,17 @@ def resume(context: click.Context, run: Path) -> None:
     known = {parameter.name for parameter in discover.params}
     options = {name: value for name, value in asked.items() if name in known}
     context.invoke(discover, **options, out=run, resume=True)
+
+
+def _resume_sweep(path: Path) -> None:
+    from acdc.cli.sweep_tables import print_ended
+    from acdc.sweeps.sweep import go_on
+
+    try:
+        found = go_on(path, announce=announce)
+    except SweepInterrupted as interrupt:
+        say("", err=True)  # the bar's line ends
+        say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', 'resume', str(path)])}", err=True)
+        sys.exit(130)
+    if not print_ended(found.folder):
+        sys.exit(2)

@@ -83,11 +83,11 @@ class SweepFolder:
         _check_place(path)
         _check_free(path, grid)
         folder = cls(path, grid, curve=curve, reference=reference, directory=working_directory())
-        if is_regular(path / SWEEP):
+        if is_sweep(path):
             folder._take_over(cls.load(path), resume=resume)  # before anything is written
         _make(path)
         with _locked(path):
-            if is_regular(path / SWEEP):  # as it is now that nobody else writes it
+            if is_sweep(path):  # as it is now that nobody else writes it
                 folder._take_over(cls.load(path), resume=resume)
             _clear_parts(path)
             for name in (RUNS, ENDED):
@@ -105,7 +105,7 @@ class SweepFolder:
             RunFolderError: it isn't a sweep's, or its ``sweep.json`` is damaged.
         """
         _check_place(path)
-        if not is_regular(path / SWEEP):
+        if not is_sweep(path):
             raise RunFolderError(f"{path} is not a sweep's folder (it has no {SWEEP}).")
         file = path / SWEEP
         try:
@@ -232,6 +232,11 @@ class SweepFolder:
 _REPAIR = "put it back, or remove it and run the same sweep again: finished runs are kept"
 
 
+def is_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's, by the name of its file."""
+    return is_regular(path / SWEEP)
+
+
 def _check_place(path: Path) -> None:
     """Raise :class:`RunFolderError` where no folder can be."""
     try:
@@ -251,7 +256,7 @@ def _check_free(path: Path, grid: Grid) -> None:
 
     What is taken for one whose ``sweep.json`` was lost holds nothing but runs of this sweep.
     """
-    if is_regular(path / SWEEP) or not path.is_dir():
+    if is_sweep(path) or not path.is_dir():
         return
     own = {RUNS, ENDED, CSV, PARQUET, PLOTS, _LOCK}
     others = [entry.name for entry in _entries(path) if entry.name not in own and not _PARTS.fullmatch(entry.name)]

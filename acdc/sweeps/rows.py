@@ -56,6 +56,8 @@ _STATES = {
 _SHARED = ("circuit", "complement", "corrupted")
 #: Their scores don't rank edges: no curve goes through their cuts.
 UNRANKED = ("acdc", "hybrid", "random")
+#: What checkpoints are called that have a model's name in their folder's.
+_STEPS = ("", "step", "global_step", "checkpoint", "ckpt", "epoch", "iter")
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
 #: A number, or a name.
@@ -168,9 +170,13 @@ def checkpoints(models: Iterable[str]) -> dict[str, int]:
 
 
 def stem(model: str) -> str:
-    """The name of a checkpoint's model, without its number."""
+    """The name of a checkpoint's model: without its number, and of ``pythia/step-1000`` that of the folder."""
     match = _NUMBERED.match(model.rstrip("/"))
-    return model if match is None else match[1].rstrip("-_/") or model
+    if match is None:
+        return model
+    folder, _, name = match[1].rpartition("/")
+    name = name.rstrip("-_.")
+    return folder if folder and name.lower() in _STEPS else "/".join(filter(None, (folder, name))) or model
 
 
 def _memory(outcome: Outcome, figures: Mapping[str, Figure]) -> dict[str, Figure]:

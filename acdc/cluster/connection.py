@@ -1,0 +1,290 @@
+"""Reaching a Ray cluster: the one that runs here, one at an address, or else one that is started for this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from acdc.errors import ClusterError, SettingsError
+from acdc.wording import quoted
+
+if TYPE_CHECKING:
+    import grpc
+
+HERE, AT = "ray", "ray://"
+#: Where a head listens for those that aren't nodes of its cluster.
+CLIENT_PORT = 10001
+_MOST_SECONDS = 8  # that an address may take to answer, and as much again to say what it is
+_MOST_SECONDS_FOR_A_TASK = 120  # the smallest; a cluster may start a machine for it
+#: Of a cluster that is started here, whose nodes read and write the same files: little goes through Ray. Ray would
+#: take 30 % of the memory.
+OBJECT_STORE_BYTES = 256_000_000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that this process is connected to.
+
+    Attributes:
+        given: what it was asked for by.
+        cpus: of all nodes.
+        gpus: of all nodes.
+        nodes: machines.
+        ours: whether it was started for this process, and ends with it.
+    """
+
+    given: str
+    cpus: int
+    gpus: int
+    nodes: int
+    ours: bool
+
+
+def checked_cluster(given: Any) -> str:
+    """What is meant by ``cluster``: ``ray``, or ``ray://host:port``.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(given, str):
+        raise SettingsError(f"`cluster` must be text, ray or ray://host:port, not {quoted(repr(given))}.")
+    if given == HERE:
+        return given
+    host, colon, port = given.removeprefix(AT).rpartition(":") if given.count(":") > 1 else (given[len(AT) :], "", "")
+    if not given.startswith(AT) or not host or any(mark in host for mark in " /@?#"):
+        raise SettingsError(
+            f"`cluster` can't be {quoted(given)}: say ray for the cluster that runs here (or is started), or "
+            f"ray://host:port of a cluster's head; its port is {CLIENT_PORT} as a rule."
+        )
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise SettingsError(f"`cluster` {quoted(given)} has the port {quoted(port)}; a port is a number below 65536.")
+    return f"{AT}{host}:{port or CLIENT_PORT}"
+
+
+@contextmanager
+def connected(given: str, *, cpus: int | None = None) -> Iterator[Cluster]:
+    """Connect to a cluster for as long as the block runs; a cluster that was there before stays as it was.
+
+    Where this process is connected already, as a notebook may be, ``ray`` means that cluster.
+
+    Args:
+        given: ``ray`` or ``ray://host:port``, see :func:`checked_cluster`.
+        cpus: of a cluster that has to be started here; as many as this process may use by default.
+
+    Raises:
+        SettingsError: it isn't an address.
+        ClusterError: Ray isn't installed, nothing answers there (within 20 seconds), or it isn't a cluster that this
+            process can use.
+    """
+    address = checked_cluster(given)
+    ray = imported_ray()
+    if already := ray.is_initialized():
+        if address != HERE:
+            raise ClusterError(
+                f"this process is connected to a Ray cluster already; say cluster='ray' to use that one, or call "
+                f"ray.shutdown() before {address}."
+            )
+        ours = False
+    else:
+        ours = _connect(ray, address, cpus)
+    try:
+        _check_workers(ray, given)
+        has = ray.cluster_resources()
+        nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+        yield Cluster(given, int(has.get("CPU", 0)), int(has.get("GPU", 0)), nodes, ours)
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def imported_ray() -> Any:
+    """The package. Raises :class:`ClusterError` that says how to install it."""
+    # No figures of how Ray is used go to its makers from a cluster that nobody set up by hand.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError(
+            f"a cluster takes Ray, which can't be imported ({error}): pip install 'acdc-circuits[ray]'."
+        ) from error
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters is said here, in a sentence
+    return ray
+
+
+def _connect(ray: Any, address: str, cpus: int | None) -> bool:
+    """Connect; says whether a cluster was started for it."""
+    quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
+    if address == HERE and (found := _found_here()):
+        address = found
+    if address == HERE:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        own = {"num_cpus": cpus or cores, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        _initialised(ray, "a Ray cluster can't be started here", address="local", **own, **quiet)
+        return True
+    if address.startswith(AT):
+        _check_answers(address)
+    else:
+        _token_is_sent()  # which `ray start` asks for where this user has one
+    _initialised(ray, f"the Ray cluster at {address} can't be used", address=address, **quiet)
+    return False
+
+
+def _initialised(ray: Any, what: str, **options: Any) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's own, of Ray's own
+            ray.init(**options)
+    except Exception as error:  # Ray raises what it likes: RuntimeError, ConnectionError, ValueError, its own
+        with suppress(Exception):
+            ray.shutdown()
+        hint = (
+            "; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" if "onnect" in str(error) else ""
+        )
+        raise ClusterError(f"{what}: {_in_short(error)}{hint}.") from error
+
+
+def _found_here() -> str | None:
+    """The address of the cluster that was started on this machine, or that ``RAY_ADDRESS`` names, if it answers."""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named.startswith(AT):
+        return checked_cluster(named)
+    if named == "local":
+        return None
+    try:
+        from ray._private.services import canonicalize_bootstrap_address_or_die
+
+        found = str(canonicalize_bootstrap_address_or_die(None))
+    except ConnectionError:
+        return None
+    except Exception as error:  # RAY_ADDRESS is no address
+        raise ClusterError(f"RAY_ADDRESS is {quoted(named)}, which isn't a cluster's address: {error}.") from error
+    if (state := _state(found)) in (None, "up"):
+        return found
+    if named and named != "auto":
+        raise ClusterError(
+            f"no Ray cluster answers at {found}, which RAY_ADDRESS names; start it, or unset RAY_ADDRESS ({state})."
+        )
+    return None  # what a killed cluster left
+
+
+def _check_answers(address: str) -> None:
+    """See that a head listens there; Ray itself would try for half a minute, and not say what is wrong."""
+    where = address.removeprefix(AT)
+    try:
+        import grpc  # noqa: F401
+    except ImportError as error:
+        raise ClusterError(
+            f"an address that begins with ray:// takes Ray's client, which isn't installed ({error}): "
+            "pip install 'acdc-circuits[ray]'."
+        ) from error
+    state = _state(where, ask=True)
+    if state == "UNAUTHENTICATED" and _token_is_sent():
+        state = _state(where, ask=True)
+    if state == "UNAUTHENTICATED":
+        raise ClusterError(
+            f"the Ray cluster at {address} asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to what "
+            "`ray get-auth-token` prints on its head."
+        )
+    if state == "UNIMPLEMENTED":
+        raise ClusterError(
+            f"what listens at {address} isn't there for ray:// addresses; give the port of `--ray-client-server-port` "
+            f"of `ray start --head`, which is {CLIENT_PORT} as a rule."
+        )
+    if state not in (None, "up"):
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({state}); start it by `ray start --head` there, and see that its "
+            f"port (as a rule {CLIENT_PORT}) can be reached from here."
+        )
+
+
+def _state(where: str, ask: bool = False) -> str | None:
+    """``up``, or what is wrong with who listens at a ``host:port``; ``None`` where that can't be told."""
+    try:
+        import grpc
+        from ray._private.grpc_utils import init_grpc_channel
+        from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+    except ImportError:  # another version of Ray, or no client: Ray itself says what is wrong
+        return None
+    channel = init_grpc_channel(where)
+    try:
+        if not _is_ready(channel):
+            return "nothing listens there, or isn't Ray"
+        if ask:
+            request = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+            ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(request, timeout=_MOST_SECONDS)
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    finally:
+        channel.close()
+    return "up"
+
+
+def _is_ready(channel: grpc.Channel) -> bool:
+    """Whether a channel can be used; no sooner than it can, or than it is known that nothing is there."""
+    import threading
+
+    import grpc
+
+    known, found = threading.Event(), []
+
+    def heard(state: grpc.ChannelConnectivity) -> None:
+        ended = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+        if state in (*ended, grpc.ChannelConnectivity.SHUTDOWN):
+            found.append(state)
+            known.set()
+
+    channel.subscribe(heard, try_to_connect=True)
+    known.wait(_MOST_SECONDS)
+    channel.unsubscribe(heard)
+    return bool(found) and found[0] is grpc.ChannelConnectivity.READY
+
+
+def _token_is_sent() -> bool:
+    """Have Ray send this user's token, as it does to clusters that it starts itself; says whether there is one."""
+    try:
+        from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+    except ImportError:
+        return False
+    return bool(maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
+
+
+def version_here() -> str:
+    """The version of acdc in this process, which all processes of one piece of work share."""
+    from importlib.metadata import version
+
+    return version("acdc-circuits")
+
+
+def _check_workers(ray: Any, given: str) -> None:
+    """See that workers have this acdc."""
+    asked = ray.remote(version_here).options(num_cpus=0, max_retries=1).remote()
+    try:
+        there = ray.get(asked, timeout=_MOST_SECONDS_FOR_A_TASK)
+    except ray.exceptions.GetTimeoutError as error:
+        ray.cancel(asked, force=True)
+        raise ClusterError(
+            f"the cluster {given} starts no worker within {_MOST_SECONDS_FOR_A_TASK} seconds; see `ray status`."
+        ) from error
+    except Exception as error:
+        raise ClusterError(
+            f"workers of the cluster {given} can't run acdc ({_in_short(error)}); install the same "
+            "acdc-circuits[ray] on every node."
+        ) from error
+    if there != version_here():
+        raise ClusterError(
+            f"workers of the cluster {given} have acdc {there}, and this process has {version_here()}; install the "
+            "same on every node."
+        )
+
+
+def _in_short(error: Exception) -> str:
+    """What an error of Ray says, without where in Ray that was: its last line, of several sentences the first."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if lines and lines[0].startswith("Version mismatch"):
+        return " ".join(lines).rstrip(".")
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")

@@ -1,0 +1,79 @@
+"""Reaching a cluster: what isn't one is said in one sentence, and soon."""
+
+import builtins
+import time
+
+import pytest
+
+from acdc.cluster.connection import checked_cluster, connected
+from acdc.errors import ClusterError, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("ray", "ray"),
+        ("ray://head:10001", "ray://head:10001"),
+        ("ray://head", "ray://head:10001"),
+        ("ray://10.0.0.1:6000", "ray://10.0.0.1:6000"),
+        ("ray://[::1]:6000", "ray://[::1]:6000"),
+    ],
+)
+def test_an_address_is_read(given, meant):
+    assert checked_cluster(given) == meant
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Ray", "ray:", "ray:/head", "ray://", "ray://:10001", "head:6379", "http://head:1", "ray://a/b:1"]
+)
+def test_what_is_no_address_is_said(given):
+    with pytest.raises(SettingsError, match="ray://host:port"):
+        checked_cluster(given)
+
+
+@pytest.mark.parametrize("port", ["x", "0", "65536", "-1", "", "1.5"])
+def test_a_bad_port_is_said(port):
+    with pytest.raises(SettingsError, match="port"):
+        checked_cluster(f"ray://head:{port}")
+
+
+def test_what_is_no_text_is_said():
+    with pytest.raises(SettingsError, match="must be text"):
+        checked_cluster(3)
+
+
+def test_nothing_that_listens_is_said_soon():
+    pytest.importorskip("ray")
+    begun = time.monotonic()
+    with (
+        pytest.raises(ClusterError, match=r"no Ray cluster answers at ray://127\.0\.0\.1:9 "),
+        connected("ray://127.0.0.1:9"),
+    ):
+        pass
+    assert time.monotonic() - begun < 20
+
+
+def test_ray_that_is_not_installed_is_said(monkeypatch):
+    imported = builtins.__import__
+
+    def without_ray(name, *args, **kwargs):
+        if name == "ray":
+            raise ModuleNotFoundError("No module named 'ray'")
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    with pytest.raises(ClusterError, match=r"pip install 'acdc-circuits\[ray\]'"), connected("ray"):
+        pass
+
+
+def test_the_cluster_here_is_used_and_left_as_it_is(cluster):
+    import ray
+
+    with connected(cluster) as found:
+        assert (found.cpus, found.nodes, found.ours) == (2, 1, False)
+    assert ray.is_initialized()
+
+
+def test_another_cluster_than_that_of_this_process_is_refused(cluster):
+    with pytest.raises(ClusterError, match="connected to a Ray cluster already"), connected("ray://127.0.0.1:9"):
+        pass

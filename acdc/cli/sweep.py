@@ -38,7 +38,7 @@ class _Sweep(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The words of a command on a folder are its own. Raises :class:`UnknownNameError` for a slip of one."""
         if not args or args[0].startswith("-"):
-            return super().parse_args(ctx, args) if not args else click.Command.parse_args(self, ctx, args)
+            return click.Command.parse_args(self, ctx, args) if args else super().parse_args(ctx, args)
         if args[0] in _COMMANDS:
             ctx.meta[_WORDS] = args
             return []
@@ -109,7 +109,7 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
 
 def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None:
     from acdc.cli.sweep_tables import print_plan
-    from acdc.machine import cores
+    from acdc.machine import cores, has_gpu
     from acdc.sweeps.planning import plan
     from acdc.sweeps.runner import RunnerOptions
 
@@ -117,4 +117,5 @@ def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None
         announce(note)
     earlier = same_sweep(folder, grid)
     planned = plan(grid, RunnerOptions(curve=curve))
-    print_plan(planned, {} if earlier is None else earlier.outcomes, cores() if jobs is None else jobs)
+    at_once = (1 if has_gpu() else cores()) if jobs is None else jobs
+    print_plan(planned, {} if earlier is None else earlier.outcomes, at_once)

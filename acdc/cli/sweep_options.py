@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from acdc.cli.discover import discover
+from acdc.errors import RunFolderError
 from acdc.runs.naming import model_name, numbered, run_name
 from acdc.sweeps.axes import AXES
 from acdc.sweeps.folder import SweepFolder
@@ -51,12 +52,13 @@ def default_folder(grid: Grid, file: Path | None, *, curve: bool) -> Path:
     """
     name = file.stem if file is not None else _name(grid)
     for folder in numbered(Path("sweeps") / name):
-        if is_free(folder) or ((earlier := same_sweep(folder, grid)) is not None and earlier.curve == curve):
+        earlier = same_sweep(folder, grid)
+        if _is_free(folder) or (earlier is not None and earlier.curve == curve):
             break
     return folder
 
 
-def is_free(folder: Path) -> bool:
+def _is_free(folder: Path) -> bool:
     """Whether nothing stands there, or an empty folder."""
     if folder.is_symlink() or not folder.exists():
         return not folder.is_symlink()
@@ -65,8 +67,6 @@ def is_free(folder: Path) -> bool:
 
 def same_sweep(folder: Path, grid: Grid) -> SweepFolder | None:
     """The sweep in a folder, if it has these cells."""
-    from acdc.errors import RunFolderError
-
     try:
         found = SweepFolder.load(folder)
     except RunFolderError:  # another's, or damaged
@@ -77,6 +77,6 @@ def same_sweep(folder: Path, grid: Grid) -> SweepFolder | None:
 def _name(grid: Grid) -> str:
     parts = []
     for axis, short in (("task", lambda task: Path(task).stem), ("model", model_name), ("method", str)):
-        values = list(dict.fromkeys(short(cell.settings[axis]) for cell in grid.cells))
+        values = sorted({short(cell.settings[axis]) for cell in grid.cells})
         parts.append("+".join(values) if len(values) <= _MOST_NAMED else f"{len(values)}-{axis}s")
     return run_name(*parts, {})

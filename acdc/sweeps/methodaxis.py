@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from acdc.asked import shown
-from acdc.errors import SettingsError, UnknownNameError
+from acdc.errors import AcdcError, SettingsError, UnknownNameError
 from acdc.methods.base import Method
 from acdc.methods.registry import METHODS, find_method, option_names
 from acdc.sweeps.axes import AXES, check_axis
@@ -55,7 +55,11 @@ def _with_axes(given: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
     axes = {axis: values for axis, values in given.items() if axis != "name"}
     for axis in axes:
         _check(kind, axis)
-    return {"name": name, **{axis: each_once(axis, values_of(axis, values), say) for axis, values in axes.items()}}
+    try:
+        own = {axis: each_once(axis, values_of(axis, values), say) for axis, values in axes.items()}
+    except AcdcError as error:
+        raise SettingsError(f"the method {name}: {error}") from None
+    return {"name": name, **own}
 
 
 def _check(kind: type[Method], axis: Any) -> None:

@@ -12,6 +12,7 @@ from acdc.displayed import Displayed
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.runs.run import Run
 from acdc.sweeps.folder import SweepFolder
+from acdc.sweeps.means import Means, means_of
 from acdc.sweeps.outcome import FAILED, FINISHED
 from acdc.sweeps.table import Table
 from acdc.wording import counted
@@ -51,6 +52,19 @@ class Sweep(Displayed):
     def failed(self) -> list[dict[str, Any]]:
         """The rows of cells that failed; ``sentence`` says why."""
         return [row for row in self.rows if row["status"] == FAILED]
+
+    @property
+    def failures(self) -> dict[str, list[str]]:
+        """Why cells failed: each sentence, with the names of the cells."""
+        found: dict[str, list[str]] = {}
+        for row in self.failed:
+            found.setdefault(row["sentence"] or "nothing is known of why.", []).append(row["cell"])
+        return found
+
+    @property
+    def means(self) -> Means:
+        """The finished cells in the columns that matter most, together where they differ in their seed alone."""
+        return means_of(self)
 
     @property
     def waiting(self) -> int:

@@ -63,7 +63,7 @@ def test_an_unknown_format_is_refused_with_the_nearest(refused, finished):
         (
             ["zzz"],
             "unknown command 'zzz': known: analyse, compare, discover, edit, evaluate, export, hidden-units, methods, "
-            "model, models, patch, resume, show, task, tasks, view.",
+            "model, models, patch, resume, show, sweep, task, tasks, view.",
         ),
         (["task", "chekc"], "unknown command 'chekc': did you mean check?"),
     ],

@@ -1,10 +1,14 @@
 """Axes crossed to cells: which there are, what they are called, and what is refused before any work."""
 
+import inspect
 import json
+import subprocess
+import sys
 import time
 
 import pytest
 
+from acdc.discovery.discover import discover
 from acdc.errors import AcdcError
 from acdc.knownmodels.checking import short_names
 from acdc.methods import EapIg
@@ -239,11 +243,17 @@ def test_ten_thousand_cells_are_crossed_and_checked_in_seconds():
     assert time.process_time() - begun < 5
 
 
+def test_axes_are_read_and_checked_without_torch(tmp_path):
+    (tmp_path / "s.toml").write_text('task = "ioi"\nmodel = ["tiny-tasks", "gpt2", "planted-sort"]\n', encoding="utf-8")
+    script = (
+        "import sys, acdc.cli.sweep; from acdc.sweeps.grid import Grid; "
+        "grid = Grid.of('s.toml', method='acdc,eap', threshold='0.1,1', metric='kl'); "
+        "assert len(grid.cells) == 12; assert not {'torch', 'transformer_lens'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
+
+
 def test_every_argument_of_a_run_is_an_axis_or_the_sweep_s():
-    import inspect
-
-    from acdc.discovery.discover import discover
-
     arguments = set(inspect.signature(discover).parameters)
     assert arguments - set(AXES) == {"select", "threads", "out", "resume", "progress", "announce", "options"}
 

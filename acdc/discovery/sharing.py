@@ -20,7 +20,7 @@ from acdc.discovery.setting_up import open_and_draw, plan
 from acdc.discovery.stages import computing, held_out_setting
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.fast.baseline import baseline_bytes
-from acdc.engine.memory import sizes_of
+from acdc.engine.memory import available_memory, held_memory, sizes_of
 from acdc.engine.once import Once, Remembered, anew
 from acdc.engine.setting import Setting, prediction_bytes
 from acdc.errors import AcdcError
@@ -41,24 +41,16 @@ class Place:
         model: the model.
         task: what the prompts are of.
         prompts: those that it uses.
-        together: how many of them the model runs at a time.
-        usual_bytes: that a run alone would hold, with what is held already.
+        memory_bytes: that the process will hold in a usual run, with what is held already.
+        shares: whether what the next run needs too is kept: not where there is no room for it.
     """
 
     asked: Asked
     model: Model
     task: Task
     prompts: PromptSet
-    together: int
-    usual_bytes: int
-
-    @property
-    def shared_bytes(self) -> int:
-        """What is held besides where runs share: the held-out prompts' values, while circuits run on the others."""
-        sizes = sizes_of(self.model, self.prompts, self.asked.ablation, self.together)
-        whole_model = baseline_bytes(sizes) if self.asked.method.runs_engine else 0
-        kept = contribution_bytes(sizes) if sizes.together == sizes.tokens else 0
-        return max(kept, whole_model) + prediction_bytes(sizes)
+    memory_bytes: int
+    shares: bool
 
 
 class Shared:
@@ -77,17 +69,24 @@ class Shared:
             arguments: with a model by name, and no metric of the caller's own.
             share: keep what is computed for the next run; else the model alone is kept.
         """
-        asked = self._asked(arguments)
-        model = self.opened(arguments)
+        asked, model = self._asked(arguments), self.opened(arguments)
+        if not share:
+            self._known.forget()
         return run(replace(asked, once=self._once(arguments) if share else anew), model, arguments["task"])
 
     def place(self, arguments: Mapping[str, Any]) -> Place:
         """Open the model and draw the prompts of a run. Raises :class:`AcdcError` as the run would."""
-        asked = replace(self._asked(arguments), once=self._once(arguments))
+        asked = self._asked(arguments)
         task, model = find_task(arguments["task"], asked.answers, asked.wrong_answers), self.opened(arguments)
+        asked = replace(asked, once=self._once(arguments))
         with computing(asked, model):
             _, prompts = open_and_draw(asked, model, task)
-            return Place(asked, model, task, prompts, *plan(asked, model, prompts))
+            together, usual = plan(asked, model, prompts)
+            more = asked.once(
+                ("shared", asked.method.runs_engine, together), lambda: _shared_bytes(asked, model, prompts, together)
+            )
+            fits = asked.once(("fits", usual, more), lambda: _fits(model, usual + more))
+            return Place(asked, model, task, prompts, usual + (more if fits else 0), fits)
 
     def held_out(self, arguments: Mapping[str, Any], ran: Run) -> Setting:
         """The model on the held-out prompts of a run that is finished. Raises :class:`AcdcError`."""
@@ -136,6 +135,19 @@ _PROMPTS = (
     *("model", "device", "dtype", "task", "n", "seed", "corruption", "bos", "allow_misaligned", "skip_bad_pairs"),
     *("answers", "wrong_answers", "ablation", "split_input", "freeze", "batch_size"),
 )
+
+
+def _shared_bytes(asked: Asked, model: Model, prompts: PromptSet, together: int) -> int:
+    """What is held besides where runs share: the held-out prompts' values, and what the fast engine begins with."""
+    sizes = sizes_of(model, prompts, asked.ablation, together)
+    kept = contribution_bytes(sizes) if sizes.together == sizes.tokens else 0
+    return kept + (baseline_bytes(sizes) if asked.method.runs_engine else 0) + prediction_bytes(sizes)
+
+
+def _fits(model: Model, needed: int) -> bool:
+    """Whether a process can hold so much, with what it holds already."""
+    held, available = held_memory(model.device), available_memory(model.device)
+    return held is None or available is None or needed <= held + available
 
 
 def _as_they_are(task: str) -> tuple[tuple[str, int, int], ...]:

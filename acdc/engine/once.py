@@ -14,7 +14,7 @@ from acdc.errors import AcdcError
 T = TypeVar("T")
 
 
-@runtime_checkable  # tests check types
+@runtime_checkable
 class Once(Protocol):
     """Gives what a function computes."""
 

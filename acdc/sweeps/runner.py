@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import math
 import time
+import traceback
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from acdc.discovery.discover import discover
-from acdc.errors import AcdcError, AcdcWarning
+from acdc.discovery.sharing import Shared
+from acdc.errors import AcdcError, AcdcWarning, MemoryLimitError, RunFolderError, warn
+from acdc.evaluation.curves import curve
+from acdc.models.loading import memory_errors
+from acdc.results import Evaluation
+from acdc.runs.environment import forget_peak_memory, peak_memory_bytes
+from acdc.runs.run import Run
 from acdc.sweeps.cells import Cell
+from acdc.sweeps.costs import pace_of, seconds_of
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
+from acdc.wording import first_line
+
+#: Of these methods, scores don't rank edges.
+_UNRANKED = ("acdc", "hybrid", "random")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -20,10 +37,14 @@ class Needs:
     Attributes:
         memory_bytes: that the process holds at most, with what it holds already.
         seconds: of the cell alone; ``None`` where nothing is known.
+        setting_seconds: those of them that are spent once for all cells on the same prompts in a process.
+        method_seconds: those that are spent once for all selections from one method's scores.
     """
 
     memory_bytes: int
     seconds: float | None = None
+    setting_seconds: float = 0.0
+    method_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,7 @@ class RunnerOptions:
 
 
 class Runner:
-    """Runs cells in this process.
+    """Runs cells in this process, and keeps what they share: see :mod:`acdc.discovery.sharing`.
 
     Args:
         options: the same for all cells.
@@ -48,14 +69,29 @@ class Runner:
 
     def __init__(self, options: RunnerOptions) -> None:
         self._options = options
+        self._shared = Shared()
 
-    def needs(self, cell: Cell) -> Needs:
+    def needs(self, cell: Cell, *, timed: bool = False) -> Needs:
         """Open what the cell runs on, and say what it will need.
+
+        Args:
+            cell: the cell.
+            timed: run a few prompts, to say how long it takes; see :mod:`acdc.sweeps.costs`.
 
         Raises:
             AcdcError: the model can't be opened, or prompts can't be drawn.
         """
-        raise NotImplementedError
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AcdcWarning)  # said as it runs
+            place = self._shared.place(self._arguments(cell))
+            memory = place.memory_bytes
+            if not timed:
+                return Needs(memory)
+            pace = place.asked.once("pace", lambda: pace_of(place))
+        seconds = seconds_of(place, pace)
+        if seconds is None:
+            return Needs(memory)
+        return Needs(memory, seconds.alone, seconds.setting, seconds.method)
 
     def run(self, cell: Cell, out: Path) -> Outcome:
         """Run a cell into its folder, or go on with the run in it.
@@ -66,13 +102,100 @@ class Runner:
             RunFolderError: nothing more can be written: the disk is full.
             KeyboardInterrupt: the user's.
         """
-        begun = time.monotonic()
+        begun, ran = time.monotonic(), _Ran()
+        forget_peak_memory()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AcdcWarning)
-            try:
-                discover(**cell.arguments, out=out, resume=True, progress=False, threads=self._options.threads)
-                status, sentence = FINISHED, None
-            except AcdcError as error:
-                status, sentence = FAILED, str(error)
-        said = tuple(str(one.message) for one in caught if issubclass(one.category, AcdcWarning))
-        return Outcome(status, sentence, said, time.monotonic() - begun)
+            sentence = self._sentence(cell, out, ran)
+        said = (str(one.message) for one in caught if issubclass(one.category, AcdcWarning))
+        return Outcome(
+            status=FINISHED if sentence is None else FAILED,
+            sentence=sentence,
+            warned=tuple(dict.fromkeys(said)),
+            seconds=time.monotonic() - begun,
+            peak_memory_bytes=peak_memory_bytes(),
+            estimated_memory_bytes=ran.estimated,
+            figures=ran.figures,
+        )
+
+    def _sentence(self, cell: Cell, out: Path, ran: _Ran) -> str | None:
+        """Run a cell; gives why it failed, if it did."""
+        try:
+            with memory_errors():
+                self._run(cell, out, ran)
+        except AcdcError as error:
+            if is_full_disk(error):
+                raise RunFolderError(f"{error} No other cell could be written; make room, and go on.") from error
+            if isinstance(error, MemoryLimitError):
+                self._forget()
+            return str(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of a library written in Rust is no Exception
+            if is_full_disk(error):
+                raise RunFolderError(f"can't write {out}: {first_line(error)}; make room, and go on.") from error
+            self._forget()
+            return sentence_of(error)
+        return None
+
+    def _run(self, cell: Cell, out: Path, ran: _Ran) -> None:
+        arguments = self._arguments(cell)
+        place = self._shared.place(arguments)
+        ran.estimated, shares = place.memory_bytes, place.shares
+        del place
+        run = self._shared.run({**arguments, "out": out, "resume": True}, share=shares)
+        if self._options.curve and run.held_out is not None and run.record.request.method not in _UNRANKED:
+            ran.figures = self._curve(arguments, run, run.held_out)
+
+    def _curve(self, arguments: Mapping[str, Any], run: Run, judged: Evaluation) -> dict[str, float | int | None]:
+        """Figures over sizes, on held-out prompts; where there are none, it is warned of."""
+        try:
+            setting = self._shared.held_out(arguments, run)
+            scored = tuple((name, str(value)) for name, value in arguments.items() if name != "select")
+            families = setting.once(("curve", scored), lambda: curve(setting, run.circuit, judged, "acdc")).families
+        except AcdcError as error:
+            warn(f"no curve: {error}")
+            return {}
+        if not families:
+            return {}
+        signed, absolute = families["signed"], families["absolute"]
+        found = {
+            "cpr": signed.mib.cpr,
+            "cmd": absolute.mib.cmd,
+            "log_distance": signed.log.distance,
+            "smallest": signed.smallest,
+        }
+        return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
+
+    def _arguments(self, cell: Cell) -> dict[str, Any]:
+        return {**cell.arguments, "progress": False, "threads": self._options.threads}
+
+    def _forget(self) -> None:
+        """Free what is held, whatever state it is in."""
+        self._shared.forget()
+        gc.collect()
+
+
+@dataclass
+class _Ran:
+    """What is known of a cell, whether it finishes or not."""
+
+    estimated: int | None = None
+    figures: Mapping[str, float | int | None] = field(default_factory=dict)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What is said of an error that nobody expected: a mistake of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"acdc made a mistake: {type(error).__name__}: {first_line(error)[:-1]}{where}; please report it."
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, or what it came of, is a disk without room."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -1,0 +1,148 @@
+"""Runs that share a process come out as runs alone: the same files but for times and memory."""
+
+import json
+
+import pytest
+
+import acdc
+from acdc.errors import AcdcError
+from acdc.sweeps.cells import Cell
+from acdc.sweeps.runner import Runner, RunnerOptions
+from tests import tiny
+
+pytestmark = pytest.mark.random_models
+
+#: What depends on the clock and on what else a process holds.
+CLOCK = {"seconds", "started", "peak_memory_bytes", "estimated_memory_bytes"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A model's folder and a prompt file."""
+    folder = tmp_path_factory.mktemp("place")
+    tiny.save_gpt2(folder / "model", n_embd=16)
+    tiny.write_pairs(folder / "pairs.jsonl", tiny.pairs(12))
+    return {"model": str(folder / "model"), "task": str(folder / "pairs.jsonl"), "n": 6}
+
+
+def files(folder):
+    """What a run wrote, without what the clock says."""
+    record = json.loads((folder / "run.json").read_text())
+    kept = {name: value for name, value in record.items() if name not in CLOCK}
+    return kept, (folder / "circuit.json").read_bytes(), (folder / "trace.jsonl").read_bytes()
+
+
+def alone(settings, out):
+    acdc.discover(**Cell("a", settings).arguments, out=out, progress=False)
+    return files(out)
+
+
+CASES = [
+    {"threshold": 0.05},
+    {"threshold": 0.001},
+    {"threshold": 0.01, "order": "attribution", "passes": 3},
+    {"threshold": 0.01, "engine": "reference", "metric": "logit-diff"},
+    {"budget": 20},
+    {"method": "hybrid", "threshold": 0.01},
+    {"method": "eap-ig", "steps": 3, "top": 10},
+    {"method": "eap-ig", "steps": 3, "above": 0.001},
+    {"method": "eap-ig", "steps": 3, "greedy": 15, "by": "value"},
+    {"method": "eap-ig", "steps": 2, "top": 10, "metric": "logit-diff"},
+    {"method": "eap", "top": 8, "metric": "logit-diff"},
+    {"method": "patching", "top": 8},
+    {"threshold": 0.02},
+]
+
+
+def test_runs_that_share_a_process_are_those_alone(place, tmp_path):
+    runner = Runner(RunnerOptions())
+    for number, own in enumerate(CASES):
+        settings, out = place | {"method": "acdc"} | own, tmp_path / f"shared{number}"
+        outcome = runner.run(Cell("c", settings), out)
+        assert outcome.status == "finished", outcome.sentence
+        assert files(out) == alone(settings, tmp_path / f"alone{number}"), own
+
+
+@pytest.mark.parametrize("own", [{"ablation": "zero"}, {"ablation": "mean", "batch_size": 2}, {"freeze": "norms"}])
+def test_so_they_are_under_every_setting(own, place, tmp_path):
+    runner = Runner(RunnerOptions())
+    for threshold in (0.05, 0.002):
+        settings = place | own | {"threshold": threshold}
+        assert runner.run(Cell("c", settings), tmp_path / f"s{threshold}").status == "finished"
+        assert files(tmp_path / f"s{threshold}") == alone(settings, tmp_path / f"a{threshold}")
+
+
+def test_a_model_is_opened_and_prompts_are_drawn_once(place, tmp_path, monkeypatch):
+    from acdc.discovery import sharing
+    from acdc.engine import setting
+    from acdc.pairs.promptfile import FileTask
+
+    counts = dict.fromkeys(("opened", "drawn", "run"), 0)
+
+    def counting(name, function):
+        def counted(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(sharing, "load_model", counting("opened", sharing.load_model))
+    monkeypatch.setattr(FileTask, "prompts", counting("drawn", FileTask.prompts))
+    monkeypatch.setattr(setting, "Contributions", counting("run", setting.Contributions))
+    runner = Runner(RunnerOptions())
+    for number, threshold in enumerate((0.1, 0.01, 0.001)):
+        cell = Cell("c", place | {"threshold": threshold})
+        runner.needs(cell)
+        assert runner.run(cell, tmp_path / str(number)).status == "finished"
+    assert counts == {"opened": 1, "drawn": 2, "run": 2}  # used and held-out ones
+
+
+def test_a_prompt_file_that_changes_is_read_again(place, tmp_path):
+    file = tiny.write_pairs(tmp_path / "pairs.jsonl", tiny.pairs(12))
+    runner, settings = Runner(RunnerOptions()), place | {"task": str(file), "threshold": 0.01}
+    runner.run(Cell("c", settings), tmp_path / "before")
+    tiny.write_pairs(file, tiny.pairs(14, seed=3))
+    assert runner.run(Cell("c", settings), tmp_path / "after").status == "finished"
+    assert files(tmp_path / "after") == alone(settings, tmp_path / "alone")
+
+
+def test_what_is_warned_of_is_warned_of_in_every_run(place, tmp_path):
+    runner = Runner(RunnerOptions())
+    said = [
+        runner.run(Cell("c", place | {"threshold": 9.0, "seed": seed}), tmp_path / f"{seed}{number}").warned
+        for seed in (0, 1)
+        for number in range(2)
+    ]
+    assert said[0] == said[1]
+    assert all(any("nothing may be kept" in sentence for sentence in one) for one in said)
+    with pytest.warns(acdc.errors.AcdcWarning) as caught:
+        acdc.discover(**place, threshold=9.0, progress=False)
+    assert {str(one.message) for one in caught} == set(said[1])
+
+
+def test_where_there_is_no_room_the_model_alone_is_shared(place, tmp_path, monkeypatch):
+    from acdc.discovery import sharing
+
+    monkeypatch.setattr(sharing, "_fits", lambda model, needed: False)
+    runner = Runner(RunnerOptions())
+    less = runner.needs(Cell("c", place | {"threshold": 0.05})).memory_bytes
+    for threshold in (0.05, 0.002):
+        settings = place | {"threshold": threshold}
+        assert runner.run(Cell("c", settings), tmp_path / f"s{threshold}").estimated_memory_bytes == less
+        assert files(tmp_path / f"s{threshold}") == alone(settings, tmp_path / f"a{threshold}")
+
+
+def test_a_model_that_cannot_be_opened_is_tried_once(place, tmp_path, monkeypatch):
+    from acdc.discovery import sharing
+
+    tried = []
+
+    def load(name, **asked):
+        tried.append(name)
+        raise AcdcError("it is broken.")
+
+    monkeypatch.setattr(sharing, "load_model", load)
+    runner = Runner(RunnerOptions())
+    outcomes = [runner.run(Cell("c", place), tmp_path / "c") for _ in range(3)]
+    assert [outcome.sentence for outcome in outcomes] == ["it is broken."] * 3
+    assert len(tried) == 1

@@ -53,7 +53,7 @@ class _Sweep(Group):
             return click.Command.invoke(self, ctx)
         name, command, rest = self.resolve_command(ctx, ctx.meta[_WORDS])
         assert command is not None
-        with command.make_context(name, rest, parent=ctx) as below:
+        with command.make_context(f"{ctx.info_name} {name}", rest, parent=ctx.parent) as below:  # it takes no FILE
             return command.invoke(below)
 
 
@@ -103,7 +103,8 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
         say("", err=True)  # the bar's line ends
         say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', *again])}", err=True)
         sys.exit(_INTERRUPTED)
-    if not print_ended(found.folder):
+    print_ended(found)
+    if len(found.failed) == len(grid.cells):
         sys.exit(_NOTHING_DONE)
 
 

@@ -75,8 +75,12 @@ def same_sweep(folder: Path, grid: Grid) -> SweepFolder | None:
 
 
 def _name(grid: Grid) -> str:
-    parts = []
-    for axis, short in (("task", lambda task: Path(task).stem), ("model", model_name), ("method", str)):
+    parts = {}
+    for axis, short in (("task", _stem), ("model", model_name), ("method", str)):
         values = sorted({short(cell.settings[axis]) for cell in grid.cells})
-        parts.append("+".join(values) if len(values) <= _MOST_NAMED else f"{len(values)}-{axis}s")
-    return run_name(*parts, {})
+        parts[axis] = "+".join(values) if len(values) <= _MOST_NAMED else f"{len(values)}-{axis}s"
+    return run_name(parts["task"], parts["model"], parts["method"], {})
+
+
+def _stem(task: str) -> str:
+    return Path(task).stem

@@ -9,7 +9,7 @@ import click
 from acdc.cli.printing import say
 
 
-@click.command()
+@click.command(short_help="Pictures of a sweep.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--x", metavar="COLUMN", help="To the right: an axis, or a figure of the table.")
 @click.option("--y", metavar="COLUMN", help="Upwards. Of two axes, a heat map of --hue.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST_ROWS, _MOST_VALUES, _MOST_CHARACTERS = 60, 12, 100
 
 
-@click.command()
+@click.command(short_help="What a sweep came to, so far.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object, with every row of the table.")
 def show(folder: Path, as_json: bool) -> None:

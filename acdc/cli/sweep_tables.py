@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from acdc.cli.printing import as_options, say
-from acdc.sweeps.folder import SweepFolder
-from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
+from acdc.sweeps.folder import CSV, PARQUET
+from acdc.sweeps.outcome import FINISHED, Outcome
 from acdc.wording import counted, some
 
 if TYPE_CHECKING:
     from acdc.sweeps.planning import Planned
+    from acdc.sweeps.swept import Sweep
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -45,21 +46,13 @@ def print_plan(planned: Sequence[Planned], outcomes: Mapping[str, Outcome], jobs
     say(f"{n}; {about} with {at_once}" if left else f"{n}; none of them is left to run")
 
 
-def print_ended(folder: SweepFolder) -> int:
-    """Print how the cells of a sweep ended, and where its table is; gives how many have finished."""
-    grid, outcomes = folder.grid, folder.outcomes
-    failed: dict[str, list[str]] = {}
-    for cell in grid.cells:
-        outcome = outcomes.get(cell.name)
-        if outcome is not None and outcome.status == FAILED:
-            failed.setdefault(outcome.sentence or "it says not why.", []).append(cell.name)
-    for sentence, names in failed.items():
+def print_ended(swept: Sweep) -> None:
+    """Print how the cells of a sweep ended, and where its table is."""
+    for sentence, names in swept.failures.items():
         say(f"failed: {some(names)}: {as_options(sentence)}", err=True)
-    finished = sum(outcome.status == FINISHED for outcome in outcomes.values())
-    say(f"{finished} of {counted(len(grid.cells), 'cell')} finished")
-    for name in ("table.csv", "table.parquet"):
-        say(folder.path / name)
-    return finished
+    say(f"{swept.counts[FINISHED]} of {counted(len(swept.folder.grid.cells), 'cell')} finished")
+    for name in (CSV, PARQUET):
+        say(swept.folder.path / name)
 
 
 def _time(seconds: float | None) -> str:

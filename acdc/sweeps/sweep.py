@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc import asked, machine
+from acdc.cluster.connection import checked_cluster
 from acdc.errors import RunFolderError, RunInterrupted, SettingsError, SweepInterrupted
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
@@ -168,8 +168,9 @@ def _executor(
             if value is not None:
                 raise SettingsError(f"`{name}` is of processes on this machine; leave it out with `cluster`.")
         given = {"cpus": _positive("cpus", cpus), "gpus": None if gpus is None else _positive("gpus", gpus, zero=True)}
-        on_cluster = import_module("acdc.sweeps.ray").run_ray
-        return partial(on_cluster, cluster=asked.text("cluster", cluster), announce=say, **given)
+        from acdc.sweeps.ray import run_ray
+
+        return partial(run_ray, cluster=checked_cluster(cluster), announce=say, **given)
     for name, value in (("cpus", cpus), ("gpus", gpus)):
         if value is not None:
             raise SettingsError(f"`{name}` is of cells on a cluster; leave it out without `cluster`.")

@@ -72,7 +72,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(refused, words, said):
     assert refused(*words) == said
 
 
-@pytest.mark.parametrize("words", [[], ["task"], ["model"]])
+@pytest.mark.parametrize("words", [[], ["task"], ["model"], ["sweep"]])
 def test_no_command_gives_plain_help(call, words):
     code, out, err = call(*words)
     assert code == 2

@@ -28,7 +28,7 @@ def test_a_circuit_has_one_name_in_every_command(call, command):
     assert usage.endswith(("CIRCUIT", "CIRCUIT..."))
 
 
-@pytest.mark.parametrize("group", [[], ["task"], ["model"]])
+@pytest.mark.parametrize("group", [[], ["task"], ["model"], ["sweep"]])
 def test_no_command_s_summary_is_cut_at_80_columns(call, monkeypatch, group):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = call(*group, "--help")

@@ -1,7 +1,7 @@
 """A sweep's folder: whose it is, what is left to do, and what kills, hands and other programs leave of it."""
 
 import json
-import os
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_what_has_ended_is_there_again_and_what_failed_is_left_to_do(held, tmp_p
     assert again.outcomes[second.name] == Outcome(FAILED, "no such thing.", warned=("odd",), seconds=2.0)
     loaded = SweepFolder.load(tmp_path / "s")
     assert (loaded.grid.cells, loaded.outcomes) == (again.grid.cells, again.outcomes)
-    assert loaded.directory == os.getcwd()
+    assert loaded.directory == str(Path.cwd())
     assert is_sweep(tmp_path / "s")
 
 

@@ -7,6 +7,7 @@ from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.grid import Grid
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
 from acdc.sweeps.swept import Sweep
+from acdc.sweeps.table import Table
 
 
 def cells(**axes):
@@ -37,6 +38,7 @@ def made(path, made_cells, figures=figures, failed=()):
     made_cells = tuple(made_cells)
     folder = SweepFolder(path, Grid({}, made_cells))
     path.mkdir(exist_ok=True)
+    Table(folder)
     for i, cell in enumerate(made_cells):
         ended = (
             Outcome(FAILED, "the model is too large.")

@@ -86,7 +86,7 @@ def fitting(frame: Frame) -> Iterator[Plot]:
         for measure in ("edges", measures[1]):
             if measure is not None:
                 yield from _lines(frame, f"checkpoint-{measure.partition('_')[0]}", CHECKPOINT, measure)
-    axes = [name for name in frame.varied if name != SEED]
+    axes = frame.telling(name for name in frame.varied if name != SEED)
     if len(axes) == 1 and axes[0] not in SIZING and axes[0] != CHECKPOINT and frame.best is not None:
         yield from _lines(frame, f"{axes[0]}-{frame.best.partition('_')[0]}", axes[0], frame.best)
     if (

@@ -105,6 +105,26 @@ class Frame:
         names = [name for name in self.settings if name != "above" or "threshold" not in settings]
         self.varied = [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
 
+    def telling(self, names: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+        """Those of some axes that don't follow from another: the metric doesn't tell what each method has one of.
+
+        Args:
+            names: of axes.
+            known: columns that are told anyway.
+        """
+        names = list(names)
+        found, kept = [*known], []
+        for name in sorted(names, key=lambda one: (*_FIRST, one).index(one)):
+            if not any(self._follows(name, other) for other in found):
+                found.append(name)
+                kept.append(name)
+        return [name for name in names if name in kept]
+
+    def _follows(self, name: str, other: str) -> bool:
+        """Whether all cells with one value of another axis have one value of this."""
+        both = {(repr(row.get(other)), repr(row.get(name))) for row in self.rows}
+        return len(both) == len({value for value, _ in both})
+
     def check(self) -> None:
         """Raise :class:`SettingsError` where no cell has finished."""
         if not self.rows:
@@ -189,11 +209,12 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
     def title(row: Row) -> str:
         return ", ".join(titled(name, row.get(name)) for name in apart)
 
-    connected = (
-        (x in SIZING or x == CHECKPOINT or (is_axis and frame.is_number(x)))
-        if is_axis
-        else (len({name for name in along if name != CHECKPOINT}) == 1 and CHECKPOINT not in along)
-    )
+    def connected(rows: Sequence[Row]) -> bool:
+        if is_axis:
+            return x in SIZING or x == CHECKPOINT or frame.is_number(x)
+        moved = [name for name in along if len({repr(row.get(name)) for row in rows}) > 1]
+        return len(moved) == 1 and moved != [CHECKPOINT]
+
     by_hue = None if hue is None or hue in frame.settings or not frame.is_number(hue) else hue
     found = []
     for heading, within in grouped(rows, title).items():
@@ -204,14 +225,16 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
             points = [_point(group, x, y, by_hue) for group in same.values()]
             if not isinstance(points[0].x, str):
                 points.sort(key=lambda point: (point.x, point.y))
-            lines.append(Line(name, points, own_rows, connected))
+            lines.append(Line(name, points, own_rows, connected(own_rows)))
         found.append(Panel(heading, lines))
     return found
 
 
 def axes_of(frame: Frame, x: str, y: str, hue: str | None) -> tuple[list[str], list[str]]:
     """The axes along which points differ within a line, and those that tell lines apart."""
-    free = [name for name in frame.varied if name not in (x, y, hue)]
+    free = frame.telling(
+        (name for name in frame.varied if name not in (x, y, hue)), [hue] if hue in frame.varied else []
+    )
     seeds = [SEED] if SEED in free else []
     if x in frame.settings:
         return [x], [name for name in free if name not in seeds]

@@ -11,6 +11,7 @@ chain of removals is evaluated in one batch, as far as they are likely to be acc
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from acdc.engine.fast.scores import make_scorer
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.fast.trial import Trial
+from acdc.engine.once import anew
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
@@ -65,6 +67,7 @@ class FastEngine(PruningEngine):
             self._reads[slot.index, : slot.n_parents] = True
         self._tactics = tactics
         self._scratch = Scratch()
+        self._is_shared = setting.once is not anew
         self._baseline, clean = setting.once(("whole model", tactics), lambda: run_clean(setting, tactics))
         self._layers = [
             LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
@@ -98,6 +101,9 @@ class FastEngine(PruningEngine):
             self._reads[slot.index, : slot.n_parents] = kept[slot.edges]
         self._tried, self._alone = {}, None
         self._scratch.clear()
+        if self._is_shared:  # whose differences other engines need
+            self._baseline = replace(self._baseline, difference=torch.empty_like(self._baseline.difference))
+            self._is_shared = False
         self._baseline, run = run_circuit(self._baseline, self._layers, kept)
         self._begin(Present(self._baseline, run.vectors, run.mlp_outputs, run.inputs))
 

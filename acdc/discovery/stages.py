@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -71,7 +72,8 @@ def begun(
 def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | None) -> Found:
     """What the method finds; what it measured is put into the record."""
     with RunLog(record, folder, progress=asked.progress) as log:
-        result = _found(asked, setting, log)
+        result, seconds = _found(asked, setting, log)
+    record.seconds = max(record.seconds, seconds)
     result = checked_found(asked.method, result, setting.graph, record, log.decided)
     known = {one.name for one in fields(Record)}
     for name, value in result.measured.items():
@@ -82,11 +84,13 @@ def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | No
     return result
 
 
-def _found(asked: Asked, setting: Setting, log: RunLog) -> Found:
-    """What the method gives; where a selection is to choose, the same serves all selections."""
+def _found(asked: Asked, setting: Setting, log: RunLog) -> tuple[Found, float]:
+    """What the method gives, and the seconds that it took; where a selection is to choose, it serves all selections."""
 
-    def find() -> Found:
-        return asked.method.find(setting, asked.measure, log)
+    def find() -> tuple[Found, float]:
+        begun = time.monotonic()
+        result = asked.method.find(setting, asked.measure, log)
+        return result, time.monotonic() - begun
 
     return find() if asked.method.decides else setting.once(("found", asked.method, asked.measure), find)
 

@@ -173,3 +173,22 @@ def test_means_and_failures_in_words(tmp_path):
     page = made(tmp_path / "t", cells(task=["<b>"], seed=[0, 1]), failed=[1])._repr_html_()
     assert "&lt;b&gt;" in page
     assert "the model is too large." in page
+
+
+def test_what_each_method_has_one_of_has_no_panel_and_lines_go_through_the_sizes_of_each(frame):
+    some = [
+        *cells(method=["acdc"], threshold=THRESHOLDS, metric=["kl"], task=TASKS),
+        *cells(method=["eap-ig"], top=[10, 100], metric=["logit-diff"], task=TASKS),
+    ]
+    found = panels(frame(*some), "edges", "kl_held_out")
+    assert [panel.title for panel in found] == TASKS
+    assert [[line.label for line in panel.lines] for panel in found] == [["acdc", "eap-ig"]] * 2
+    assert all(line.connected for panel in found for line in panel.lines)
+    own = panels(frame(*some), "edges", "kl_held_out", "task")
+    assert [panel.title for panel in own] == ["acdc", "eap-ig"]
+
+
+def test_what_a_method_has_several_of_tells_its_lines_apart(frame):
+    some = cells(method=["acdc"], threshold=THRESHOLDS, metric=["kl", "l2"])
+    (one, other) = panels(frame(*some, *cells(method=["eap"], top=[10, 100], metric=["l2"])), "edges", "kl_held_out")
+    assert (one.title, other.title) == ("metric kl", "metric l2")

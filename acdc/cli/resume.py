@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from acdc.cli.printing import announce, say
-from acdc.errors import SweepInterrupted, warn
+from acdc.errors import warn
 from acdc.wording import some
 
 
@@ -47,14 +45,7 @@ def resume(context: click.Context, run: Path) -> None:
 
 
 def _resume_sweep(path: Path) -> None:
-    from acdc.cli.sweep_tables import print_ended
+    from acdc.cli.sweep_tables import carry_out
     from acdc.sweeps.sweep import go_on
 
-    try:
-        found = go_on(path, announce=announce)
-    except SweepInterrupted as interrupt:
-        say("", err=True)  # the bar's line ends
-        say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', 'resume', str(path)])}", err=True)
-        sys.exit(130)
-    if not print_ended(found.folder):
-        sys.exit(2)
+    carry_out(lambda: go_on(path, announce=announce), ["resume", str(path)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import Any
 import click
 
 from acdc.cli.group import Group
-from acdc.cli.printing import announce, say
+from acdc.cli.printing import announce
 from acdc.cli.sweep_options import axis_options, default_folder, same_sweep
-from acdc.errors import SettingsError, SweepInterrupted, UnknownNameError
+from acdc.errors import SettingsError, UnknownNameError
 from acdc.sweeps.axes import AXES
 from acdc.sweeps.grid import Grid
 
 #: Commands on a sweep's folder, and the modules that hold them.
 _COMMANDS = {"show": "acdc.cli.sweep_show", "plot": "acdc.cli.sweep_plot"}
-_NOTHING_DONE, _INTERRUPTED = 2, 130
 _WORDS = "acdc.sweep.words"  # of the context's meta: those of a command on a folder
 
 
@@ -92,20 +90,12 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
     if dry_run:
         _print_plan(grid, folder, curve, params["jobs"])
         return
-    from acdc.cli.sweep_tables import print_ended
+    from acdc.cli.sweep_tables import carry_out
     from acdc.sweeps.sweep import sweep as run_sweep
 
-    try:
-        found = run_sweep(grid, out=folder, curve=curve, announce=announce, **params)
-    except SweepInterrupted as interrupt:
-        words = [word for word in sys.argv[1:] if word != "--no-resume"]
-        again = words if out is not None else [*words, "--out", str(folder)]
-        say("", err=True)  # the bar's line ends
-        say(f"interrupted; {interrupt}. Go on with: {shlex.join(['acdc', *again])}", err=True)
-        sys.exit(_INTERRUPTED)
-    print_ended(found)
-    if len(found.failed) == len(grid.cells):
-        sys.exit(_NOTHING_DONE)
+    words = [word for word in sys.argv[1:] if word != "--no-resume"]
+    again = words if out is not None else [*words, "--out", str(folder)]
+    carry_out(lambda: run_sweep(grid, out=folder, curve=curve, announce=announce, **params), again)
 
 
 def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Rows of the table, values of an axis, and characters of these that a terminal shows.
 _MOST_ROWS, _MOST_VALUES, _MOST_CHARACTERS = 60, 12, 100
+#: Figures that are always shown, and how wide a column may be and its frame is.
+_FEWEST, _WIDEST, _FRAME = 2, 30, 3
 
 
 @click.command(short_help="What a sweep came to, so far.")
@@ -81,14 +83,25 @@ def _print_means(swept: Sweep) -> None:
     if not means.rows:
         return
     heads, rows = means.words
+    out = Terminal()
+    n_axes = len(heads) - len(means.figures)
+    widths = [max(map(len, [*head.split(), *(row[i] for row in rows)])) for i, head in enumerate(heads)]
+    n = len(heads)
+    while n > n_axes + _FEWEST and sum(min(width, _WIDEST) + _FRAME for width in widths[:n]) + 1 > out.width:
+        n -= 1
     table = Table(title="means and standard deviations over seeds" if means.seeds else None, title_justify="left")
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i < len(means.axes) else "right", overflow="fold")
+    for i, head in enumerate(heads[:n]):
+        if i < n_axes:
+            table.add_column(head, overflow="fold")
+        else:  # headings may wrap, and numbers not
+            table.add_column(head, justify="right", min_width=widths[i])
     for row in rows[:_MOST_ROWS]:
-        table.add_row(*row)
-    if (left := len(rows) - _MOST_ROWS) > 0:
-        table.caption = f"and {left:,} more rows"
-    Terminal().print(table)
+        table.add_row(*row[:n])
+    out.print(table)
+    left = [f"{len(rows) - _MOST_ROWS:,} more rows"] if len(rows) > _MOST_ROWS else []
+    left += [", ".join(heads[n:])] if heads[n:] else []
+    if left:
+        say(f"not shown: {'; '.join(left)}; a wider terminal shows more, and --json all")
 
 
 def _print_json(swept: Sweep) -> None:

@@ -177,12 +177,12 @@ def _refuse_unused(axes: Mapping[str, Sequence[Any]], members: Sequence[_Member]
 def _unused(axis: str, members: Sequence[_Member], lacking: Sequence[str]) -> str:
     """What to say of an axis that no method of the sweep has."""
     names = some(lacking, len(lacking))
+    having = [kind.name for kind in METHODS.values() if axis in option_names(kind)]
+    ruled = next((rule for one in members for rule in one.rules), None)
+    if ruled is not None and axis in (*RULES, "threshold"):
+        return f"`{axis}` isn't looked at beside the selection `{ruled}` of every method that needs one; leave it out."
     if axis in SELECTING:
         return decides(f"{names} {'decides' if len(lacking) == 1 else 'decide'} which edges stay", axis)
-    having = [kind.name for kind in METHODS.values() if axis in option_names(kind)]
-    if axis == "threshold" and any(one.rules for one in members):
-        rules = either([f"`{rule}`" for one in members for rule in one.rules][:1])
-        return f"`threshold` isn't looked at beside the selection {rules}; leave one of them out."
     none = f"the method {names} has no" if len(lacking) == 1 else f"none of the methods {names} has"
     return (
         f"{none} `{axis}`, which is an option of {some(having, len(having))}; add one of these to `method`, or leave "

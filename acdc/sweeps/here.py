@@ -11,7 +11,7 @@ from acdc.sweeps.outcome import Outcome
 from acdc.sweeps.queue import in_turn
 
 if TYPE_CHECKING:
-    from acdc.sweeps.runner import RunnerOptions
+    from acdc.sweeps.options import RunnerOptions
 
 
 def run_here(

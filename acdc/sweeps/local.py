@@ -19,7 +19,7 @@ from acdc.sweeps.room import PROCESS_BYTES, Room, opening_bytes
 from acdc.sweeps.worker import Ended, Full, Needed, Prepare, Ready, RunCell
 
 if TYPE_CHECKING:
-    from acdc.sweeps.runner import RunnerOptions
+    from acdc.sweeps.options import RunnerOptions
 
 #: How often the process of a cell may die.
 _MOST_DEATHS = 2

@@ -11,19 +11,18 @@ from acdc.sweeps.series import SEED, Frame, grouped, mean_and_spread, said
 if TYPE_CHECKING:
     from acdc.sweeps.swept import Sweep
 
-#: Of each the first that there is.
+#: Of each the first that there is; what matters most first.
 _FIGURES = (
     ("edges",),
-    ("edges_share",),
-    ("kl_held_out", "kl_used"),
     ("faithfulness_held_out", "faithfulness_used"),
-    ("accuracy_held_out", "accuracy_used"),
+    ("kl_held_out", "kl_used"),
     ("precision",),
     ("recall",),
     ("roc",),
+    ("seconds",),
+    ("accuracy_held_out", "accuracy_used"),
     ("cpr",),
     ("cmd",),
-    ("seconds",),
 )
 
 
@@ -91,7 +90,7 @@ def _words(name: str, found: tuple[float, float] | None) -> str:
     if found is None:
         return ""
     mean, spread = found
-    if name.startswith(("edges_share", "faithfulness", "accuracy")):
+    if name.startswith(("faithfulness", "accuracy")):
         return f"{mean:.0%}" + (f" ± {spread:.0%}" if spread else "")
     if name == "edges":
         return f"{mean:,.0f}" + (f" ± {spread:,.0f}" if spread else "")

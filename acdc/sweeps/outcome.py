@@ -8,6 +8,8 @@ from typing import Any
 
 from acdc.jsondata import typed_fields
 
+#: A number, or a name.
+Figure = float | int | str | None
 FINISHED, FAILED = "finished", "failed"
 
 
@@ -22,7 +24,7 @@ class Outcome:
         seconds: that the whole cell took, as far as it wasn't shared with others before it.
         peak_memory_bytes: most that its process held meanwhile, on a GPU most that torch held there.
         estimated_memory_bytes: what the process was expected to hold at most.
-        figures: what was measured besides the run's record, by column of the table (of curves, for example).
+        figures: what the run came to, and what was measured besides (curves), by column of the table.
     """
 
     status: str
@@ -31,7 +33,7 @@ class Outcome:
     seconds: float = 0.0
     peak_memory_bytes: int | None = None
     estimated_memory_bytes: int | None = None
-    figures: Mapping[str, float | int | None] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As in the file."""

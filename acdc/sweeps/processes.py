@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from acdc.sweeps.worker import receive, send
 
 if TYPE_CHECKING:
-    from acdc.sweeps.runner import RunnerOptions
+    from acdc.sweeps.options import RunnerOptions
 
 #: The first lines of a worker; Ctrl-C is ignored before anything is imported.
 _BEGINNING = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from acdc.circuit import Circuit, load_own
@@ -25,7 +24,7 @@ from acdc.runs.folder import CIRCUIT, read_record
 from acdc.runs.record import Record
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
-from acdc.sweeps.outcome import FINISHED, Outcome
+from acdc.sweeps.outcome import FINISHED, Figure, Outcome
 
 #: What a row begins with; then come the cell's settings, and these, filled in from the run where they weren't given.
 FIRST = ("cell",)
@@ -60,9 +59,6 @@ UNRANKED = ("acdc", "hybrid", "random")
 _STEPS = ("", "step", "global_step", "checkpoint", "ckpt", "epoch", "iter")
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
-#: A number, or a name.
-Figure = float | int | str | None
-
 
 def row_of(folder: SweepFolder, cell: Cell, outcome: Outcome, reference: Circuit | None = None) -> dict[str, Any]:
     """The row of a cell that has ended; what isn't known isn't there.
@@ -80,7 +76,7 @@ def row_of(folder: SweepFolder, cell: Cell, outcome: Outcome, reference: Circuit
         run = folder.run_folder(cell)
         try:
             if "edges" not in figures:
-                figures = figures_of(run, cell.settings) | figures
+                figures = figures_of(read_record(run), load_own(run / CIRCUIT), cell.settings) | figures
             if reference is not None:
                 figures = {name: figures[name] for name in figures if name not in REFERENCE}
                 figures |= against(load_own(run / CIRCUIT), cell.settings, reference)
@@ -104,20 +100,17 @@ def column_of(setting: str) -> str:
     return f"asked_{setting}" if setting in (*FIRST, *ENDED, *SIZES, *REFERENCE, *CURVE, *COST) else setting
 
 
-def figures_of(run: Path, settings: Mapping[str, Any]) -> dict[str, Figure]:
-    """What a finished run's files say, by columns; of a planted model also how far its truth was found.
+def figures_of(record: Record, circuit: Circuit, settings: Mapping[str, Any]) -> dict[str, Figure]:
+    """What a finished run came to, by columns; of a planted model also how far its truth was found.
 
-    It takes some hundredths of a second for the intervals, so that it is best done once, where the run was: an
-    outcome's figures hold it then.
+    It takes some hundredths of a second for the intervals, so that it is done where the run was: an outcome's figures
+    hold it then.
 
     Args:
-        run: its folder.
+        record: of the run.
+        circuit: of the run.
         settings: of its cell.
-
-    Raises:
-        AcdcError: a file of it is missing or damaged.
     """
-    record, circuit = read_record(run), load_own(run / CIRCUIT)
     graph = circuit.graph
     n_nodes = len(circuit.nodes())
     found: dict[str, Figure] = {name: getattr(record.request, name) for name in FILLED}

@@ -22,42 +22,13 @@ from acdc.runs.environment import forget_peak_memory, peak_memory_bytes
 from acdc.runs.run import Run
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.costs import pace_of, seconds_of
-from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
+from acdc.sweeps.options import Needs as Needs
+from acdc.sweeps.options import RunnerOptions as RunnerOptions
+from acdc.sweeps.outcome import FAILED, FINISHED, Figure, Outcome
+from acdc.sweeps.rows import UNRANKED, figures_of
 from acdc.wording import first_line
 
-#: Of these methods, scores don't rank edges.
-_UNRANKED = ("acdc", "hybrid", "random")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a cell is expected to need.
-
-    Attributes:
-        memory_bytes: that the process holds at most, with what it holds already.
-        seconds: of the cell alone; ``None`` where nothing is known.
-        setting_seconds: those of them that are spent once for all cells on the same prompts in a process.
-        method_seconds: those that are spent once for all selections from one method's scores.
-    """
-
-    memory_bytes: int
-    seconds: float | None = None
-    setting_seconds: float = 0.0
-    method_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class RunnerOptions:
-    """How a sweep's cells run; the same for all, and plain values, so that they can be sent to other processes.
-
-    Attributes:
-        threads: that torch computes with in a process; ``None``: as many as suit the model.
-        curve: also measure curves over sizes, of methods whose scores rank edges.
-    """
-
-    threads: int | None = None
-    curve: bool = False
 
 
 class Runner:
@@ -125,7 +96,7 @@ class Runner:
                 self._run(cell, out, ran)
         except AcdcError as error:
             if is_full_disk(error):
-                raise RunFolderError(f"{error} No other cell could be written; make room, and go on.") from error
+                raise RunFolderError(str(error)) from error
             if isinstance(error, MemoryLimitError):
                 self._forget()
             return str(error)
@@ -133,7 +104,7 @@ class Runner:
             raise
         except BaseException as error:  # a panic of a library written in Rust is no Exception
             if is_full_disk(error):
-                raise RunFolderError(f"can't write {out}: {first_line(error)}; make room, and go on.") from error
+                raise RunFolderError(f"can't write {out}: {first_line(error)}") from error
             self._forget()
             return sentence_of(error)
         return None
@@ -144,10 +115,11 @@ class Runner:
         ran.estimated, shares = place.memory_bytes, place.shares
         del place
         run = self._shared.run({**arguments, "out": out, "resume": True}, share=shares)
-        if self._options.curve and run.held_out is not None and run.record.request.method not in _UNRANKED:
-            ran.figures = self._curve(arguments, run, run.held_out)
+        ran.figures = figures_of(run.record, run.circuit, cell.settings)
+        if self._options.curve and run.held_out is not None and run.record.request.method not in UNRANKED:
+            ran.figures |= self._curve(arguments, run, run.held_out)
 
-    def _curve(self, arguments: Mapping[str, Any], run: Run, judged: Evaluation) -> dict[str, float | int | None]:
+    def _curve(self, arguments: Mapping[str, Any], run: Run, judged: Evaluation) -> dict[str, Figure]:
         """Figures over sizes, on held-out prompts; where there are none, it is warned of."""
         try:
             setting = self._shared.held_out(arguments, run)
@@ -181,7 +153,7 @@ class _Ran:
     """What is known of a cell, whether it finishes or not."""
 
     estimated: int | None = None
-    figures: Mapping[str, float | int | None] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
 
 
 def sentence_of(error: BaseException) -> str:

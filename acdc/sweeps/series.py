@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.selection import RULES
+from acdc.sweeps.cells import SELECTING
 from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.rows import column_of, stem
 from acdc.wording import counted, some, task_name
@@ -27,6 +29,7 @@ SEED, CHECKPOINT = "seed", "checkpoint"
 BEST = ("faithfulness_held_out", "faithfulness_used", "kl_held_out", "kl_used", "recall", "edges")
 
 Row = Mapping[str, Any]
+_Row = TypeVar("_Row", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,9 @@ class Frame:
     """The finished cells of a sweep, for plots and means.
 
     Attributes:
-        rows: of them; ``model`` is without its number where checkpoints are an axis, and ``threshold`` also holds what
-            methods that score edges have as ``above``.
+        rows: of them; ``model`` is without its number where checkpoints are an axis, ``threshold`` also holds what
+            methods that score edges have as ``above``, and ``seconds`` is for all selections among one method's scores
+            what these took.
         varied: the axes along which they differ, in order.
         columns: of the table.
 
@@ -94,13 +98,14 @@ class Frame:
     def __init__(self, swept: Sweep) -> None:
         rows = [dict(row) for row in swept.rows if row["status"] == FINISHED]
         self.columns = list(swept.rows[0]) if swept.rows else []
+        self.rows: list[dict[str, Any]] = rows
+        settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
+        _share_seconds(rows, [name for name in settings if name not in SELECTING])
         for row in rows:
             if row.get(CHECKPOINT) is not None:
                 row["model"] = stem(str(row["model"]))
             if "threshold" in row and row["threshold"] is None:
                 row["threshold"] = row.get("above")
-        self.rows: list[dict[str, Any]] = rows
-        settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
         self.settings = [*settings, *([CHECKPOINT] if any(row.get(CHECKPOINT) is not None for row in rows) else [])]
         names = [name for name in self.settings if name != "above" or "threshold" not in settings]
         self.varied = [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
@@ -257,9 +262,9 @@ def parted(frame: Frame, others: Sequence[str], hue: str | None) -> tuple[str | 
     return coloured, own, [name for name in rest if name not in own]
 
 
-def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+def grouped(rows: Iterable[_Row], key: Callable[[_Row], Any]) -> dict[Any, list[_Row]]:
     """Rows by a key, in order."""
-    found: dict[Any, list[Row]] = {}
+    found: dict[Any, list[_Row]] = {}
     for row in rows:
         found.setdefault(key(row), []).append(row)
     return found
@@ -284,6 +289,17 @@ def said(name: str, value: Any) -> str:
 def titled(name: str, value: Any) -> str:
     """A setting's value as a title has it: of a task, a model or a method its name alone."""
     return said(name, value) if name in _FIRST else f"{name.replace('_', ' ')} {said(name, value)}"
+
+
+def _share_seconds(rows: Iterable[dict[str, Any]], settings: Sequence[str]) -> None:
+    """Scores are made once for all selections among them; what that took is a cost of each."""
+    selected = [
+        row for row in rows if any(row.get(rule) is not None for rule in RULES) and row.get("seconds") is not None
+    ]
+    for same in grouped(selected, lambda row: tuple(repr(row.get(name)) for name in settings)).values():
+        most = max(row["seconds"] for row in same)
+        for row in same:
+            row["seconds"] = most
 
 
 def _point(rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:

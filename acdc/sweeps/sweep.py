@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from acdc import asked, machine
 from acdc.cluster.connection import checked_cluster
@@ -17,15 +17,13 @@ from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.grid import Grid
 from acdc.sweeps.here import run_here
 from acdc.sweeps.local import run_local
+from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.sweeps.progress import SweepBar
 from acdc.sweeps.reference import reference_circuit
 from acdc.sweeps.swept import Sweep
 from acdc.sweeps.table import Table
 from acdc.wording import counted, some
-
-if TYPE_CHECKING:
-    pass
 
 #: What runs cells: gives each with how it ended, as soon as it has; ``began`` is called with each that begins.
 Executor = Callable[..., Generator[tuple[Cell, Outcome], None, None]]
@@ -120,8 +118,6 @@ def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] 
 
 def _run(folder: SweepFolder, execute: Executor, *, progress: bool, say: Callable[[str], None]) -> None:
     """Run what is left of a sweep."""
-    from acdc.sweeps.runner import RunnerOptions
-
     cells, n = folder.left, len(folder.grid.cells)
     for note in folder.grid.notes:
         say(note)
@@ -167,10 +163,10 @@ def _executor(
         for name, value in (("jobs", jobs), ("memory", memory)):
             if value is not None:
                 raise SettingsError(f"`{name}` is of processes on this machine; leave it out with `cluster`.")
-        given = {"cpus": _positive("cpus", cpus), "gpus": None if gpus is None else _positive("gpus", gpus, zero=True)}
         from acdc.sweeps.ray import run_ray
 
-        return partial(run_ray, cluster=checked_cluster(cluster), announce=say, **given)
+        given, gpus = _positive("cpus", cpus), _positive("gpus", gpus, zero=True)
+        return partial(run_ray, cluster=checked_cluster(cluster), cpus=given, gpus=gpus, announce=say)
     for name, value in (("cpus", cpus), ("gpus", gpus)):
         if value is not None:
             raise SettingsError(f"`{name}` is of cells on a cluster; leave it out without `cluster`.")

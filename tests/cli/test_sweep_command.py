@@ -1,10 +1,13 @@
 """``acdc sweep``: axes by options and by a file, the folder that it writes, and what it refuses."""
 
 import json
+import re
 
 import pytest
 
+import acdc.sweeps.sweep
 from acdc.cli.discover import discover
+from acdc.errors import SweepInterrupted
 from acdc.sweeps.axes import AXES
 
 PLANTED = ("--task", "planted-sort", "--model", "planted-sort", "--n", "5", "--jobs", "0")
@@ -61,6 +64,39 @@ def test_a_cell_that_fails_is_said_and_hurts_no_other(call, tmp_path):
     assert (code, out.splitlines()[0]) == (0, "1 of 2 cells finished")
     assert "failed: p-planted-sort-acdc-n5: p.jsonl, line 1: " in err
     assert call("sweep", "--task", "p.jsonl", *options[:-1], "t")[0] == 2
+
+
+def test_a_dry_run_lists_cells_with_time_and_memory_and_writes_nothing(call, tmp_path):
+    (tmp_path / "p.jsonl").write_text("{}\n", encoding="utf-8")
+    call("sweep", *PLANTED, "--threshold", "0.1", "--out", "s")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, _ = call("sweep", *PLANTED, "--threshold", "0.1", "--out", "s", "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, "1 cell; 1 finished already")
+    options = ("--model", "planted-sort", "--n", "5", "--threshold", "0.1,1", "--jobs", "2", "--dry-run")
+    code, out, _ = call("sweep", "--task", "planted-sort,p.jsonl", *options)
+    *lines, last = out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        f"{task}-planted-sort-acdc-n5-threshold{threshold}" for task in ("planted-sort", "p") for threshold in (0.1, 1)
+    ]
+    assert all(re.search(r" \d+(\.\d)? s +\d+\.\d\d GB$", line) for line in lines[:2])
+    assert all("will fail: p.jsonl, line 1: " in line for line in lines[2:])
+    assert last.startswith("4 cells; 2 that will fail, 2 to run: about ")
+    assert " with 2 jobs, which hold at most " in last
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_interrupted_sweep_says_how_to_go_on(call, monkeypatch):
+    def interrupted(grid, out, **options):
+        raise SweepInterrupted(out, 3, 12)
+
+    monkeypatch.setattr(acdc.sweeps.sweep, "sweep", interrupted)
+    code, _, err = call("sweep", *PLANTED, "--no-resume")
+    folder = "sweeps/planted-sort-planted-sort-acdc"
+    again = f"acdc sweep {' '.join(PLANTED)} --out {folder}"
+    assert (code, err.splitlines()[-1]) == (
+        130,
+        f"interrupted; 3 of 12 cells are finished in {folder}. Go on with: {again}",
+    )
 
 
 def test_another_sweep_s_folder_is_refused_with_what_differs(call, tmp_path):

@@ -40,6 +40,9 @@ def test_an_option_is_crossed_for_the_methods_that_have_it():
 def test_a_threshold_is_the_selection_of_methods_that_score():
     found = cells({"method": "acdc,eap", "threshold": "0.01,0.1"}, "method", "threshold", "above")
     assert found == [("acdc", 0.01, None), ("acdc", 0.1, None), ("eap", None, 0.01), ("eap", None, 0.1)]
+    own = {"name": "eap", "threshold": 0.5}
+    assert cells({"method": ["acdc", own], "threshold": 0.1}, "threshold", "above") == [(0.1, None), (None, 0.5)]
+    assert cells({"method": ["hisp", own], "top": 7}, "above", "top") == [(None, 7), (0.5, None)]
     found = cells({"method": "acdc,eap", "threshold": "0.01,0.1", "top": 9}, "method", "threshold", "above", "top")
     assert found == [("acdc", 0.01, None, None), ("acdc", 0.1, None, None), ("eap", None, None, 9)]
 
@@ -188,6 +191,7 @@ def test_the_same_values_crossed_otherwise_are_another_sweep():
         ),
         ({"method": "eap"}, "give `top`, `above`, `greedy` or `threshold`."),
         ({"method": "eap", "top": 5, "threshold": 1}, "`threshold` isn't looked at beside the selection `top`"),
+        ({"method": {"name": "eap", "top": 5}, "above": 1}, "`above` isn't looked at beside the selection `top`"),
         ({"top": 5}, "`top` is of a selection"),
         ({"method": "eap", "top": 0}, "a selection takes at least 1 edge, not 0"),
         ({"method": "eap", "above": -1}, "no score's magnitude is below 0"),

@@ -165,7 +165,7 @@ def test_nothing_is_drawn_of_failures_alone(tmp_path):
 def test_means_and_failures_in_words(tmp_path):
     swept = made(tmp_path / "s", cells(threshold=[0.1, 1.0], seed=[0, 1, 2]), failed=[5])
     heads, rows = swept.means.words
-    assert heads == ["threshold", "cells", "edges", "kl held out", "faithfulness held out", "seconds"]
+    assert heads == ["threshold", "cells", "edges", "faithfulness held out", "kl held out", "seconds"]
     assert rows[0][:3] == ["0.1", "3", "39 ± 1"]
     assert [row[1] for row in rows] == ["3", "2"]
     assert list(swept.failures) == ["the model is too large."]

@@ -14,7 +14,7 @@ from acdc.sweeps.cells import Cell
 from acdc.sweeps.runner import Runner, RunnerOptions
 from tests import tiny
 
-pytestmark = pytest.mark.random_models
+pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
 
 #: What depends on the clock and on what else a process holds.
 CLOCK = {"seconds", "started", "peak_memory_bytes", "estimated_memory_bytes"}
@@ -24,7 +24,7 @@ CLOCK = {"seconds", "started", "peak_memory_bytes", "estimated_memory_bytes"}
 def place(tmp_path_factory):
     """A model's folder and a prompt file."""
     folder = tmp_path_factory.mktemp("place")
-    tiny.save_gpt2(folder / "model", n_embd=16)
+    tiny.save_gpt2(folder / "model")
     tiny.write_pairs(folder / "pairs.jsonl", tiny.pairs(12))
     return {"model": str(folder / "model"), "task": str(folder / "pairs.jsonl"), "n": 6}
 
@@ -49,18 +49,14 @@ def alone(settings, out, model):
 
 CASES = [
     {"threshold": 0.05},
-    {"threshold": 0.001},
-    {"threshold": 0.01, "order": "attribution", "passes": 3},
+    {"threshold": 0.01, "order": "attribution", "passes": 2},
     {"threshold": 0.01, "engine": "reference", "metric": "logit-diff"},
-    {"budget": 20},
     {"method": "hybrid", "threshold": 0.01},
-    {"method": "eap-ig", "steps": 3, "top": 10},
-    {"method": "eap-ig", "steps": 3, "above": 0.001},
-    {"method": "eap-ig", "steps": 3, "greedy": 15, "by": "value"},
-    {"method": "eap-ig", "steps": 2, "top": 10, "metric": "logit-diff"},
-    {"method": "eap", "top": 8, "metric": "logit-diff"},
+    {"method": "eap-ig", "steps": 2, "top": 10},
+    {"method": "eap-ig", "steps": 2, "greedy": 15, "by": "value"},
+    {"method": "eap", "above": 0.01, "metric": "logit-diff"},
     {"method": "patching", "top": 8},
-    {"threshold": 0.02},
+    {"threshold": 0.02, "passes": 2},
 ]
 
 

@@ -285,7 +285,7 @@ def _norm(low: float, high: float) -> Any:
 
 def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: str) -> None:
     """A logarithmic axis where numbers span decades, on which 0 has a place if it occurs."""
-    from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     positive = [value for value in values if value > 0]
     for axes in places:
@@ -305,6 +305,8 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
                 axis.set_major_locator(LogLocator(subs=(1, 3)))
                 axis.set_major_formatter(StrMethodFormatter("{x:g}"))
                 axis.set_minor_locator(NullLocator())
+        elif all(float(value).is_integer() for value in values):
+            getattr(axes, f"{which}axis").set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _name_ticks(axes: Any, names: Sequence[str]) -> None:

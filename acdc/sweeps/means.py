@@ -62,8 +62,7 @@ def means_of(swept: Sweep) -> Means:
         name for name in ("task", "method") if frame.rows
     ]
     chosen = (next((name for name in names if frame.is_number(name)), None) for names in _FIGURES)
-    one_graph = len({row.get("edges_all") for row in frame.rows}) == 1  # shares would say the same again
-    figures = [name for name in chosen if name is not None and not (one_graph and name == "edges_share")]
+    figures = [name for name in chosen if name is not None]
     rows = []
     for same in grouped(frame.rows, lambda row: tuple(repr(row.get(name)) for name in axes)).values():
         found: list[tuple[float, float] | None] = []

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from acdc.errors import SettingsError, UnknownNameError
-from acdc.selection import RULES
-from acdc.sweeps.cells import SELECTING
 from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.rows import column_of, stem
 from acdc.wording import counted, some, task_name
@@ -29,7 +27,6 @@ SEED, CHECKPOINT = "seed", "checkpoint"
 BEST = ("faithfulness_held_out", "faithfulness_used", "kl_held_out", "kl_used", "recall", "edges")
 
 Row = Mapping[str, Any]
-_Row = TypeVar("_Row", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,8 @@ class Frame:
     """The finished cells of a sweep, for plots and means.
 
     Attributes:
-        rows: of them; ``model`` is without its number where checkpoints are an axis, ``threshold`` also holds what
-            methods that score edges have as ``above``, and ``seconds`` is for all selections among one method's scores
-            what these took.
+        rows: of them; ``model`` is without its number where checkpoints are an axis, and ``threshold`` also holds what
+            methods that score edges have as ``above``.
         varied: the axes along which they differ, in order.
         columns: of the table.
 
@@ -100,7 +96,6 @@ class Frame:
         self.columns = list(swept.rows[0]) if swept.rows else []
         self.rows: list[dict[str, Any]] = rows
         settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
-        _share_seconds(rows, [name for name in settings if name not in SELECTING])
         for row in rows:
             if row.get(CHECKPOINT) is not None:
                 row["model"] = stem(str(row["model"]))
@@ -208,8 +203,9 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
     is_axis = x in frame.settings
 
     def label(row: Row) -> str:
-        words = [] if coloured is None else [said(coloured, row.get(coloured))]
-        return ", ".join([*words, *(f"{name} {said(name, row[name])}" for name in own if row.get(name) is not None)])
+        beside = [f"{name} {said(name, row[name])}" for name in own if row.get(name) is not None]
+        has_colour = coloured is not None and (row.get(coloured) is not None or not beside)
+        return ", ".join([*([said(coloured, row.get(coloured))] if coloured and has_colour else []), *beside])
 
     def title(row: Row) -> str:
         return ", ".join(titled(name, row.get(name)) for name in apart)
@@ -262,9 +258,9 @@ def parted(frame: Frame, others: Sequence[str], hue: str | None) -> tuple[str | 
     return coloured, own, [name for name in rest if name not in own]
 
 
-def grouped(rows: Iterable[_Row], key: Callable[[_Row], Any]) -> dict[Any, list[_Row]]:
+def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
     """Rows by a key, in order."""
-    found: dict[Any, list[_Row]] = {}
+    found: dict[Any, list[Row]] = {}
     for row in rows:
         found.setdefault(key(row), []).append(row)
     return found
@@ -291,17 +287,6 @@ def titled(name: str, value: Any) -> str:
     return said(name, value) if name in _FIRST else f"{name.replace('_', ' ')} {said(name, value)}"
 
 
-def _share_seconds(rows: Iterable[dict[str, Any]], settings: Sequence[str]) -> None:
-    """Scores are made once for all selections among them; what that took is a cost of each."""
-    selected = [
-        row for row in rows if any(row.get(rule) is not None for rule in RULES) and row.get("seconds") is not None
-    ]
-    for same in grouped(selected, lambda row: tuple(repr(row.get(name)) for name in settings)).values():
-        most = max(row["seconds"] for row in same)
-        for row in same:
-            row["seconds"] = most
-
-
 def _point(rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
     """Cells as one point."""
     up, up_spread = mean_and_spread([float(row[y]) for row in rows])
@@ -313,7 +298,9 @@ def _point(rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
     return Point(right, up, right_spread, up_spread, len(rows), shade)
 
 
-def over_seeds(frame: Frame) -> str:
-    """What points are, where there are several seeds."""
+def over_seeds(frame: Frame, shown: Iterable[str | None], *, spread: bool = True) -> str:
+    """What points are, where there are several seeds and no axis of the plot is theirs."""
     n = len({repr(row.get(SEED)) for row in frame.rows})
-    return f"mean and standard deviation over {counted(n, 'seed')}" if SEED in frame.varied and n > 1 else ""
+    if SEED not in frame.varied or n < 2 or SEED in shown:
+        return ""
+    return f"{'mean and standard deviation' if spread else 'means'} over {counted(n, 'seed')}"

@@ -168,6 +168,7 @@ def test_means_and_failures_in_words(tmp_path):
     assert heads == ["threshold", "cells", "edges", "faithfulness held out", "kl held out", "seconds"]
     assert rows[0][:3] == ["0.1", "3", "39 ± 1"]
     assert [row[1] for row in rows] == ["3", "2"]
+    assert made(tmp_path / "all", cells(threshold=[0.1, 1.0], seed=[0, 1])).means.words[0][:2] == ["threshold", "edges"]
     assert list(swept.failures) == ["the model is too large."]
     assert repr(swept).endswith("5 finished, 1 failed)")
     page = made(tmp_path / "t", cells(task=["<b>"], seed=[0, 1]), failed=[1])._repr_html_()

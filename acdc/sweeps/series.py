@@ -92,8 +92,9 @@ class Frame:
     """
 
     def __init__(self, swept: Sweep) -> None:
-        rows = [dict(row) for row in swept.rows if row["status"] == FINISHED]
-        self.columns = list(swept.rows[0]) if swept.rows else []
+        ended = swept.rows
+        rows = [row for row in ended if row["status"] == FINISHED]  # its own: they are made at every call
+        self.columns = list(ended[0]) if ended else []
         self.rows: list[dict[str, Any]] = rows
         settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
         for row in rows:

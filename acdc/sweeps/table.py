@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import RLock, Timer
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 #: Under this key the Parquet file says with what circuits were compared.
 _COMPARED = b"acdc.reference"
-#: A table is written again after so many seconds at the latest, and takes this share of the time at most.
-_LATEST, _SHARE = 1.0, 0.1
+#: Writing takes this share of the time at most: that of ten cells is immediate, that of thousands waits a little.
+_SHARE = 0.1
 _MOST_BYTES = 2**31
 #: What a spreadsheet would take for a formula, where text begins with it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -76,7 +76,7 @@ class Table:
             self._rows[cell.name] = row
             if self._error is not None:
                 raise self._error
-            wait = min(_LATEST, self._took / _SHARE) - (time.monotonic() - self._written_at)
+            wait = self._took / _SHARE - (time.monotonic() - self._written_at)
             if wait <= 0 or len(self._rows) == len(self._folder.grid.cells):
                 self.write()
             elif self._later is None:
@@ -117,12 +117,19 @@ class Table:
     @property
     def table(self) -> pyarrow.Table:
         """The same as Arrow has it: a column is of whole numbers, numbers, yes or no, or else of text."""
+        return self._arrow(self._columns())
+
+    def _columns(self) -> dict[str, tuple[list[Any], str]]:
+        """The values of each column, and of what kind they are."""
+        with self._lock:
+            rows = [row for cell in self._folder.grid.cells if (row := self._rows.get(cell.name)) is not None]
+            return {name: _column([row.get(name) for row in rows]) for name in self.columns}
+
+    def _arrow(self, columns: Mapping[str, tuple[list[Any], str]]) -> pyarrow.Table:
         import pyarrow as pa
 
-        rows = self.rows
-        found = {name: _column([row[name] for row in rows]) for name in self.columns}
         kinds = {"text": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
-        arrays = {name: pa.array(values, kinds[kind]) for name, (values, kind) in found.items()}
+        arrays = {name: pa.array(values, kinds[kind]) for name, (values, kind) in columns.items()}
         return pa.table(arrays, metadata={_COMPARED: (self._folder.reference or "").encode()})
 
     def write(self) -> None:
@@ -134,13 +141,11 @@ class Table:
                 self._later.cancel()
                 self._later = None
             begun = time.monotonic()
-            table, path = self.table, self._folder.path
+            columns, path = self._columns(), self._folder.path
             with atomic_write(path / CSV) as file:
-                file.write(
-                    _csv(table.column_names, zip(*(column.to_pylist() for column in table.columns), strict=True))
-                )
+                file.write(_csv(columns))
             with atomic_write(path / PARQUET, "wb") as file:
-                pq.write_table(table, file)
+                pq.write_table(self._arrow(columns), file)
             self._written_at = time.monotonic()
             self._took = self._written_at - begun
 
@@ -181,7 +186,7 @@ class Table:
         if kept is None or outcome.status != FINISHED or kept.get("status") != FINISHED or kept.get("edges") is None:
             return self._row(cell, outcome)
         settings = {column_of(name): value for name, value in cell.settings.items()}
-        return {name: value for name, value in kept.items() if value is not None} | settings
+        return {**kept, **settings}
 
     def _kept(self) -> dict[str, dict[str, Any]]:
         """The rows of the table's file by their cells; none where it is lost or broken, which is warned of."""
@@ -238,29 +243,29 @@ def _damage(path: Path) -> str | None:
 
 def _column(values: Sequence[Any]) -> tuple[list[Any], str]:
     """Values of one kind, and which: a column that holds text is text throughout."""
-    plain = [value if value is None or isinstance(value, bool | int | float | str) else str(value) for value in values]
-    known = [value for value in plain if value is not None]
-    kinds = {type(value) for value in known}
-    if kinds and kinds <= {bool}:
-        return plain, "bool"
-    if kinds and kinds <= {int} and all(abs(int(value)) < _LARGEST for value in known):
-        return plain, "int"
-    if kinds and kinds <= {int, float} and all(math.isfinite(float(value)) for value in known):
-        return [None if value is None else float(value) for value in plain], "float"
-    return [None if value is None else str(value) for value in plain], "text"
+    known = [value for value in values if value is not None]
+    kinds = set(map(type, known))
+    if kinds == {bool}:
+        return list(values), "bool"
+    if kinds == {int} and max(map(abs, known)) < _LARGEST:
+        return list(values), "int"
+    if kinds and kinds <= {int, float} and all(map(math.isfinite, known)):
+        return [None if value is None else float(value) for value in values], "float"
+    return [None if value is None else str(value) for value in values], "text"
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _csv(columns: Mapping[str, tuple[list[Any], str]]) -> str:
     """Rows as CSV, in which text stays text: a spreadsheet sees no formula, a terminal nothing to obey."""
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
     lines.writerow(map(_plain, columns))
-    lines.writerows(map(_plain, row) for row in rows)
+    shown = [list(map(_plain, values)) if kind == "text" else values for values, kind in columns.values()]
+    lines.writerows(zip(*shown, strict=True))
     return out.getvalue()
 
 
-def _plain(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = one_line(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _plain(text: str | None) -> str | None:
+    if text is None:
+        return None
+    plain = one_line(text)
+    return f"'{plain}" if plain.startswith(_FORMULA) else plain

@@ -10,7 +10,7 @@ import pytest
 from made_sweeps import cells, figures, made
 
 import acdc
-from acdc.errors import AcdcWarning
+from acdc.errors import AcdcWarning, SettingsError, UnknownNameError
 from acdc.evaluation.intervals import Intervals
 from acdc.results import STATES
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
@@ -206,14 +206,24 @@ def test_a_row_that_was_held_back_is_written_soon(tmp_path, monkeypatch):
     swept = made(tmp_path / "s", [])
     all_cells = list(cells(seed=range(5)))
     swept.folder.grid = made(tmp_path / "t", all_cells).folder.grid
-    monkeypatch.setattr("acdc.sweeps.table._SHARE", 1e-3)
-    monkeypatch.setattr("acdc.sweeps.table._LATEST", 0.2)
+    monkeypatch.setattr("acdc.sweeps.table._SHARE", 0.02)
     table = Table(swept.folder)
     for cell in all_cells[:3]:
         table.add(cell, Outcome(FINISHED, figures=figures(cell.settings)))
     assert len(written(tmp_path / "s")[1]) < 3
-    time.sleep(0.6)
+    late = time.monotonic() + 60
+    while len(written(tmp_path / "s")[1]) < 3 and time.monotonic() < late:
+        time.sleep(0.05)
     assert len(written(tmp_path / "s")[1]) == 3
     table.add(all_cells[3], Outcome(FAILED, "why."))
     table.add(all_cells[4], Outcome(FAILED, "why."))
     assert len(written(tmp_path / "s")[1]) == 5
+
+
+def test_a_run_is_had_by_the_name_of_its_cell(ran, tmp_path):
+    assert ran.run(ran.rows[0]["cell"]).circuit.n_edges == ran.rows[0]["edges"]
+    swept = made(tmp_path / "s", cells(seed=[0, 1]), failed=[1])
+    with pytest.raises(UnknownNameError, match="did you mean ioi-tiny-tasks-acdc-0"):
+        swept.run("ioi-tiny-tasks-acdc-00")
+    with pytest.raises(SettingsError, match="failed: the model is too large"):
+        swept.run("ioi-tiny-tasks-acdc-1")

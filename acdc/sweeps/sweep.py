@@ -11,7 +11,8 @@ from typing import Any
 
 from acdc import asked, machine
 from acdc.cluster.connection import checked_cluster
-from acdc.errors import RunFolderError, RunInterrupted, SettingsError, SweepInterrupted
+from acdc.errors import RunFolderError, SettingsError, SweepInterrupted
+from acdc.runs.environment import working_directory
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.grid import Grid
@@ -103,7 +104,8 @@ def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] 
         AcdcError: as by :func:`sweep`.
     """
     earlier = SweepFolder.load(path)
-    place = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays one
+    moves = earlier.directory not in (None, working_directory())
+    place = Path(os.path.abspath(path)) if moves else path  # noqa: PTH100 - a link stays one
     with _inside(earlier.directory):
         sweep(
             earlier.grid,
@@ -131,12 +133,12 @@ def _run(folder: SweepFolder, execute: Executor, *, progress: bool, say: Callabl
                     folder.ended(cell, outcome)
                     table.add(cell, outcome)
                     bar.ended(cell, outcome)
-    except (KeyboardInterrupt, RunInterrupted) as interrupt:
+    except KeyboardInterrupt as interrupt:  # a run's own way of saying so, too
         raise SweepInterrupted(folder.path, n - len(folder.left), n) from interrupt
     except RunFolderError as error:
         raise RunFolderError(
-            f"{str(error).rstrip('.')}: the sweep ends, with {n - len(folder.left)} of {counted(n, 'cell')} finished "
-            f"in {folder.path}; make room, and ask for the same again to go on."
+            f"{str(error).rstrip('.')}; the sweep ends with {n - len(folder.left)} of {counted(n, 'cell')} finished in "
+            f"{folder.path}, and goes on, once that is mended, when the same is asked for."
         ) from error
 
 

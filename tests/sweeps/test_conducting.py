@@ -72,8 +72,8 @@ def test_a_full_disk_ends_the_sweep_in_one_sentence_and_nothing_is_lost(runner, 
     with pytest.raises(RunFolderError) as error:
         sweep(AXES, out=tmp_path, jobs=0, progress=False)
     assert str(error.value) == (
-        "can't write x: No space left on device: the sweep ends, with 0 of 4 cells finished in "
-        f"{tmp_path}; make room, and ask for the same again to go on."
+        "can't write x: No space left on device; the sweep ends with 0 of 4 cells finished in "
+        f"{tmp_path}, and goes on, once that is mended, when the same is asked for."
     )
     assert len(table(tmp_path)) == 1
 

@@ -25,6 +25,11 @@ def cells(axes, *names):
 
 def test_the_first_axis_changes_slowest():
     assert cells({"seed": "0:2", "threshold": [0.1, 1]}, "seed", "threshold") == [(0, 0.1), (0, 1), (1, 0.1), (1, 1)]
+    by_seed = [(0, "acdc"), (0, "hybrid"), (1, "acdc"), (1, "hybrid")]
+    assert cells({"seed": "0:2", "method": "acdc,hybrid"}, "seed", "method") == by_seed
+    assert (
+        Grid.of({"seed": "0:2", "task": "ioi,pronouns", "model": "tiny-tasks"}).cells[1].settings["task"] == "pronouns"
+    )
     found = cells({"steps": [5, 10], "top": 50, "method": "eap,eap-ig", "n": [7, 8]}, "steps", "method", "n")
     eap, other = [(None, "eap", 7), (None, "eap", 8)], [(5, "eap-ig", 7), (5, "eap-ig", 8)]
     assert found == [*eap, *other, (10, "eap-ig", 7), (10, "eap-ig", 8)]

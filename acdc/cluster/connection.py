@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc import machine
 from acdc.errors import ClusterError, SettingsError
 from acdc.wording import quoted
 
@@ -83,23 +84,44 @@ def connected(given: str, *, cpus: int | None = None) -> Iterator[Cluster]:
     """
     address = checked_cluster(given)
     ray = imported_ray()
-    if already := ray.is_initialized():
+    if ray.is_initialized():
         if address != HERE:
             raise ClusterError(
                 f"this process is connected to a Ray cluster already; say cluster='ray' to use that one, or call "
                 f"ray.shutdown() before {address}."
             )
-        ours = False
-    else:
-        ours = _connect(ray, address, cpus)
-    try:
         _check_workers(ray, given)
-        has = ray.cluster_resources()
-        nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-        yield Cluster(given, int(has.get("CPU", 0)), int(has.get("GPU", 0)), nodes, ours)
-    finally:
-        if not already:
+        yield _described(ray, given, ours=False)
+        return
+    with _silent():
+        ours = _connect(ray, address, cpus)
+        try:
+            _check_workers(ray, given)
+            yield _described(ray, given, ours=ours)
+        finally:
             ray.shutdown()
+
+
+def _described(ray: Any, given: str, *, ours: bool) -> Cluster:
+    has = ray.cluster_resources()
+    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    return Cluster(given, int(has.get("CPU", 0)), int(has.get("GPU", 0)), nodes, ours)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Ray says of workers that died off standard output, where it stands whatever it is asked to log."""
+    from ray._private import worker
+
+    printing = getattr(worker, "print_to_stdstream", None)
+    if printing is None:  # another version of Ray
+        yield
+        return
+    worker.print_to_stdstream = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 def imported_ray() -> Any:
@@ -122,8 +144,11 @@ def _connect(ray: Any, address: str, cpus: int | None) -> bool:
     if address == HERE and (found := _found_here()):
         address = found
     if address == HERE:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        own = {"num_cpus": cpus or cores, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        own = {
+            "num_cpus": cpus or machine.cores(),
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+        }
         _initialised(ray, "a Ray cluster can't be started here", address="local", **own, **quiet)
         return True
     if address.startswith(AT):
@@ -149,27 +174,29 @@ def _initialised(ray: Any, what: str, **options: Any) -> None:
 
 
 def _found_here() -> str | None:
-    """The address of the cluster that was started on this machine, or that ``RAY_ADDRESS`` names, if it answers."""
+    """The address of the cluster of this machine's `ray start`, or that ``RAY_ADDRESS`` names, if it answers.
+
+    One that another process has started for itself isn't looked for: it ends with that process.
+    """
     named = os.environ.get("RAY_ADDRESS", "")
     if named.startswith(AT):
         return checked_cluster(named)
     if named == "local":
         return None
-    try:
-        from ray._private.services import canonicalize_bootstrap_address_or_die
+    from ray._private.services import canonicalize_bootstrap_address, find_bootstrap_address
 
-        found = str(canonicalize_bootstrap_address_or_die(None))
-    except ConnectionError:
-        return None
-    except Exception as error:  # RAY_ADDRESS is no address
+    if named in ("", "auto"):
+        started = find_bootstrap_address(None)
+        return started if started and _state(started) in (None, "up") else None  # else it is what a killed one left
+    try:
+        found = canonicalize_bootstrap_address(named)
+    except Exception as error:  # of many types
         raise ClusterError(f"RAY_ADDRESS is {quoted(named)}, which isn't a cluster's address: {error}.") from error
-    if (state := _state(found)) in (None, "up"):
-        return found
-    if named and named != "auto":
+    if (state := _state(str(found))) not in (None, "up"):
         raise ClusterError(
             f"no Ray cluster answers at {found}, which RAY_ADDRESS names; start it, or unset RAY_ADDRESS ({state})."
         )
-    return None  # what a killed cluster left
+    return found
 
 
 def _check_answers(address: str) -> None:

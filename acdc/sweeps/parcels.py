@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acdc.circuit import load_own
 from acdc.errors import RunFolderError
 from acdc.pairs.finding import file_of, word_files
-from acdc.runs.folder import RECORD
+from acdc.runs.folder import CIRCUIT, RECORD
 from acdc.runs.seal import record_digest
 from acdc.sweeps.cells import Cell
 
@@ -173,17 +174,21 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
 
 
 def packed(run: Path, names: Mapping[str, str]) -> dict[str, bytes]:
-    """The files of a finished run, with other names for what lies elsewhere on this machine; its seal holds."""
-    found = {}
-    for file in sorted(run.iterdir()):
-        content = file.read_bytes()
-        if file.suffix == ".json":
-            held = _renamed_in(json.loads(content), names)
-            if file.name == RECORD and "fingerprint" in held:
-                held["fingerprint"] = record_digest(held)
-            content = (json.dumps(held, indent=1) + "\n").encode()
-        found[file.name] = content
-    return found
+    """The files of a run that has just finished, by name; what they name is named as elsewhere.
+
+    Args:
+        run: its folder, in which they are written anew.
+        names: what is called otherwise there, by what it is called here. The circuit and the record are sealed with it.
+    """
+    circuit = load_own(run / CIRCUIT)
+    text = {name: renamed(value, names) for name, value in vars(circuit.found).items() if isinstance(value, str)}
+    circuit = circuit.measured(**text)
+    circuit.save(run / CIRCUIT)
+    record = _renamed_in(json.loads((run / RECORD).read_bytes()), names)
+    record["circuit"] = circuit.found.fingerprint
+    record["fingerprint"] = record_digest(record)
+    (run / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return {file.name: file.read_bytes() for file in sorted(run.iterdir()) if file.is_file()}
 
 
 def _renamed_in(value: Any, names: Mapping[str, str]) -> Any:

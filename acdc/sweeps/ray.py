@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.cluster.connection import connected, imported_ray
-from acdc.errors import ClusterError, RunFolderError
+from acdc.errors import ClusterError, RunFolderError, SettingsError
 from acdc.files import atomic_write
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
@@ -24,7 +24,7 @@ from acdc.sweeps.parcels import Parcel, parcels_of, put
 from acdc.sweeps.queue import Queue, kind
 from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
 from acdc.sweeps.rayworker import Worker
-from acdc.wording import first_line
+from acdc.wording import counted, first_line
 
 if TYPE_CHECKING:
     from acdc.sweeps.runner import RunnerOptions
@@ -61,19 +61,30 @@ def run_ray(
         announce: takes a line on the cluster.
 
     Raises:
-        ClusterError: the cluster can't be reached, has no machine with as much, or loses all workers.
+        SettingsError: a part of several CPUs or GPUs is asked for.
+        ClusterError: the cluster can't be reached, has no machine with as much, or is lost.
         RunFolderError: nothing more can be written, here or where a worker writes.
     """
     asked = {"num_cpus": 1.0 if cpus is None else cpus, "num_gpus": 0.0 if gpus is None else gpus}
+    for name, n in (("cpus", asked["num_cpus"]), ("gpus", asked["num_gpus"])):
+        if n > 1 and n != int(n):
+            raise SettingsError(f"`{name}` is {n:g}; Ray gives parts of one, or whole numbers.")
     if options.threads is None:
         options = replace(options, threads=max(1, int(asked["num_cpus"])))
     with connected(cluster) as found, _marked(folder.path) as home:
         crew = _Crew(cells, folder, home, began)
         n = crew.ask_for(options, asked)
-        announce(f"{found.nodes} machines, {found.cpus} CPUs, {found.gpus} GPUs: {n} cells at a time")
+        announce(
+            f"{counted(found.nodes, 'machine')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}: "
+            f"{counted(n, 'cell')} at a time"
+        )
         try:
             yield from crew.outcomes(n)
             crew.tidy()
+        except (ConnectionError, imported_ray().exceptions.RayError) as error:
+            raise ClusterError(
+                f"the cluster {cluster} is lost: {first_line(error).rstrip('.')}; ask for the same again to go on."
+            ) from error
         finally:
             crew.dismiss()
 

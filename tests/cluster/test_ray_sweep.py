@@ -1,0 +1,70 @@
+"""A sweep on a real cluster: cells end as they do in one process, and what kills its worker hurts no other."""
+
+import json
+
+import pytest
+
+import acdc
+from acdc.errors import ClusterError, SettingsError
+from acdc.sweeps.sweep import sweep
+
+pytestmark = pytest.mark.random_models
+
+#: Tasks whose prompts kill the process that draws them, always or the first time.
+DEADLY = """
+import os, signal
+from pathlib import Path
+import acdc
+from acdc.pairs.task import Generated
+
+class Deadly(acdc.Task):
+    name = "deadly"
+    summary = "numbers that nobody lives to see"
+    corruptions = {"next": "the next number"}
+    source = "made up"
+
+    def generate(self, tokenizer, n, seed, split, corruption):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Once(Deadly):
+    name = "once"
+
+    def generate(self, tokenizer, n, seed, split, corruption):
+        if not Path("drawn").exists():
+            Path("drawn").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        first = 1 if split == "train" else 100
+        return Generated([acdc.PromptPair((first + i, 1), (first + i, 2)) for i in range(n)])
+"""
+
+
+def test_cells_on_a_cluster_end_as_in_one_process(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(DEADLY)
+    tasks = ["own.py:Once", "own.py:Deadly", "ioi"]
+    axes = {"task": tasks, "model": "tiny-tasks", "threshold": 0.3, "n": 3}
+    lines = []
+    found = sweep(axes, out="s", cluster=cluster, progress=False, announce=lines.append)
+    once, deadly, alive = found.rows
+    assert [row["task"] for row in found.rows] == tasks
+    assert (once["status"], alive["status"]) == ("finished", "finished"), once["sentence"]
+    assert deadly["status"] == "failed"
+    assert deadly["sentence"].startswith("its worker on the cluster died twice (its process was killed)")
+    alone = acdc.discover("tiny-tasks", "own.py:Once", threshold=0.3, n=3, progress=False)
+    assert once["edges"] == alone.circuit.n_edges
+    record = json.loads((tmp_path / "s" / "runs" / alive["cell"] / "run.json").read_text())
+    assert record["directory"] == str(tmp_path)
+    assert "1 machine, 2 CPUs, 0 GPUs: 2 cells at a time" in lines
+    assert not [entry.name for entry in (tmp_path / "s").iterdir() if entry.name.startswith(".shared")]
+
+
+def test_more_than_any_machine_has_is_refused(cluster, tmp_path):
+    axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}
+    with pytest.raises(ClusterError, match=r"no machine of the cluster has 3 CPUs and 0 GPUs.*2 CPUs, 0 GPUs"):
+        sweep(axes, out=tmp_path / "s", cluster=cluster, cpus=3, progress=False)
+
+
+@pytest.mark.parametrize("asked", [{"cpus": 1.5}, {"gpus": 2.5}])
+def test_parts_of_several_are_refused(asked, tmp_path):
+    with pytest.raises(SettingsError, match=r"is [12]\.5; Ray gives parts of one, or whole numbers"):
+        sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", **asked)

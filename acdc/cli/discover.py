@@ -50,6 +50,7 @@ from acdc.wording import either
     type=click.Path(path_type=Path),
     help="Folder to write.  [default: in runs, named by task, model, and threshold or method]",
 )
+@click.option("--cluster", help="ray, or ray://host:port: workers of a Ray cluster share the prompts.")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 def discover(model: str, task: str, method: str, out: Path | None, **params: Any) -> None:
     """Find the circuit for TASK.

@@ -13,16 +13,17 @@ from acdc.wording import some
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--cluster", help="ray, or ray://host:port: go on on a Ray cluster.  [default: on this machine]")
 @click.pass_context
-def resume(context: click.Context, run: Path) -> None:
+def resume(context: click.Context, run: Path, cluster: str | None) -> None:
     """Go on with RUN, the folder of an interrupted run or sweep.
 
-    It goes on as it was asked for.
+    It goes on as it was asked for, here or on a cluster.
     """
     from acdc.sweeps.folder import is_sweep
 
     if is_sweep(run):
-        _resume_sweep(run)
+        _resume_sweep(run, cluster)
         return
     from acdc.cli.discover import discover
     from acdc.runs.resuming import arguments, changed_since
@@ -41,11 +42,12 @@ def resume(context: click.Context, run: Path) -> None:
     asked |= asked.pop("selection", {})
     known = {parameter.name for parameter in discover.params}
     options = {name: value for name, value in asked.items() if name in known}
-    context.invoke(discover, **options, out=run, resume=True)
+    context.invoke(discover, **options, out=run, cluster=cluster, resume=True)
 
 
-def _resume_sweep(path: Path) -> None:
+def _resume_sweep(path: Path, cluster: str | None) -> None:
     from acdc.cli.sweep_tables import carry_out
     from acdc.sweeps.sweep import go_on
 
-    carry_out(lambda: go_on(path, announce=announce), ["resume", str(path)])
+    again = ["resume", str(path), *(() if cluster is None else ("--cluster", cluster))]
+    carry_out(lambda: go_on(path, cluster=cluster, announce=announce), again)

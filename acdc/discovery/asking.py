@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.asked import batch_size as asked_batch_size
 from acdc.asked import flag, n_pairs, path, text, whole
+from acdc.cluster.connection import checked_cluster
 from acdc.engine.ablations import check_ablation
 from acdc.engine.names import asked_freeze, check_engine
 from acdc.engine.once import Once, anew
@@ -21,6 +22,7 @@ from acdc.metrics import Metric
 from acdc.pairs.task import Task
 from acdc.runs.request import Request
 from acdc.selection import Selection, check_rule
+from acdc.wording import some
 
 if TYPE_CHECKING:
     from acdc.graphconfig import GraphConfig
@@ -65,6 +67,9 @@ class Asked:
         threads: that torch computes with; by default as many as suit the model's size (see
             :mod:`acdc.models.threads`). Its number is put back at the end.
         out: folder to write; by default nothing is written.
+        cluster: ``ray`` or ``ray://host:port``: the prompts are split over the workers of a Ray cluster, which prune
+            together, with the decisions of one process; see :mod:`acdc.cluster.split`. A run may be gone on with on
+            one, or without. ``threads`` are then those of each worker, one by default.
         resume: go on with the run in that folder, if there is one. A finished one is handed back: before the model
             is opened where the request is the same, and neither a prompt file (by its hash) nor a model's folder was
             changed since; a model of the hub and a task of acdc's are taken for the same by their names. Whatever
@@ -94,6 +99,7 @@ class Asked:
     dtype: Any
     threads: Any
     out: Path | None
+    cluster: str | None
     resume: bool
     progress: bool
     announce: Callable[[str], None]
@@ -119,6 +125,7 @@ class Asked:
         _refuse_misspelt(given)
         method, seed = _with_seed(given["method"], given["options"], whole("seed", given["seed"]))
         check_selection(method, given["select"])
+        freeze = asked_freeze(given["freeze"])
         same = ("ablation", "engine", "corruption", "answers", "wrong_answers", "device", "dtype", "threads")
         kept: dict[str, Any] = {name: given[name] for name in same}
         flags = ("split_input", "allow_misaligned", "skip_bad_pairs", "resume", "progress")
@@ -130,7 +137,8 @@ class Asked:
             batch_size=asked_batch_size(given["batch_size"]),
             n=None if given["n"] is None else n_pairs(given["n"]),
             bos=text("bos", given["bos"]),
-            freeze=asked_freeze(given["freeze"]),
+            freeze=freeze,
+            cluster=None if given["cluster"] is None else _asked_cluster(given["cluster"], method, freeze),
             out=None if given["out"] is None else path("out", given["out"]),
             announce=given["announce"] or _silent,
             **kept | {name: flag(name, given[name]) for name in flags},
@@ -220,6 +228,19 @@ def _with_seed(method: Any, options: Mapping[str, Any], seed: int) -> tuple[Meth
     if own != seed and 0 not in (own, seed):
         raise SettingsError(f"`seed` is {seed}, and that of the method {own}; a run has one, give it once.")
     return replace(made, seed=seed or own), seed or own  # type: ignore[call-arg] # it has one
+
+
+def _asked_cluster(given: Any, method: Method, freeze: Sequence[str]) -> str:
+    """A cluster for a run whose prompts can be split. Raises :class:`SettingsError`."""
+    address = checked_cluster(given)
+    if not method.runs_engine:
+        able = some([name for name, other in METHODS.items() if other().runs_engine])
+        raise SettingsError(
+            f"`cluster` splits the prompts of methods that try edges ({able}), and {method.name} is none; leave it out."
+        )
+    if freeze:
+        raise SettingsError("with `freeze` all prompts are run at a time, and can't be split; leave out `cluster`.")
+    return address
 
 
 def _refuse_misspelt(given: Mapping[str, Any]) -> None:

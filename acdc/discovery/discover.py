@@ -47,6 +47,7 @@ def discover(
     dtype: str | torch.dtype | None = None,
     threads: int | None = None,
     out: str | Path | None = None,
+    cluster: str | None = None,
     resume: bool = False,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
@@ -69,7 +70,8 @@ def discover(
     Prompts: `n` of them (by default 100, or all of a file) by `seed` and `corruption`; `bos` says how they begin,
     `allow_misaligned` and `skip_bad_pairs` what becomes of those that don't fit, `answers` and `wrong_answers` which
     columns of a file are meant. Running: `engine` is ``fast`` or ``reference``, `batch_size` how many prompts the
-    model runs at a time, and `threads` what torch computes with.
+    model runs at a time, and `threads` what torch computes with. With `cluster` (``ray``, or ``ray://host:port``) the
+    workers of a Ray cluster share the prompts of a method that tries edges, and decide as one process does.
 
     Results go to the folder `out`, if one is given; with `resume`, a run in it is gone on with, or handed back if it is
     finished. `progress` shows a bar, and `announce` takes lines on what the run works on.
@@ -95,14 +97,14 @@ def run(asked: Asked, model: Any, task: Any) -> Run:
         return run
     from acdc.discovery import setting_up, stages, writing  # torch, which takes seconds to import
 
-    with stages.computing(asked, model):
+    with stages.computing(asked, model) as cluster:
         opened, prompts = setting_up.open_and_draw(asked, model, found_task)
         setting, record = stages.begun(asked, opened, prompts, found_task, file_sha256)
         if (run := handed_back_by_hashes(asked, record)) is not None:
             return run
         with writing.folder_of(asked, record) as folder:
             record = record if folder is None else folder.record  # which remembers the run's beginning
-            found = stages.found(asked, setting, record, folder)
+            found = stages.found(asked, setting, record, folder, cluster)
             circuit, used = stages.judged(asked, found_task, setting, found, record, folder)
             del setting  # what is held out needs as much memory again
             results = stages.held_out(asked, found_task, opened, prompts, circuit, used, record)

@@ -197,6 +197,6 @@ def _of_run(made: Setting, measure: Metric, engine: str, once: Once = anew) -> S
 def _planned(asked: Asked, model: Model) -> MemoryOptions:
     """What the memory of a run depends on."""
     engine = "reference"  # which patched runs are like
-    if asked.method.runs_engine:
+    if asked.method.runs_engine and asked.cluster is None:
         engine = engine_for(asked.engine, model, asked.freeze)
     return {"ablation": asked.ablation, "engine": engine, "gradients": asked.method.uses_gradients}

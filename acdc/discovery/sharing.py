@@ -21,7 +21,7 @@ from acdc.discovery.stages import computing, held_out_setting
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.fast.baseline import baseline_bytes
 from acdc.engine.memory import available_memory, held_memory, sizes_of
-from acdc.engine.once import Once, Remembered, anew
+from acdc.engine.once import Once, Remembered, anew, without_frames
 from acdc.engine.setting import Setting, prediction_bytes
 from acdc.errors import AcdcError
 from acdc.models.loading import load_model
@@ -101,12 +101,12 @@ class Shared:
         if self._opened is not None and self._opened[0] == key:
             return self._opened[1]
         if key in self._refused:
-            raise self._refused[key].with_traceback(None)
+            raise without_frames(self._refused[key])
         self.forget()
         try:
             self._opened = key, load_model(name, device=device, dtype=dtype)
         except AcdcError as error:
-            self._refused[key] = error
+            self._refused[key] = without_frames(error)
             raise
         return self._opened[1]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, fields
 from typing import Any
 
 from acdc.circuit import Circuit
+from acdc.cluster.connection import Cluster, connected
+from acdc.cluster.workers import split_over
 from acdc.discovery.asking import Asked
 from acdc.discovery.checking import checked_found
 from acdc.discovery.introduction import introduce
@@ -34,10 +36,11 @@ from acdc.waiting import bars
 
 
 @contextmanager
-def computing(asked: Asked, model: Any) -> Iterator[None]:
-    """Torch as a run needs it, put back at the end.
+def computing(asked: Asked, model: Any) -> Iterator[Cluster | None]:
+    """Torch as a run needs it, put back at the end, and the cluster that it is to run on.
 
     Raises:
+        ClusterError: the cluster can't be reached.
         SettingsError: that is no number of threads, or the model is open already and was to be opened otherwise.
         MemoryLimitError: out of memory.
     """
@@ -45,7 +48,8 @@ def computing(asked: Asked, model: Any) -> Iterator[None]:
         raise SettingsError("the model is open already; give device and dtype to load_model.")
     with own_threads(), own_torch_state(), memory_errors(), bars(asked.progress):
         set_threads(asked.threads)
-        yield
+        with nullcontext() if asked.cluster is None else connected(asked.cluster) as cluster:
+            yield cluster
 
 
 def begun(
@@ -69,10 +73,12 @@ def begun(
     return setting, record
 
 
-def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | None) -> Found:
-    """What the method finds; what it measured is put into the record."""
-    with RunLog(record, folder, progress=asked.progress) as log:
-        result, seconds = _found(asked, setting, log)
+def found(
+    asked: Asked, setting: Setting, record: Record, folder: RunFolder | None, cluster: Cluster | None = None
+) -> Found:
+    """What the method finds, on the workers of a cluster if there is one; what it measured is put into the record."""
+    with _split(asked, setting, cluster) as split, RunLog(record, folder, progress=asked.progress) as log:
+        result, seconds = _found(asked, split, log)
     record.seconds = max(record.seconds, seconds)
     result = checked_found(asked.method, result, setting.graph, record, log.decided)
     known = {one.name for one in fields(Record)}
@@ -82,6 +88,13 @@ def found(asked: Asked, setting: Setting, record: Record, folder: RunFolder | No
         else:  # of a method that another package brings
             record.further = {**record.further, name: value}
     return result
+
+
+def _split(asked: Asked, setting: Setting, cluster: Cluster | None) -> AbstractContextManager[Setting]:
+    """The setting, whose prompts a cluster's workers have."""
+    if cluster is None:
+        return nullcontext(setting)
+    return split_over(cluster, setting, asked.batch_size, asked.threads or 1, asked.announce)
 
 
 def _found(asked: Asked, setting: Setting, log: RunLog) -> tuple[Found, float]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 
 from acdc.engine.setting import Setting
-from acdc.errors import SettingsError
+from acdc.errors import NumericsError, SettingsError
 from acdc.graph import Graph, Slot
 from acdc.metrics import Metric
 from acdc.pruning.shrinking import Groups, Shrinking
@@ -24,6 +25,9 @@ class PruningEngine(ABC):
         setting: model, prompts and cached values.
         measure: the metric it reports.
     """
+
+    #: As users write it.
+    name: str
 
     def __init__(self, setting: Setting, measure: Metric) -> None:
         """Begin with the whole graph.
@@ -83,8 +87,47 @@ class PruningEngine(ABC):
         """The metric of the present circuit."""
 
     @abstractmethod
+    def metric_of(self, kept: np.ndarray) -> float:
+        """See :meth:`acdc.pruning.protocol.Pruning.metric_of`."""
+
+    @abstractmethod
+    def noise_floor(self) -> float:
+        """See :meth:`acdc.pruning.protocol.Pruning.noise_floor`."""
+
+    @abstractmethod
+    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
+        """The metric after removing the first group, the first two, and so on, as many at a time as are computed.
+
+        Whoever asks has looked whether they may be removed, refuses what is no number, and tells
+        :meth:`learn` what has become of them.
+        """
+
+    def learn(self, groups: Groups, i: int, *, stayed: bool) -> None:  # noqa: B027  # most compute nothing ahead
+        """Called where a group was decided on: how far to compute ahead may depend on it."""
+
+    def refuse(self, kept: np.ndarray) -> NoReturn:
+        """Raise :class:`NumericsError` for a circuit whose metric is no number; names the prompt if it can."""
+        self.metric_of(kept)
+        raise NumericsError(
+            f"the {self.measure.name} of a patched run is NaN or infinite in the {self.name} engine alone; "
+            'use `engine="reference"`, and please report it.'
+        )
+
     def _try(self, groups: Groups) -> Generator[float, None, None]:
-        """The metric after removing the first group, the first two, and so on."""
+        at = 0
+        try:
+            for values in self.ahead(groups):
+                for value in values:
+                    if not np.isfinite(value):
+                        kept = self.kept
+                        kept[groups.upto(at)] = False
+                        self.refuse(kept)
+                    at += 1
+                    yield value
+                    self.learn(groups, at - 1, stayed=False)
+        except GeneratorExit:  # a caller that stops does so at a group that stays
+            self.learn(groups, at - 1, stayed=True)
+            raise
 
     def _removed(self, slot: Slot, edges: np.ndarray) -> None:  # noqa: B027  # nothing to do where nothing is cached
         """Called after edges of one slot are gone."""

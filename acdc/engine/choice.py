@@ -26,6 +26,8 @@ def engine_for(name: str, model: Model, freeze: Sequence[str] = ()) -> str:
 
 
 def make_engine(name: str, setting: Setting, measure: Metric) -> Pruning:
-    """The engine of that name, or the one that runs the model instead; see :func:`engine_for`."""
+    """The engine of that name, or the one that runs the model instead, see :func:`engine_for`; or that of its parts."""
+    if setting.split is not None:
+        return setting.split(measure)
     engine = {"fast": FastEngine, "reference": ReferenceEngine}[engine_for(name, setting.model)]
     return engine(setting, measure)

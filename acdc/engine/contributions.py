@@ -54,8 +54,7 @@ class Contributions:
         self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
         # What it knows is of the clean prompts only.
         self._ablation: Ablation = ABLATIONS[ablation]() if known is None else known._ablation
-        n = len(clean.lengths)
-        self.chunks = [slice(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
+        self.chunks = _chunks(len(clean.lengths), batch_size)
         self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
         inputs, clean_residuals, corrupted_residuals = [], [], []
         for rows in self.chunks:
@@ -92,12 +91,32 @@ class Contributions:
         return self._ablation.values(corrupted).expand(shape)
 
     def part(self, rows: slice) -> Contributions:
-        """Those of some prompts by themselves, of one of the chunks."""
+        """Those of some prompts by themselves, all run together; what nodes write on them is computed anew."""
         found = copy(self)
         found._clean, found._corrupted = self._clean[rows], self._corrupted[rows]
-        found.chunks, found._held = [slice(0, rows.stop - rows.start)], {}
+        found.chunks, found._held = _chunks(rows.stop - rows.start, rows.stop - rows.start), {}
         found.inputs = self.inputs[:, rows]
         found.clean_residual, found.corrupted_residual = self.clean_residual[rows], self.corrupted_residual[rows]
+        return found
+
+    def without_model(self) -> Contributions:
+        """The same, to be sent to a process that has the model; see :meth:`on`."""
+        found = copy(self)
+        found.__dict__.pop("_model", None)
+        found._held = {}
+        return found
+
+    def on(self, model: Model, together: int) -> Contributions:
+        """The same, run on the same model in this process.
+
+        Args:
+            model: the model.
+            together: prompts that are run together; what removed edges carry is kept if it is all.
+        """
+        found = copy(self)
+        found._model, found.chunks, found._held = model, _chunks(len(self._clean.lengths), together), {}
+        if len(found.chunks) == 1 and self._ablation.is_corrupted_run:
+            found._held["corrupted"] = found._run(found._corrupted)[0]
         return found
 
     def forget_clean(self) -> None:
@@ -113,6 +132,11 @@ class Contributions:
         """All nodes' outputs and the last residual of an unpatched run."""
         inputs = self._model.embed(tokens, split=self._graph.cfg.split_input)
         return run_unpatched(self._model, self._graph, tokens, inputs)
+
+
+def _chunks(n: int, together: int) -> list[slice]:
+    """Which of so many prompts are run together."""
+    return [slice(start, min(start + together, n)) for start in range(0, n, together)]
 
 
 def contribution_bytes(sizes: Sizes) -> int:

@@ -61,7 +61,7 @@ class Remembered:
         for one in said:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         if refused is not None:
-            raise refused.with_traceback(None)
+            raise without_frames(refused)
         found: T = value
         return found
 
@@ -77,4 +77,12 @@ def _outcome(compute: Callable[[], Any]) -> tuple[Any, AcdcError | None, list[wa
         try:
             return compute(), None, said
         except AcdcError as error:
-            return None, error, said
+            return None, without_frames(error), said
+
+
+def without_frames(error: AcdcError) -> AcdcError:
+    """The same error, without what it came of: its frames hold models and prompts as long as it is remembered."""
+    kind = type(error)
+    bare = kind.__new__(kind, *error.args)
+    bare.__dict__.update(error.__dict__)
+    return bare

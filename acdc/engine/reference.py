@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
@@ -30,11 +30,12 @@ class ReferenceEngine(PruningEngine):
         """The metric of the present circuit."""
         return self.metric_of(self._circuit.kept)
 
-    def _try(self, groups: Groups) -> Generator[float, None, None]:
+    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
+        """One at a time; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
         kept = self.kept
         for i in range(len(groups)):
             kept[groups[i]] = False
-            yield self.metric_of(kept)
+            yield (self.metric_of(kept),)
 
     def _effects(self, slot: Slot) -> np.ndarray:
         kept, before = self.kept, self.metric()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 from acdc.models.torchstate import own_torch_state
 from acdc.pairs import PromptSet
+from acdc.pruning.protocol import Pruning
 from acdc.wording import counted
 
 
@@ -41,6 +42,7 @@ class Setting(Displayed):
             ``[prediction, n_outputs]`` in float64.
         own_metric: a metric of the caller's that is reported beside acdc's.
         engine: the engine that methods prune on, by name, where it serves the model.
+        split: makes an engine that prunes on parts of the prompts elsewhere, in place of this process's own.
         once: what is the same for every run on it is computed by this: anew, unless runs share it.
     """
 
@@ -57,6 +59,7 @@ class Setting(Displayed):
     corrupted_logits: Float[Tensor, "prediction n_outputs"]
     own_metric: Metric | None = None
     engine: str = "fast"
+    split: Callable[[Metric], Pruning] | None = None
     once: Once = anew
     _form: ClassVar = "models:setting_form"
 
@@ -89,9 +92,10 @@ class Setting(Displayed):
     def parts(self) -> list[Setting]:
         """The setting on the prompts of each chunk by itself, whose means add up by their predictions."""
         chunks = self.contributions.chunks
-        return [self] if len(chunks) == 1 else [self._part(rows) for rows in chunks]
+        return [self] if len(chunks) == 1 else [self.part(rows) for rows in chunks]
 
-    def _part(self, rows: slice) -> Setting:
+    def part(self, rows: slice) -> Setting:
+        """The setting on some of its prompts, padded and ablated as all of them are."""
         scored = self.scored(rows)
         return replace(
             self,
@@ -103,6 +107,7 @@ class Setting(Displayed):
             answers=self.answers[scored],
             model_logits=self.model_logits[scored],
             corrupted_logits=self.corrupted_logits[scored],
+            split=None,
             once=anew,
         )
 

@@ -45,7 +45,8 @@ class Patching(Method):
         log, graph = log or Log(), setting.graph
         scores, noise, done = np.zeros(graph.n_edges), 0.0, 0
         with own_torch_state():
-            parts = setting.parts() if setting.engine == "fast" else [setting]
+            in_chunks = setting.engine == "fast" and setting.split is None
+            parts = setting.parts() if in_chunks else [setting]
             log.begin(len(parts) * graph.n_edges, "edge")
             for part in parts:
                 share = len(part.rows) / len(setting.rows)

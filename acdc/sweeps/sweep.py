@@ -92,11 +92,18 @@ def sweep(
         return Sweep(folder)
 
 
-def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] | None = None) -> Sweep:
+def go_on(
+    path: Path,
+    *,
+    cluster: str | None = None,
+    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
+) -> Sweep:
     """Go on with a sweep, knowing nothing but its folder; relative paths begin where they began.
 
     Args:
         path: the folder.
+        cluster: that it goes on on; by default it is this machine.
         progress: show a bar.
         announce: takes lines on what the sweep works on.
 
@@ -112,6 +119,7 @@ def go_on(path: Path, *, progress: bool = True, announce: Callable[[str], None] 
             out=place,
             curve=earlier.curve,
             reference=earlier.reference,
+            cluster=cluster,
             progress=progress,
             announce=announce,
         )

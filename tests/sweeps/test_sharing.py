@@ -8,7 +8,7 @@ import pytest
 import acdc
 from acdc.discovery import sharing
 from acdc.engine import setting
-from acdc.errors import AcdcError, AcdcWarning
+from acdc.errors import AcdcWarning, UnknownNameError
 from acdc.pairs.promptfile import FileTask
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.runner import Runner, RunnerOptions
@@ -146,10 +146,11 @@ def test_a_model_that_cannot_be_opened_is_tried_once(place, tmp_path, monkeypatc
 
     def load(name, **asked):
         tried.append(name)
-        raise AcdcError("it is broken.")
+        raise UnknownNameError("model", name, ["broken"])
 
     monkeypatch.setattr(sharing, "load_model", load)
     runner = Runner(RunnerOptions())
     outcomes = [runner.run(Cell("c", place), tmp_path / "c") for _ in range(3)]
-    assert [outcome.sentence for outcome in outcomes] == ["it is broken."] * 3
+    assert [outcome.sentence for outcome in outcomes] == [outcomes[0].sentence] * 3
+    assert outcomes[0].sentence.startswith("unknown model")
     assert len(tried) == 1

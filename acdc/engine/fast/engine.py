@@ -34,8 +34,7 @@ from acdc.engine.fast.trial import Trial
 from acdc.engine.once import anew
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
-from acdc.errors import NumericsError
-from acdc.graph import Node, Slot
+from acdc.graph import Slot
 from acdc.metrics import Metric
 from acdc.models.attention import spans_heads
 from acdc.models.model import Model
@@ -69,6 +68,9 @@ class FastEngine(PruningEngine):
         self._scratch = Scratch()
         self._is_shared = setting.once is not anew
         self._baseline, clean = setting.once(("whole model", tactics), lambda: run_clean(setting, tactics))
+        #: Live places and answers that lengths of chains are reckoned by: those of its prompts, unless it is told
+        #: others, so that engines on parts of the prompts compute equally far ahead.
+        self.places = len(self._baseline.live), len(self._baseline.answers)
         self._layers = [
             LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
             for layer, attention in enumerate(model.attention)
@@ -113,7 +115,9 @@ class FastEngine(PruningEngine):
             self._alone = Alone(self._baseline, self._present.vectors, self._layers, self._mlps, self._scorer)
         values = self._alone.values(slot, self._present.metric)
         if (bad := np.flatnonzero(~np.isfinite(values))).size:
-            self._refuse(slot.first_edge + bad[:1])
+            kept = self.kept
+            kept[slot.first_edge + bad[:1]] = False
+            self.refuse(kept)
         return values - self._present.metric
 
     @staticmethod
@@ -157,53 +161,39 @@ class FastEngine(PruningEngine):
         self._pending.append((slot, edges))
 
     @torch.no_grad()
-    def _try(self, groups: Groups) -> Generator[float, None, None]:
+    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
+        """Batches as long as are likely to be accepted; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
         self._commit()
         slot = groups.slot
         down = self._reached(slot)
         if down is None:
-            yield from [self._present.metric] * len(groups)
+            yield [self._present.metric] * len(groups)
             return
-        cost = run_cost(self.setting, slot, down, len(self._baseline.live), len(self._baseline.answers))
+        cost = run_cost(self.setting, slot, down, *self.places)
         sources = groups.sources()
         nodes = [self.graph.nodes[group[0]] for group in sources]  # what the first edge of each comes from
         left, x, at = int(self._reads[slot.index].sum()), None, 0
-        try:
-            while at < len(groups):
-                runs = chain_length(cost, self._rates.predict(slot, nodes[at:])) if self._tactics.chains else 1
-                inputs = self._recomputing.chain(slot, down, left, sources[at : at + runs], x)
-                if not at:
-                    self._tried = {}  # frees an older batch before the next
-                trial = self._recomputing.run(slot, down, inputs)
-                trial.values = trial.values.cpu()  # the only time that the host waits for the device
-                self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix
-                for run in range(len(inputs)):
-                    self._tried[groups.upto(at + run).tobytes()] = trial, run
-                x = inputs[-1]
-                for value in trial.values.tolist():
-                    if not np.isfinite(value):
-                        self._refuse(groups.upto(at))
-                    left -= len(sources[at])
-                    at += 1
-                    yield value
-                    self._learn(slot, nodes[at - 1], sources[at - 1], stayed=False)
-        except GeneratorExit:  # a caller that stops does so at a group that stays
-            self._learn(slot, nodes[at - 1], sources[at - 1], stayed=True)
-            raise
+        while at < len(groups):
+            runs = chain_length(cost, self._rates.predict(slot, nodes[at:])) if self._tactics.chains else 1
+            inputs = self._recomputing.chain(slot, down, left, sources[at : at + runs], x)
+            if not at:
+                self._tried = {}  # frees an older batch before the next
+            trial = self._recomputing.run(slot, down, inputs)
+            trial.values = trial.values.cpu()  # the only time that the host waits for the device
+            self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix
+            for run in range(len(inputs)):
+                self._tried[groups.upto(at + run).tobytes()] = trial, run
+            x = inputs[-1]
+            left -= sum(len(group) for group in sources[at : at + len(inputs)])
+            at += len(inputs)
+            yield trial.values.tolist()
 
-    def _learn(self, slot: Slot, source: Node, group: Sequence[int], *, stayed: bool) -> None:
-        if len(group) == 1:
-            self._rates.learn(slot, source, stayed=stayed)
-
-    def _refuse(self, removed: np.ndarray) -> None:
-        """Raise :class:`NumericsError` for a metric that is no number; the reference engine knows the prompt."""
-        kept = self.kept
-        kept[removed] = False
-        self._reference.metric_of(kept)
-        raise NumericsError(
-            f"the {self.measure.name} of a patched run is NaN or infinite in the fast engine alone; "
-            'use `engine="reference"`, and please report it.'
-        )
+    def learn(self, groups: Groups, i: int, *, stayed: bool) -> None:
+        """See :meth:`acdc.engine.base.PruningEngine.learn`."""
+        edges = groups[i]
+        if len(edges) == 1:
+            slot = groups.slot
+            self._rates.learn(slot, self.graph.nodes[int(edges[0]) - slot.first_edge], stayed=stayed)
 
     def _reached(self, slot: Slot) -> Downstream | None:
         """What a slot's node reaches, or those that share a norm with it; ``None`` if that is nothing."""

@@ -97,16 +97,6 @@ def test_thresholds_of_methods_that_score_edges_stand_beside_those_of_acdc(frame
     assert panel.lines[0].connected
 
 
-def test_what_scores_took_is_a_cost_of_every_selection_among_them(frame):
-    def taken(settings):
-        return figures(settings) | {"seconds": 5.0 if settings["above"] == 0.1 else 1e-5}
-
-    found = frame(
-        *cells(method=["eap"], above=[0.1, 0.2]), *cells(method=["eap"], above=[0.3], seed=[1]), figures=taken
-    )
-    assert [row["seconds"] for row in found.rows] == [5.0, 5.0, 1e-5]
-
-
 def test_a_line_goes_over_checkpoints(frame):
     (panel,) = panels(frame(model=STEPS, seed=[0, 1]), "checkpoint", "edges")
     (line,) = panel.lines

@@ -22,6 +22,9 @@ MOST_PANELS = 12
 #: Labels that fit below; more stand at the side.
 _BELOW = 4
 _LONGEST = 40  # characters of a label
+#: Labels of a legend, those in a column of it, and the width of a letter in it.
+_MOST_LABELS, _A_COLUMN, _INCH_A_LETTER = 48, 16, 0.055
+_MOST_TICKS = 40
 #: An axis is logarithmic from this ratio of its numbers on.
 _DECADES = 30
 #: What lies outside is cut off in the picture, never in the table.
@@ -189,12 +192,15 @@ def draw_heat(
         low, high = max(low, _LOWEST), min(high, _HIGHEST)
     norm = _norm(low, high)
     width = max(2.6, 0.45 * len(across) + 1.5 + 0.06 * max(len(_text(name)) for name in down))
-    figure, axes = plt.subplots(figsize=(min(width, 12), max(2.4, 0.3 * len(down) + 1.3)), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(min(width, 12), min(max(2.4, 0.3 * len(down) + 1.3), 12)), layout="constrained"
+    )
     axes.grid(False)
     axes.set_facecolor("0.85")
     image = axes.imshow(grid, cmap=SHADES, norm=norm, aspect="auto")
-    axes.set_xticks(range(len(across)), [_text(name) for name in across], parse_math=False)
-    axes.set_yticks(range(len(down)), [_text(name) for name in down], parse_math=False)
+    for axis, names in ((axes.xaxis, across), (axes.yaxis, down)):
+        step = -(-len(names) // _MOST_TICKS)
+        axis.set_ticks(range(0, len(names), step), [_text(name) for name in names[::step]], parse_math=False)
     if sum(map(len, across)) > 5 * len(across):
         axes.tick_params("x", rotation=40)
         plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")
@@ -289,6 +295,8 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
 
     positive = [value for value in values if value > 0]
     for axes in places:
+        if column in ("seed", "edges", "nodes", "n"):
+            getattr(axes, f"{which}axis").get_major_locator().set_params(integer=True)
         if column.startswith("faithfulness"):
             low, high = min(0.0, *values, 0.0), max(1.1, *values, 1.1)
             getattr(axes, f"set_{which}lim")(max(_LOWEST, low - 0.08), min(_HIGHEST, high + 0.08))
@@ -311,7 +319,8 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
 
 def _name_ticks(axes: Any, names: Sequence[str]) -> None:
     """Words along the axis to the right."""
-    axes.set_xticks(range(len(names)), [_text(name) for name in names], parse_math=False)
+    step = -(-len(names) // _MOST_TICKS)
+    axes.set_xticks(range(0, len(names), step), [_text(name) for name in names[::step]], parse_math=False)
     axes.set_xlim(-0.6, len(names) - 0.4)
     if sum(map(len, names)) > 24:
         for label in axes.get_xticklabels():
@@ -329,10 +338,17 @@ def _finish(figure: Any, panels: Sequence[Panel], looks: dict[str, Any], title: 
     if len(looks) > 1 and handles:
         beside = len(handles) > _BELOW or len(panels) > 1  # below stands the axis' name
         where = "outside right upper" if beside else "outside lower center"
-        columns = -(-len(handles) // 24) if beside else 2
-        legend = figure.legend(handles.values(), handles, loc=where, ncols=columns, fontsize=6.5)
+        shown = dict(list(handles.items())[:_MOST_LABELS])
+        columns = -(-len(shown) // _A_COLUMN) if beside else 2
+        more = f"and {len(handles) - len(shown)} more" if len(handles) > len(shown) else None
+        legend = figure.legend(shown.values(), shown, loc=where, ncols=columns, fontsize=6.5, title=more)
         for text in legend.get_texts():
             text.set_parse_math(False)
+        if beside:  # the panels stay as wide as they were
+            wide, high = figure.get_size_inches()
+            needed = 0.15 * (min(len(shown), _A_COLUMN) + 2)
+            longest = max(map(len, shown))
+            figure.set_size_inches(wide + columns * (0.4 + _INCH_A_LETTER * longest), max(high, needed))
 
 
 def _text(text: str, most: int = _LONGEST) -> str:

@@ -243,8 +243,8 @@ def _check_place(path: Path) -> None:
         if path.is_symlink() and not path.exists():
             raise RunFolderError(f"{path} is a link to nothing; choose another folder with `out`.")
         if path.exists() and not path.is_dir():
-            found = kind_at(path.resolve()) or "no folder"
-            raise RunFolderError(f"{path} is {found}; choose another folder with `out`.")
+            what = kind_at(path.resolve()) or "no folder"
+            raise RunFolderError(f"{path} is {what}; choose another folder with `out`.")
         for name, kind in ((SWEEP, "a file"), (_LOCK, "a file"), (RUNS, "a folder"), (ENDED, "a folder")):
             if (found := kind_at(path / name)) not in (None, kind):
                 raise RunFolderError(f"{path / name} is {found}, not {kind}; put the sweep's own in its place.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.sweeps.series import SEED, Frame, grouped, mean_and_spread, said
+from acdc.sweeps.series import SEED, Frame, grouped, mean_and_spread
 
 if TYPE_CHECKING:
     from acdc.sweeps.swept import Sweep
@@ -69,7 +69,7 @@ def means_of(swept: Sweep) -> Means:
         for name in figures:
             values = [float(row[name]) for row in same if row.get(name) is not None]
             found.append(mean_and_spread(values) if values else None)
-        words = ["" if same[0].get(name) is None else said(name, same[0][name]) for name in axes]
+        words = ["" if same[0].get(name) is None else frame.said(name, same[0][name]) for name in axes]
         rows.append((words, len(same), found))
     return Means(axes, figures, rows, SEED in frame.varied)
 

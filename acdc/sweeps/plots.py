@@ -26,7 +26,6 @@ from acdc.sweeps.series import (
     mean_and_spread,
     over_seeds,
     panels,
-    said,
 )
 
 if TYPE_CHECKING:
@@ -135,13 +134,14 @@ def _lines(frame: Frame, name: str, x: str, y: str, hue: str | None = None) -> I
     found = panels(frame, x, y, hue)
     shade = hue if hue is not None and hue not in frame.settings and frame.is_number(hue) else None
     ordered = hue is not None and shade is None and frame.is_number(hue)
-    title = _title(frame, over_seeds(frame, (x, y, hue)))
     for part in range(0, len(found), MOST_PANELS):
         page = found[part : part + MOST_PANELS]
         ending = f"-{part // MOST_PANELS + 1}" if part else ""
 
         def draw(plt: Any, page: list[Panel] = page) -> Any:
-            return draw_lines(plt, page, x, y, title=title, metric=_metric(frame), shade=shade, ordered=ordered)
+            return draw_lines(
+                plt, page, x, y, title=_title(frame, x, y, hue), metric=_metric(frame), shade=shade, ordered=ordered
+            )
 
         yield Plot(f"{name}{ending}", draw)
 
@@ -181,8 +181,8 @@ def _heat(frame: Frame, name: str, across: str, down: str, value: str) -> Plot:
     right, below = (_values(frame, rows, one) for one in (across, down))
     grid = [[means.get((one, other), math.nan) for one in right] for other in below]
     labels = words(across), words(down), words(value, _metric(frame))
-    names = [said(across, one) for one in right], [said(down, one) for one in below]
-    title = _title(frame, over_seeds(frame, (across, down), spread=False))
+    names = [frame.said(across, one) for one in right], [frame.said(down, one) for one in below]
+    title = _title(frame, across, down, spread=False)
     return Plot(f"heat-{name}", lambda plt: draw_heat(plt, grid, *names, labels=labels, title=title))
 
 
@@ -192,8 +192,8 @@ def _values(frame: Frame, rows: Sequence[Row], name: str) -> list[Any]:
     return sorted(found) if frame.is_number(name) else found
 
 
-def _title(frame: Frame, points: str) -> str:
-    return "\n".join(filter(None, (frame.title, points)))
+def _title(frame: Frame, *columns: str | None, spread: bool = True) -> str:
+    return "\n".join(filter(None, (frame.title, over_seeds(frame, *columns, spread=spread))))
 
 
 def _metric(frame: Frame) -> str | None:

@@ -96,6 +96,7 @@ class Frame:
         rows = [row for row in ended if row["status"] == FINISHED]  # its own: they are made at every call
         self.columns = list(ended[0]) if ended else []
         self.rows: list[dict[str, Any]] = rows
+        self._clashing: dict[str, bool] = {}
         settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
         for row in rows:
             if row.get(CHECKPOINT) is not None:
@@ -125,6 +126,20 @@ class Frame:
         """Whether all cells with one value of another axis have one value of this."""
         both = {(repr(row.get(other)), repr(row.get(name))) for row in self.rows}
         return len(both) == len({value for value, _ in both})
+
+    def said(self, name: str, value: Any) -> str:
+        """A setting's value in a few words, that no other value of the sweep has."""
+        if value is None:
+            return "as usual"
+        if name not in self._clashing:
+            values = {repr(row[name]): row[name] for row in self.rows if row.get(name) is not None}
+            self._clashing[name] = len({_short(name, one) for one in values.values()}) < len(values)
+        return str(value) if self._clashing[name] else _short(name, value)
+
+    def titled(self, name: str, value: Any) -> str:
+        """A setting's value as a title has it: of a task, a model or a method its name alone."""
+        said = self.said(name, value)
+        return said if name in _FIRST else f"{name.replace('_', ' ')} {said}"
 
     def check(self) -> None:
         """Raise :class:`SettingsError` where no cell has finished."""
@@ -204,12 +219,12 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
     is_axis = x in frame.settings
 
     def label(row: Row) -> str:
-        beside = [f"{name} {said(name, row[name])}" for name in own if row.get(name) is not None]
+        beside = [frame.titled(name, row[name]) for name in own if row.get(name) is not None]
         has_colour = coloured is not None and (row.get(coloured) is not None or not beside)
-        return ", ".join([*([said(coloured, row.get(coloured))] if coloured and has_colour else []), *beside])
+        return ", ".join([*([frame.titled(coloured, row.get(coloured))] if coloured and has_colour else []), *beside])
 
     def title(row: Row) -> str:
-        return ", ".join(titled(name, row.get(name)) for name in apart)
+        return ", ".join(frame.titled(name, row.get(name)) for name in apart)
 
     def connected(rows: Sequence[Row]) -> bool:
         if is_axis:
@@ -224,7 +239,7 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
         for name, own_rows in grouped(within, label).items():
             keys = (x,) if is_axis else tuple(along)
             same = grouped(own_rows, lambda row, keys=keys: tuple(repr(row.get(key)) for key in keys))  # type: ignore[misc]
-            points = [_point(group, x, y, by_hue) for group in same.values()]
+            points = [_point(frame, group, x, y, by_hue) for group in same.values()]
             if not isinstance(points[0].x, str):
                 points.sort(key=lambda point: (point.x, point.y))
             lines.append(Line(name, points, own_rows, connected(own_rows)))
@@ -272,10 +287,8 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
 
 
-def said(name: str, value: Any) -> str:
+def _short(name: str, value: Any) -> str:
     """A setting's value in a few words."""
-    if value is None:
-        return "as usual"
     if name == "model":
         return str(value).rstrip("/").rpartition("/")[2] or str(value)
     if name == "task":
@@ -283,25 +296,22 @@ def said(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def titled(name: str, value: Any) -> str:
-    """A setting's value as a title has it: of a task, a model or a method its name alone."""
-    return said(name, value) if name in _FIRST else f"{name.replace('_', ' ')} {said(name, value)}"
-
-
-def _point(rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
+def _point(frame: Frame, rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
     """Cells as one point."""
     up, up_spread = mean_and_spread([float(row[y]) for row in rows])
     shades = [] if hue is None else [float(row[hue]) for row in rows if row.get(hue) is not None]
     shade = fmean(shades) if shades else None
     if isinstance(rows[0][x], str | bool):
-        return Point(said(x, rows[0][x]), up, 0.0, up_spread, len(rows), shade)
+        return Point(frame.said(x, rows[0][x]), up, 0.0, up_spread, len(rows), shade)
     right, right_spread = mean_and_spread([float(row[x]) for row in rows])
     return Point(right, up, right_spread, up_spread, len(rows), shade)
 
 
-def over_seeds(frame: Frame, shown: Iterable[str | None], *, spread: bool = True) -> str:
-    """What points are, where there are several seeds and no axis of the plot is theirs."""
+def over_seeds(frame: Frame, *columns: str | None, spread: bool = True) -> str:
+    """What points of some columns are, where there are several seeds."""
+    if SEED in columns or "cell" in columns:
+        return ""
     n = len({repr(row.get(SEED)) for row in frame.rows})
-    if SEED not in frame.varied or n < 2 or SEED in shown:
+    if SEED not in frame.varied or n < 2:
         return ""
     return f"{'mean and standard deviation' if spread else 'means'} over {counted(n, 'seed')}"

@@ -107,10 +107,20 @@ def test_a_line_goes_over_checkpoints(frame):
 def test_words_stand_along_an_axis_and_numbers_may_be_colours(frame):
     found = frame(threshold=THRESHOLDS, task=TASKS)
     (panel,) = panels(found, "task", "kl_held_out", "threshold")
-    assert [line.label for line in panel.lines] == ["0.001", "0.01", "0.1"]
+    assert [line.label for line in panel.lines] == ["threshold 0.001", "threshold 0.01", "threshold 0.1"]
     assert [point.x for point in panel.lines[0].points] == TASKS
     (panel,) = panels(frame(threshold=THRESHOLDS), "edges", "kl_held_out", "seconds")
     assert [point.hue for point in panel.lines[0].points] == pytest.approx([3.8, 30.8, 300.8])
+
+
+def test_what_has_one_short_name_stays_apart(frame):
+    found = frame(model=["a/gpt2", "b/gpt2"], task=["x/p.jsonl", "y/p.jsonl"], threshold=[0.12345671, 0.12345672])
+    lines = [panel.title + line.label for panel in panels(found, "edges", "kl_held_out") for line in panel.lines]
+    assert len(set(lines)) == 4
+    assert [line.label for line in panels(found, "task", "edges", "threshold")[0].lines] == [
+        "threshold 0.12345671",
+        "threshold 0.12345672",
+    ]
 
 
 def test_two_axes_make_a_heat_map(frame, tmp_path):

@@ -90,6 +90,9 @@ class Worker:
         self._model: Model | None = None
         self._part: Part | None = None
 
+    def ready(self) -> None:
+        """Say nothing, as soon as it can."""
+
     def open(self, source: Source) -> Failure | None:
         """Open the model; the same again is open already."""
         return _caught(partial(self._open, source))
@@ -238,7 +241,7 @@ class RayTeam(Team):
 
     def _asked_anew(self, i: int, question: Question) -> Any:
         self.actors[i] = self._start()
-        self._ray.get(self.actors[i].__ray_ready__.remote(), timeout=_MOST_SECONDS)
+        self._ray.get(self.actors[i].ready.remote(), timeout=_MOST_SECONDS)
         self._raised(self._got(self.actors[i].open.remote(self._source)))
         self._raised(self._got(self._given(i)))
         if question.what != "begin":
@@ -335,7 +338,7 @@ def split_over(
 def _started(ray: Any, start: Callable[[], Any], wanted: int) -> list[Any]:
     """As many actors as the cluster gives at once; waits for the first."""
     actors = [start() for _ in range(wanted)]
-    asked = {actor.__ray_ready__.remote(): actor for actor in actors}
+    asked = {actor.ready.remote(): actor for actor in actors}
     ready, _ = ray.wait(list(asked), num_returns=wanted, timeout=_MOST_SECONDS)
     for answer, actor in asked.items():
         if answer not in ready:

@@ -23,7 +23,7 @@ from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.sweeps.parcels import Parcel, parcels_of, put
 from acdc.sweeps.queue import Queue, kind
 from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
-from acdc.sweeps.rayworker import Worker
+from acdc.sweeps.rayworker import Worker, forget
 from acdc.wording import counted, first_line
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def run_ray(
         )
         try:
             yield from crew.outcomes(n)
-            crew.tidy()
         except (ConnectionError, imported_ray().exceptions.RayError) as error:
             raise ClusterError(
                 f"the cluster {cluster} is lost: {first_line(error).rstrip('.')}; ask for the same again to go on."
@@ -133,7 +132,7 @@ class _Crew:
         self._deaths, self._lost = Counter[str](), 0
         self._sent: dict[Parcel, Sent] = {}
         self._waited: dict[Any, _Member] = {}  # by Ray's reference to the answer
-        self._unpacked: dict[str, Any] = {}  # a worker of each machine that was sent files
+        self._strange: set[str] = set()  # machines that don't see the folder, which keep files of their own
 
     def ask_for(self, options: RunnerOptions, asked: dict[str, float]) -> int:
         """Say what workers need; gives how many there is room for. Raises :class:`ClusterError`: for none."""
@@ -169,18 +168,22 @@ class _Crew:
     def _at_work(self) -> bool:
         return any(member.cell is not None for member in self._waited.values())
 
-    def tidy(self) -> None:
-        """Have machines remove what was unpacked there."""
-        going = [worker.forget.remote() for worker in self._unpacked.values()]
-        self._ray.wait(going, num_returns=len(going), timeout=_GRACE) if going else None
-
     def dismiss(self) -> None:
-        """End all workers, and give back what is reserved for them."""
+        """End all workers, give back what is reserved for them, and have machines remove what they unpacked."""
         for member in self._waited.values():
             self._end(member)
         self._waited.clear()
-        for actor in self._unpacked.values():
-            self._kill(actor)
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Place
+
+        with contextlib.suppress(Exception):  # the cluster is lost
+            forgetting = self._ray.remote(forget)
+            going = [
+                forgetting.options(num_cpus=0, max_retries=0, scheduling_strategy=Place(node, soft=False)).remote(
+                    self._home.sweep
+                )
+                for node in self._strange
+            ]
+            self._ray.wait(going, num_returns=len(going), timeout=_GRACE) if going else None
 
     def _start(self) -> None:
         member = _Member(self._hire())
@@ -189,12 +192,8 @@ class _Crew:
     def _end(self, member: _Member) -> None:
         self._queue.leave(member)
         self._release(member)
-        if self._unpacked.get(member.node or "") is not member.actor:  # which tidies up in the end
-            self._kill(member.actor)
-
-    def _kill(self, actor: Any) -> None:
         with contextlib.suppress(Exception):  # it is dead already, or the cluster is
-            self._ray.kill(actor)
+            self._ray.kill(member.actor)
 
     def _release(self, member: _Member) -> None:
         if member.group is not None:
@@ -217,7 +216,10 @@ class _Crew:
         if isinstance(said, Stopped):
             raise RunFolderError(said.sentence)
         if cell is None:  # it has begun
-            member.node, self._lost = said, 0
+            member.node, is_home = said
+            if not is_home:
+                self._strange.add(said[0])
+            self._lost = 0
             self._next(member)
         elif isinstance(said, Lacking):
             self._send(member, cell, said)
@@ -258,8 +260,7 @@ class _Crew:
                     self._sent[parcel] = Sent(parcel.digests, references)
                 except OSError as error:
                     raise ClusterError(f"{parcel.given} can't be sent to a worker: {error.strerror}.") from error
-        if member.node is not None:
-            self._unpacked.setdefault(member.node, member.actor)
+        self._strange.add(member.node or "")
         self._prepare(member, cell, {parcel: self._sent[parcel] for parcel in lacking.parcels})
 
     def _reserve(self, member: _Member, cell: Cell, ready: Ready) -> None:
@@ -292,8 +293,6 @@ class _Crew:
 
     def _died(self, member: _Member, error: Exception) -> Iterator[tuple[Cell, Outcome]]:
         """A worker has died, or its machine: another does what it was on, unless that killed one before."""
-        if self._unpacked.get(member.node or "") is member.actor:
-            del self._unpacked[member.node or ""]
         self._end(member)
         cell = member.cell
         if cell is None:

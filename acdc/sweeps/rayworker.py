@@ -35,7 +35,7 @@ class Worker:
         from acdc.sweeps.runner import Runner  # torch
 
         self._runner, self._home, self._fetch = Runner(options), home, fetch or _fetched
-        self._shelf = Path(tempfile.gettempdir()) / f"acdc-sweep-{home.sweep}"
+        self._shelf = _shelf(home.sweep)
         self._is_home = _sees(home)
         self._located: dict[Parcel, str] = {}
         if self._is_home and home.directory is not None:
@@ -44,11 +44,11 @@ class Worker:
             self._shelf.mkdir(parents=True, exist_ok=True)
             os.chdir(self._shelf)
 
-    def node(self) -> str:
-        """Ray's name of the machine; torch is imported by now."""
+    def node(self) -> tuple[str, bool]:
+        """Ray's name of the machine, and whether it sees the sweep's folder; torch is imported by now."""
         import ray
 
-        return str(ray.get_runtime_context().get_node_id())
+        return str(ray.get_runtime_context().get_node_id()), self._is_home
 
     def prepare(self, cell: Cell, parcels: Sequence[Parcel], sent: Mapping[Parcel, Sent]) -> Ready | Lacking | Stopped:
         """Find or take the files that a cell names, open what it runs on, and say what it will need.
@@ -96,11 +96,6 @@ class Worker:
         except OSError as error:
             return Stopped(f"a worker can't write {self._shelf}: {error.strerror}; make room there.")
 
-    def forget(self) -> None:
-        """Remove what was unpacked on this machine; the sweep is over."""
-        os.chdir(tempfile.gettempdir())
-        shutil.rmtree(self._shelf, ignore_errors=True)
-
     def _taken(self, parcel: Parcel, sent: Sent) -> str:
         """What names a parcel's files on this machine, which are taken from Ray where it lacks them."""
         if parcel.is_alike_here(sent.digests):
@@ -114,6 +109,15 @@ class Worker:
     def _here(self, cell: Cell, parcels: Sequence[Parcel]) -> Cell:
         """The cell with what its files are called on this machine."""
         return Cell(cell.name, {**cell.settings, **{one.setting: self._located[one] for one in parcels}})
+
+
+def forget(sweep: str) -> None:
+    """Remove what workers of a sweep unpacked on this machine."""
+    shutil.rmtree(_shelf(sweep), ignore_errors=True)
+
+
+def _shelf(sweep: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"acdc-sweep-{sweep}"
 
 
 def _told(said: Any) -> Ended | Stopped:

@@ -6,28 +6,24 @@ import pytest
 
 import acdc
 from acdc.errors import ClusterError, SettingsError
+from acdc.sweeps.cells import Cell
+from acdc.sweeps.ray import _Crew, _Member
 from acdc.sweeps.sweep import sweep
 
 pytestmark = pytest.mark.random_models
 
-#: Tasks whose prompts kill the process that draws them, always or the first time.
+#: A task whose prompts kill the process that draws them first.
 DEADLY = """
 import os, signal
 from pathlib import Path
 import acdc
 from acdc.pairs.task import Generated
 
-class Deadly(acdc.Task):
-    name = "deadly"
-    summary = "numbers that nobody lives to see"
+class Once(acdc.Task):
+    name = "once"
+    summary = "numbers"
     corruptions = {"next": "the next number"}
     source = "made up"
-
-    def generate(self, tokenizer, n, seed, split, corruption):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-class Once(Deadly):
-    name = "once"
 
     def generate(self, tokenizer, n, seed, split, corruption):
         if not Path("drawn").exists():
@@ -41,21 +37,30 @@ class Once(Deadly):
 def test_cells_on_a_cluster_end_as_in_one_process(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(DEADLY)
-    tasks = ["own.py:Once", "own.py:Deadly", "ioi"]
+    tasks = ["own.py:Once", "ioi"]
     axes = {"task": tasks, "model": "tiny-tasks", "threshold": 0.3, "n": 3}
     lines = []
     found = sweep(axes, out="s", cluster=cluster, progress=False, announce=lines.append)
-    once, deadly, alive = found.rows
+    once, alive = found.rows
     assert [row["task"] for row in found.rows] == tasks
     assert (once["status"], alive["status"]) == ("finished", "finished"), once["sentence"]
-    assert deadly["status"] == "failed"
-    assert deadly["sentence"].startswith("its worker on the cluster died twice (its process was killed)")
     alone = acdc.discover("tiny-tasks", "own.py:Once", threshold=0.3, n=3, progress=False)
     assert once["edges"] == alone.circuit.n_edges
     record = json.loads((tmp_path / "s" / "runs" / alive["cell"] / "run.json").read_text())
     assert record["directory"] == str(tmp_path)
     assert "1 machine, 2 CPUs, 0 GPUs: 2 cells at a time" in lines
     assert not [entry.name for entry in (tmp_path / "s").iterdir() if entry.name.startswith(".shared")]
+
+
+def test_a_cell_that_kills_two_workers_has_its_sentence():
+    pytest.importorskip("ray")
+    cell = Cell("deadly", {"model": "tiny-tasks", "task": "ioi"})
+    crew = _Crew([cell], None, None, lambda cell: None)
+    dying = RuntimeError("Worker exit type: SYSTEM_ERROR")
+    assert list(crew._died(_Member(None, cell=cell), dying)) == []  # it is tried again
+    ((which, outcome),) = crew._died(_Member(None, cell=cell), dying)
+    assert (which, outcome.status) == (cell, "failed")
+    assert outcome.sentence.startswith("its worker on the cluster died twice (its process was killed)")
 
 
 def test_more_than_any_machine_has_is_refused(cluster, tmp_path):

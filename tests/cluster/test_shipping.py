@@ -17,7 +17,7 @@ from acdc.sweeps.cells import Cell
 from acdc.sweeps.outcome import FAILED, FINISHED
 from acdc.sweeps.parcels import parcels_of, put
 from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
-from acdc.sweeps.rayworker import Worker
+from acdc.sweeps.rayworker import Worker, forget
 from acdc.sweeps.runner import RunnerOptions
 
 pytestmark = pytest.mark.random_models
@@ -93,7 +93,7 @@ def test_a_worker_that_sees_nothing_is_sent_files_and_hands_back_the_same_run(ho
         assert records[0][key] == records[1][key], key
     again = acdc.discover("models/step-1", "mine.toml", threshold=0.3, n=3, out="runs/one", resume=True)
     assert again.record.started == run.record.started  # its seal holds, and its model and prompts are found again
-    one.forget()
+    forget("of-a-test")
     assert not list(tmp_path.glob("acdc-sweep-*"))
 
 
@@ -110,7 +110,6 @@ def test_the_same_files_under_the_same_path_are_used_where_they_are(home, tmp_pa
     assert one.prepare(cell(), others, {}) == Lacking(others)
     digests = {other: digests[parcel] for other, parcel in zip(others, parcels, strict=True)}
     assert isinstance(one.prepare(cell(), others, digests), Ready)  # nothing is fetched: there are no references
-    one.forget()
 
 
 def test_a_cells_failure_names_what_the_caller_named(home, tmp_path, monkeypatch):
@@ -124,7 +123,6 @@ def test_a_cells_failure_names_what_the_caller_named(home, tmp_path, monkeypatch
     ended = one.run(bad, parcels)
     assert (ended.outcome.status, ended.files) == (FAILED, None)
     assert ended.outcome.sentence.startswith("bad.jsonl")
-    one.forget()
 
 
 def test_no_room_on_a_worker_is_said(home, tmp_path, monkeypatch):

@@ -92,7 +92,7 @@ class TraceWriter:
             handle = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, follow=False)
         except OSError as error:
             raise RunFolderError(f"can't write {path}: {error.strerror}.") from error
-        self._file = os.fdopen(handle, "r+b")
+        self._path, self._file = path, os.fdopen(handle, "r+b")
         try:
             if os.fstat(handle).st_nlink > 1:
                 raise RunFolderError(
@@ -124,7 +124,7 @@ class TraceWriter:
             self._file.write(line_of(decision))
             self._file.flush()
         except OSError as error:
-            raise RunFolderError(f"can't write {self._file.name}: {error.strerror}.") from error
+            raise RunFolderError(f"can't write {self._path}: {error.strerror}.") from error
 
     def sync(self) -> None:
         """Wait until all lines are on the disk. Raises :class:`RunFolderError`, e.g. on a full one."""
@@ -132,7 +132,7 @@ class TraceWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise RunFolderError(f"can't write {self._file.name}: {error.strerror}.") from error
+            raise RunFolderError(f"can't write {self._path}: {error.strerror}.") from error
 
 
 def lock(handle: int) -> bool:

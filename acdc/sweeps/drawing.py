@@ -295,8 +295,6 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
 
     positive = [value for value in values if value > 0]
     for axes in places:
-        if column in ("seed", "edges", "nodes", "n"):
-            getattr(axes, f"{which}axis").get_major_locator().set_params(integer=True)
         if column.startswith("faithfulness"):
             low, high = min(0.0, *values, 0.0), max(1.1, *values, 1.1)
             getattr(axes, f"set_{which}lim")(max(_LOWEST, low - 0.08), min(_HIGHEST, high + 0.08))
@@ -313,7 +311,7 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
                 axis.set_major_locator(LogLocator(subs=(1, 3)))
                 axis.set_major_formatter(StrMethodFormatter("{x:g}"))
                 axis.set_minor_locator(NullLocator())
-        elif all(float(value).is_integer() for value in values):
+        elif column in ("seed", "edges", "nodes", "n") or all(float(value).is_integer() for value in values):
             getattr(axes, f"{which}axis").set_major_locator(MaxNLocator("auto", integer=True))
 
 

@@ -199,6 +199,14 @@ def test_what_each_method_has_one_of_has_no_panel_and_lines_go_through_the_sizes
     assert [panel.title for panel in own] == ["acdc", "eap-ig"]
 
 
+def test_circuits_without_edges_have_a_place_in_every_panel(tmp_path):
+    def empty(settings):
+        return figures(settings) | {"edges": {0.001: 300, 0.01: 30, 0.1: 0}[settings["threshold"]]}
+
+    written = made(tmp_path / "s", cells(threshold=THRESHOLDS, task=TASKS), empty).plot(x="edges", y="faithfulness")
+    assert all(path.is_file() for path in written)
+
+
 def test_what_a_method_has_several_of_tells_its_lines_apart(frame):
     some = cells(method=["acdc"], threshold=THRESHOLDS, metric=["kl", "l2"])
     (one, other) = panels(frame(*some, *cells(method=["eap"], top=[10, 100], metric=["l2"])), "edges", "kl_held_out")

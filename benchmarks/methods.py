@@ -98,7 +98,7 @@ def _row(case: Case, row: Mapping[str, Any]) -> Row:
     if row["status"] != FINISHED:
         return Row(case.group, name, method, failed=row["sentence"])
     columns = _COST | (_HELD_OUT if case.reference is None else _KNOWN)
-    known = {figure: row.get(column) for figure, column in columns.items()}
+    known: dict[str, Any] = {figure: row.get(column) for figure, column in columns.items()}
     if case.reference is not None and method in UNRANKED:
         known["roc"] = step_area([(row["false_positive_rate"], row["recall"])])
     return Row(case.group, name, method, **known)

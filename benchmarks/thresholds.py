@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from plots import check_matplotlib
 from sweep_rows import finished, table
 
@@ -46,7 +47,10 @@ def command(thresholds: str, reference: str | None, jobs: int | None, out: Path,
     that ended aren't repeated.
     """
     check_matplotlib()
-    axes = {name: [value] for name, value in asked.items() if value not in (None, False)} | {"threshold": thresholds}
+    usual = {
+        name for name in asked if click.get_current_context().get_parameter_source(name) == ParameterSource.DEFAULT
+    }
+    axes = {name: [value] for name, value in asked.items() if name not in usual} | {"threshold": thresholds}
     found = acdc.sweep(axes, out=out, jobs=jobs, reference=reference)
     rows = finished(found)
     _print_table(rows)

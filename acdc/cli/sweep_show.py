@@ -55,8 +55,9 @@ def _print_axes(swept: Sweep) -> None:
 
     from acdc.cli.terminal import Terminal
     from acdc.sweeps.means import values_of
-    from acdc.wording import shortened
+    from acdc.wording import counted, shortened
 
+    cells = swept.folder.grid.cells
     table = Table(show_header=False, title="axes", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(justify="right")
@@ -65,7 +66,10 @@ def _print_axes(swept: Sweep) -> None:
         shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         if len(shown) > _MOST_VALUES:
             shown = [*shown[: _MOST_VALUES - 2], "...", shown[-1]]
-        table.add_row(name, str(len(values)) if len(values) > 1 else "", shortened(", ".join(shown), _MOST_CHARACTERS))
+        having = sum(name in cell.settings for cell in cells)
+        some = "" if having == len(cells) else f" ({counted(having, 'cell')})"
+        words = shortened(", ".join(shown), _MOST_CHARACTERS) + some
+        table.add_row(name, str(len(values)) if len(values) > 1 else "", words)
     Terminal().print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, fields
@@ -77,7 +78,8 @@ def found(
 ) -> Found:
     """What the method finds, on the workers of a cluster if there is one; what it measured is put into the record."""
     with _split(asked, setting, cluster) as split, RunLog(record, folder, progress=asked.progress) as log:
-        result = _found(asked, split, log)
+        result, seconds = _found(asked, split, log)
+    record.seconds = max(record.seconds, seconds)
     result = checked_found(asked.method, result, setting.graph, record, log.decided)
     known = {one.name for one in fields(Record)}
     for name, value in result.measured.items():
@@ -95,11 +97,13 @@ def _split(asked: Asked, setting: Setting, cluster: Cluster | None) -> AbstractC
     return split_over(cluster, setting, asked.batch_size, asked.threads or 1, asked.announce)
 
 
-def _found(asked: Asked, setting: Setting, log: RunLog) -> Found:
-    """What the method gives; where a selection is to choose, the same serves all selections."""
+def _found(asked: Asked, setting: Setting, log: RunLog) -> tuple[Found, float]:
+    """What the method gives, and the seconds that it took; where a selection is to choose, it serves all selections."""
 
-    def find() -> Found:
-        return asked.method.find(setting, asked.measure, log)
+    def find() -> tuple[Found, float]:
+        begun = time.monotonic()
+        result = asked.method.find(setting, asked.measure, log)
+        return result, time.monotonic() - begun
 
     return find() if asked.method.decides else setting.once(("found", asked.method, asked.measure), find)
 

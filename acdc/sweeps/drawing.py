@@ -291,12 +291,10 @@ def _norm(low: float, high: float) -> Any:
 
 def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: str) -> None:
     """A logarithmic axis where numbers span decades, on which 0 has a place if it occurs."""
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     positive = [value for value in values if value > 0]
     for axes in places:
-        if column in ("seed", "edges", "nodes", "n"):
-            getattr(axes, f"{which}axis").get_major_locator().set_params(integer=True)
         if column.startswith("faithfulness"):
             low, high = min(0.0, *values, 0.0), max(1.1, *values, 1.1)
             getattr(axes, f"set_{which}lim")(max(_LOWEST, low - 0.08), min(_HIGHEST, high + 0.08))
@@ -305,12 +303,16 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
                 getattr(axes, f"set_{which}scale")("log")
             else:
                 getattr(axes, f"set_{which}scale")("symlog", linthresh=min(positive), linscale=0.5)
-                getattr(axes, f"set_{which}lim")(-0.3 * min(positive))
+                getattr(axes, f"set_{which}lim")(-0.3 * min(positive), 1.4 * max(positive))
+                decades = range(math.ceil(math.log10(min(positive))), math.floor(math.log10(max(positive))) + 1)
+                getattr(axes, f"{which}axis").set_major_locator(FixedLocator([0, *(10.0**one for one in decades)]))
             if max(positive) / min(positive) < 100 and min(values) > 0:  # a decade would have one label or none
                 axis = getattr(axes, f"{which}axis")
                 axis.set_major_locator(LogLocator(subs=(1, 3)))
                 axis.set_major_formatter(StrMethodFormatter("{x:g}"))
                 axis.set_minor_locator(NullLocator())
+        elif column in ("seed", "edges", "nodes", "n") or all(float(value).is_integer() for value in values):
+            getattr(axes, f"{which}axis").set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _name_ticks(axes: Any, names: Sequence[str]) -> None:

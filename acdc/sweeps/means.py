@@ -45,19 +45,22 @@ class Means:
 
     @property
     def words(self) -> tuple[list[str], list[list[str]]]:
-        """Headings and rows, in words."""
-        heads = [*self.axes, *(["cells"] if self.seeds else []), *self.figures]
+        """Headings and rows, in words; how many cells each is of, where that differs."""
+        counted = len({n for _, n, _ in self.rows}) > 1
+        heads = [*self.axes, *(["cells"] if counted else []), *self.figures]
         rows = []
         for axes, n, found in self.rows:
             figures = [_words(name, one) for name, one in zip(self.figures, found, strict=True)]
-            rows.append([*axes, *([str(n)] if self.seeds else []), *figures])
+            rows.append([*axes, *([str(n)] if counted else []), *figures])
         return [head.replace("_", " ") for head in heads], rows
 
 
 def means_of(swept: Sweep) -> Means:
     """The means of a sweep's finished cells."""
     frame = Frame(swept)
-    axes = [name for name in frame.varied if name != SEED] or [name for name in ("task", "method") if frame.rows]
+    axes = frame.telling(name for name in frame.varied if name != SEED) or [
+        name for name in ("task", "method") if frame.rows
+    ]
     chosen = (next((name for name in names if frame.is_number(name)), None) for names in _FIGURES)
     figures = [name for name in chosen if name is not None]
     rows = []
@@ -87,7 +90,7 @@ def _words(name: str, found: tuple[float, float] | None) -> str:
         return ""
     mean, spread = found
     if name.startswith(("faithfulness", "accuracy")):
-        return f"{mean:.1%}" + (f" ± {spread:.1%}" if spread else "")
+        return f"{mean:.0%}" + (f" ± {spread:.0%}" if spread else "")
     if name == "edges":
-        return (f"{mean:,.0f}" if mean == round(mean) else f"{mean:,.1f}") + (f" ± {spread:.2g}" if spread else "")
-    return f"{mean:.3g}" + (f" ± {spread:.2g}" if spread else "")
+        return f"{mean:,.0f}" + (f" ± {spread:,.0f}" if spread else "")
+    return f"{mean:.3g}" + (f" ± {spread:.1g}" if spread else "")

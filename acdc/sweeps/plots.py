@@ -85,7 +85,7 @@ def fitting(frame: Frame) -> Iterator[Plot]:
         for measure in ("edges", measures[1]):
             if measure is not None:
                 yield from _lines(frame, f"checkpoint-{measure.partition('_')[0]}", CHECKPOINT, measure)
-    axes = [name for name in frame.varied if name != SEED]
+    axes = frame.telling(name for name in frame.varied if name != SEED)
     if len(axes) == 1 and axes[0] not in SIZING and axes[0] != CHECKPOINT and frame.best is not None:
         yield from _lines(frame, f"{axes[0]}-{frame.best.partition('_')[0]}", axes[0], frame.best)
     if (
@@ -155,7 +155,7 @@ def _roc(frame: Frame) -> Iterator[Plot]:
             (panel, {line.label: _curves(frame, line) for line in panel.lines}) for panel in found[part:][:MOST_PANELS]
         ]
         ending = f"-{part // MOST_PANELS + 1}" if part else ""
-        yield Plot(f"roc{ending}", lambda plt, page=page: draw_roc(plt, page, _title(frame)))  # type: ignore[misc]
+        yield Plot(f"roc{ending}", lambda plt, page=page: draw_roc(plt, page, frame.title))  # type: ignore[misc]
 
 
 def _curves(frame: Frame, line: Line) -> tuple[str, list[list[tuple[float, float]]]]:
@@ -182,7 +182,7 @@ def _heat(frame: Frame, name: str, across: str, down: str, value: str) -> Plot:
     grid = [[means.get((one, other), math.nan) for one in right] for other in below]
     labels = words(across), words(down), words(value, _metric(frame))
     names = [frame.said(across, one) for one in right], [frame.said(down, one) for one in below]
-    title = _title(frame, across, down)
+    title = _title(frame, across, down, spread=False)
     return Plot(f"heat-{name}", lambda plt: draw_heat(plt, grid, *names, labels=labels, title=title))
 
 
@@ -192,8 +192,8 @@ def _values(frame: Frame, rows: Sequence[Row], name: str) -> list[Any]:
     return sorted(found) if frame.is_number(name) else found
 
 
-def _title(frame: Frame, *columns: str | None) -> str:
-    return "\n".join(filter(None, (frame.title, over_seeds(frame, *columns))))
+def _title(frame: Frame, *columns: str | None, spread: bool = True) -> str:
+    return "\n".join(filter(None, (frame.title, over_seeds(frame, *columns, spread=spread))))
 
 
 def _metric(frame: Frame) -> str | None:

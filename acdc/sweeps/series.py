@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from acdc.errors import SettingsError, UnknownNameError
-from acdc.selection import RULES
-from acdc.sweeps.cells import SELECTING
 from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.rows import column_of, stem
 from acdc.wording import counted, some, task_name
@@ -29,7 +27,6 @@ SEED, CHECKPOINT = "seed", "checkpoint"
 BEST = ("faithfulness_held_out", "faithfulness_used", "kl_held_out", "kl_used", "recall", "edges")
 
 Row = Mapping[str, Any]
-_Row = TypeVar("_Row", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,8 @@ class Frame:
     """The finished cells of a sweep, for plots and means.
 
     Attributes:
-        rows: of them; ``model`` is without its number where checkpoints are an axis, ``threshold`` also holds what
-            methods that score edges have as ``above``, and ``seconds`` is for all selections among one method's scores
-            what these took.
+        rows: of them; ``model`` is without its number where checkpoints are an axis, and ``threshold`` also holds what
+            methods that score edges have as ``above``.
         varied: the axes along which they differ, in order.
         columns: of the table.
 
@@ -102,7 +98,6 @@ class Frame:
         self.rows: list[dict[str, Any]] = rows
         self._clashing: dict[str, bool] = {}
         settings = dict.fromkeys(column_of(name) for cell in swept.folder.grid.cells for name in cell.settings)
-        _share_seconds(rows, [name for name in settings if name not in SELECTING])
         for row in rows:
             if row.get(CHECKPOINT) is not None:
                 row["model"] = stem(str(row["model"]))
@@ -111,6 +106,26 @@ class Frame:
         self.settings = [*settings, *([CHECKPOINT] if any(row.get(CHECKPOINT) is not None for row in rows) else [])]
         names = [name for name in self.settings if name != "above" or "threshold" not in settings]
         self.varied = [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
+
+    def telling(self, names: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+        """Those of some axes that don't follow from another: the metric doesn't tell what each method has one of.
+
+        Args:
+            names: of axes.
+            known: columns that are told anyway.
+        """
+        names = list(names)
+        found, kept = [*known], []
+        for name in sorted(names, key=lambda one: (*_FIRST, one).index(one)):
+            if not any(self._follows(name, other) for other in found):
+                found.append(name)
+                kept.append(name)
+        return [name for name in names if name in kept]
+
+    def _follows(self, name: str, other: str) -> bool:
+        """Whether all cells with one value of another axis have one value of this."""
+        both = {(repr(row.get(other)), repr(row.get(name))) for row in self.rows}
+        return len(both) == len({value for value, _ in both})
 
     def said(self, name: str, value: Any) -> str:
         """A setting's value in a few words, that no other value of the sweep has."""
@@ -204,17 +219,19 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
     is_axis = x in frame.settings
 
     def label(row: Row) -> str:
-        words = [] if coloured is None else [frame.titled(coloured, row.get(coloured))]
-        return ", ".join([*words, *(frame.titled(name, row[name]) for name in own if row.get(name) is not None)])
+        beside = [frame.titled(name, row[name]) for name in own if row.get(name) is not None]
+        has_colour = coloured is not None and (row.get(coloured) is not None or not beside)
+        return ", ".join([*([frame.titled(coloured, row.get(coloured))] if coloured and has_colour else []), *beside])
 
     def title(row: Row) -> str:
         return ", ".join(frame.titled(name, row.get(name)) for name in apart)
 
-    connected = (
-        (x in SIZING or x == CHECKPOINT or (is_axis and frame.is_number(x)))
-        if is_axis
-        else (len({name for name in along if name != CHECKPOINT}) == 1 and CHECKPOINT not in along)
-    )
+    def connected(rows: Sequence[Row]) -> bool:
+        if is_axis:
+            return x in SIZING or x == CHECKPOINT or frame.is_number(x)
+        moved = [name for name in along if len({repr(row.get(name)) for row in rows}) > 1]
+        return len(moved) == 1 and moved != [CHECKPOINT]
+
     by_hue = None if hue is None or hue in frame.settings or not frame.is_number(hue) else hue
     found = []
     for heading, within in grouped(rows, title).items():
@@ -225,14 +242,16 @@ def panels(frame: Frame, x: str, y: str, hue: str | None = None) -> list[Panel]:
             points = [_point(frame, group, x, y, by_hue) for group in same.values()]
             if not isinstance(points[0].x, str):
                 points.sort(key=lambda point: (point.x, point.y))
-            lines.append(Line(name, points, own_rows, connected))
+            lines.append(Line(name, points, own_rows, connected(own_rows)))
         found.append(Panel(heading, lines))
     return found
 
 
 def axes_of(frame: Frame, x: str, y: str, hue: str | None) -> tuple[list[str], list[str]]:
     """The axes along which points differ within a line, and those that tell lines apart."""
-    free = [name for name in frame.varied if name not in (x, y, hue)]
+    free = frame.telling(
+        (name for name in frame.varied if name not in (x, y, hue)), [hue] if hue in frame.varied else []
+    )
     seeds = [SEED] if SEED in free else []
     if x in frame.settings:
         return [x], [name for name in free if name not in seeds]
@@ -255,9 +274,9 @@ def parted(frame: Frame, others: Sequence[str], hue: str | None) -> tuple[str | 
     return coloured, own, [name for name in rest if name not in own]
 
 
-def grouped(rows: Iterable[_Row], key: Callable[[_Row], Any]) -> dict[Any, list[_Row]]:
+def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
     """Rows by a key, in order."""
-    found: dict[Any, list[_Row]] = {}
+    found: dict[Any, list[Row]] = {}
     for row in rows:
         found.setdefault(key(row), []).append(row)
     return found
@@ -277,17 +296,6 @@ def _short(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _share_seconds(rows: Iterable[dict[str, Any]], settings: Sequence[str]) -> None:
-    """Scores are made once for all selections among them; what that took is a cost of each."""
-    selected = [
-        row for row in rows if any(row.get(rule) is not None for rule in RULES) and row.get("seconds") is not None
-    ]
-    for same in grouped(selected, lambda row: tuple(repr(row.get(name)) for name in settings)).values():
-        most = max(row["seconds"] for row in same)
-        for row in same:
-            row["seconds"] = most
-
-
 def _point(frame: Frame, rows: Sequence[Row], x: str, y: str, hue: str | None) -> Point:
     """Cells as one point."""
     up, up_spread = mean_and_spread([float(row[y]) for row in rows])
@@ -299,9 +307,11 @@ def _point(frame: Frame, rows: Sequence[Row], x: str, y: str, hue: str | None) -
     return Point(right, up, right_spread, up_spread, len(rows), shade)
 
 
-def over_seeds(frame: Frame, *columns: str | None) -> str:
+def over_seeds(frame: Frame, *columns: str | None, spread: bool = True) -> str:
     """What points of some columns are, where there are several seeds."""
     if SEED in columns or "cell" in columns:
         return ""
     n = len({repr(row.get(SEED)) for row in frame.rows})
-    return f"mean and standard deviation over {counted(n, 'seed')}" if SEED in frame.varied and n > 1 else ""
+    if SEED not in frame.varied or n < 2:
+        return ""
+    return f"{'mean and standard deviation' if spread else 'means'} over {counted(n, 'seed')}"

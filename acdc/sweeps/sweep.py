@@ -48,7 +48,8 @@ def sweep(
 ) -> Sweep:
     """Find a circuit for every cell of a grid.
 
-        >>> found = acdc.sweep({"task": "ioi", "model": "tiny-tasks", "threshold": "0.01:1:5log"}, out="s", jobs=2)
+        >>> axes = {"task": "ioi", "model": "tiny-tasks", "threshold": "0.01:1:5log"}  # doctest: +SKIP
+        >>> found = acdc.sweep(axes, out="sweeps/mine")  # doctest: +SKIP
         >>> found.rows[0]["kl_held_out"]  # doctest: +SKIP
 
     A cell that fails has its sentence in the table, and the others go on. Whatever ends a sweep, the same call goes on

@@ -97,16 +97,6 @@ def test_thresholds_of_methods_that_score_edges_stand_beside_those_of_acdc(frame
     assert panel.lines[0].connected
 
 
-def test_what_scores_took_is_a_cost_of_every_selection_among_them(frame):
-    def taken(settings):
-        return figures(settings) | {"seconds": 5.0 if settings["above"] == 0.1 else 1e-5}
-
-    found = frame(
-        *cells(method=["eap"], above=[0.1, 0.2]), *cells(method=["eap"], above=[0.3], seed=[1]), figures=taken
-    )
-    assert [row["seconds"] for row in found.rows] == [5.0, 5.0, 1e-5]
-
-
 def test_a_line_goes_over_checkpoints(frame):
     (panel,) = panels(frame(model=STEPS, seed=[0, 1]), "checkpoint", "edges")
     (line,) = panel.lines
@@ -188,8 +178,36 @@ def test_means_and_failures_in_words(tmp_path):
     assert heads == ["threshold", "cells", "edges", "faithfulness held out", "kl held out", "seconds"]
     assert rows[0][:3] == ["0.1", "3", "39 ± 1"]
     assert [row[1] for row in rows] == ["3", "2"]
+    assert made(tmp_path / "all", cells(threshold=[0.1, 1.0], seed=[0, 1])).means.words[0][:2] == ["threshold", "edges"]
     assert list(swept.failures) == ["the model is too large."]
     assert repr(swept).endswith("5 finished, 1 failed)")
     page = made(tmp_path / "t", cells(task=["<b>"], seed=[0, 1]), failed=[1])._repr_html_()
     assert "&lt;b&gt;" in page
     assert "the model is too large." in page
+
+
+def test_what_each_method_has_one_of_has_no_panel_and_lines_go_through_the_sizes_of_each(frame):
+    some = [
+        *cells(method=["acdc"], threshold=THRESHOLDS, metric=["kl"], task=TASKS),
+        *cells(method=["eap-ig"], top=[10, 100], metric=["logit-diff"], task=TASKS),
+    ]
+    found = panels(frame(*some), "edges", "kl_held_out")
+    assert [panel.title for panel in found] == TASKS
+    assert [[line.label for line in panel.lines] for panel in found] == [["acdc", "eap-ig"]] * 2
+    assert all(line.connected for panel in found for line in panel.lines)
+    own = panels(frame(*some), "edges", "kl_held_out", "task")
+    assert [panel.title for panel in own] == ["acdc", "eap-ig"]
+
+
+def test_circuits_without_edges_have_a_place_in_every_panel(tmp_path):
+    def empty(settings):
+        return figures(settings) | {"edges": {0.001: 300, 0.01: 30, 0.1: 0}[settings["threshold"]]}
+
+    written = made(tmp_path / "s", cells(threshold=THRESHOLDS, task=TASKS), empty).plot(x="edges", y="faithfulness")
+    assert all(path.is_file() for path in written)
+
+
+def test_what_a_method_has_several_of_tells_its_lines_apart(frame):
+    some = cells(method=["acdc"], threshold=THRESHOLDS, metric=["kl", "l2"])
+    (one, other) = panels(frame(*some, *cells(method=["eap"], top=[10, 100], metric=["l2"])), "edges", "kl_held_out")
+    assert (one.title, other.title) == ("metric kl", "metric l2")

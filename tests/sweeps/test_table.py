@@ -1,9 +1,12 @@
 """The table of a sweep: every figure of its runs, in two files that are always up to date and can be made again."""
 
 import csv
+import subprocess
+import sys
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -227,3 +230,16 @@ def test_a_run_is_had_by_the_name_of_its_cell(ran, tmp_path):
         swept.run("ioi-tiny-tasks-acdc-00")
     with pytest.raises(SettingsError, match="failed: the model is too large"):
         swept.run("ioi-tiny-tasks-acdc-1")
+
+
+def test_reading_a_table_starts_no_thread(ran):
+    """Arrow's threads, if a process ends while they begin, end it by an abort."""
+    script = (
+        "import os, sys; from acdc.sweeps.swept import Sweep; import pyarrow.parquet; "
+        "before = len(os.listdir('/proc/self/task')); Sweep.load(sys.argv[1]).rows; "
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    if not Path("/proc/self/task").exists():
+        pytest.skip("needs Linux")
+    command = [sys.executable, "-c", script, str(ran.folder.path)]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() == ["0"]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from acdc.wording import message, quoted, shortened
@@ -19,6 +21,8 @@ _MOST_LISTED = 20
 _LONGEST_NAME = 200  # characters of a name that others may be near to
 #: Packages between a caller and what is warned of: ours, and what runs decorated functions.
 _BETWEEN = ("acdc", "contextlib", "jaxtyping", "beartype")
+#: What has been warned of, as keys, where somebody notes it.
+_NOTED: ContextVar[dict[str, None] | None] = ContextVar("noted", default=None)
 
 
 class AcdcError(Exception):
@@ -150,8 +154,42 @@ class AcdcWarning(UserWarning):
 
 def warn(text: str) -> None:
     """Warn of something, at the line outside of acdc that led to it."""
+    note(text)
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
         level += 1
     warnings.warn(text, AcdcWarning, stacklevel=level)
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Note what is warned of, whether it is shown or not; inside another, that one notes it all."""
+    token = _NOTED.set({} if (noted := _NOTED.get()) is None else noted)
+    try:
+        yield
+    finally:
+        _NOTED.reset(token)
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Neither show nor note what is warned of."""
+    token = _NOTED.set(None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AcdcWarning)
+            yield
+    finally:
+        _NOTED.reset(token)
+
+
+def note(text: str) -> None:
+    """Note what is warned of, as :func:`warn` does."""
+    if (noted := _NOTED.get()) is not None:
+        noted[text] = None
+
+
+def noted() -> list[str]:
+    """What was warned of since :func:`noting` began, each once."""
+    return list(_NOTED.get() or ())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.discovery.asking import Asked
 from acdc.discovery.handing_back import handed_back, handed_back_by_hashes, task_sha256
+from acdc.errors import noting
 from acdc.methods.base import Method
 from acdc.pairs import PromptPair
 from acdc.pairs.finding import find_task
@@ -82,6 +83,7 @@ def discover(
     return run(Asked.checked(locals()), model, task)
 
 
+@noting()  # so that the record has it
 def run(asked: Asked, model: Any, task: Any) -> Run:
     """The steps of a run.
 

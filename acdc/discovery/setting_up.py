@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +20,7 @@ from acdc.engine.names import asked_freeze, check_engine
 from acdc.engine.once import Once, anew, within
 from acdc.engine.own_metric import MetricFunction, asked_metric, check_own_metric, is_own
 from acdc.engine.setting import Setting, prepare
-from acdc.errors import AcdcWarning, PromptError, SettingsError
+from acdc.errors import PromptError, SettingsError, unsaid
 from acdc.metrics import Metric
 from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
@@ -153,8 +152,7 @@ def open_and_draw(asked: Asked, model: Any, task: Task) -> tuple[Model, PromptSe
     checks_all = asked.skip_bad_pairs and isinstance(task, GivenPairs)  # even for a few of them
     if not checks_all and (wanted := task.default_n if asked.n is None else asked.n) > MANY_PAIRS:
         # What is to be said of the pairs is said of all of them, below.
-        with warnings.catch_warnings(), suppress(PromptError):
-            warnings.simplefilter("ignore", AcdcWarning)
+        with unsaid(), suppress(PromptError):
             sample = asked.prompts(opened, task, "train", SAMPLE_PAIRS)
             refuse_too_many(opened, sample, wanted, **_planned(asked, opened))
     return opened, asked.prompts(opened, task, "train", asked.n)

@@ -23,7 +23,7 @@ from acdc.engine.fast.baseline import baseline_bytes
 from acdc.engine.memory import available_memory, held_memory, sizes_of
 from acdc.engine.once import Once, Remembered, anew, without_frames
 from acdc.engine.setting import Setting, prediction_bytes
-from acdc.errors import AcdcError
+from acdc.errors import AcdcError, MemoryLimitError
 from acdc.models.loading import load_model
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
@@ -57,7 +57,8 @@ class Shared:
     """What the runs of one process share; the arguments of its methods are those of :func:`acdc.discover`."""
 
     def __init__(self) -> None:
-        self._opened: tuple[Hashable, Model] | None = None
+        self._opening = Remembered()
+        self._opened: Hashable = None  # the model that is, or was to be
         self._refused: dict[Hashable, AcdcError] = {}
         self._known = Remembered()
         self._of: Hashable = None
@@ -98,21 +99,24 @@ class Shared:
         """The model of a run; what can't be opened is refused each time, and tried once. Raises :class:`AcdcError`."""
         name, device, dtype = (arguments.get(part) for part in ("model", "device", "dtype"))
         key = str(name), str(device), str(dtype)
-        if self._opened is not None and self._opened[0] == key:
-            return self._opened[1]
         if key in self._refused:
             raise without_frames(self._refused[key])
-        self.forget()
+        if self._opened != key:
+            self.forget()
+            self._opened = key
         try:
-            self._opened = key, load_model(name, device=device, dtype=dtype)
+            return self._opening(key, lambda: load_model(name, device=device, dtype=dtype))
+        except MemoryLimitError:  # another time there may be more
+            self.forget()
+            raise
         except AcdcError as error:
             self._refused[key] = without_frames(error)
             raise
-        return self._opened[1]
 
     def forget(self) -> None:
         """Free all that is held."""
         self._known.forget()
+        self._opening.forget()
         self._opened, self._of = None, None
 
     def _asked(self, arguments: Mapping[str, Any]) -> Asked:

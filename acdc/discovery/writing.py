@@ -13,6 +13,7 @@ from acdc.discovery.asking import Asked
 from acdc.engine.choice import engine_for
 from acdc.engine.own_metric import check_own_metric, is_own
 from acdc.engine.setting import Setting
+from acdc.errors import noted
 from acdc.graph import Graph
 from acdc.methods.base import Found
 from acdc.methods.registry import METHODS
@@ -128,7 +129,7 @@ def finished(
     record.results, record.usual_metric = results, task.metric
     record.in_circuit = circuit.n_edges
     record.metric_ablated = results.used.ablated.metrics.get(asked.measure.name)
-    record.verdict = verdict_on(circuit, record)
+    record.verdict, record.warned = verdict_on(circuit, record), noted()
     record.peak_memory_bytes = peak_memory_bytes()
     seal(record, found.decisions, circuit.found.fingerprint)
     if folder is not None:

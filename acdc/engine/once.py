@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from acdc.errors import AcdcError
+from acdc.errors import AcdcError, AcdcWarning, note
 
 T = TypeVar("T")
 
@@ -59,6 +59,8 @@ class Remembered:
             self._known[what] = _outcome(compute)
         value, refused, said = self._known[what]
         for one in said:
+            if issubclass(one.category, AcdcWarning):
+                note(str(one.message))
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         if refused is not None:
             raise without_frames(refused)

@@ -7,9 +7,9 @@ list of prompt pairs.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from acdc.asked import n_pairs, raised_at, said, shown, whole
 from acdc.displayed import Displayed
-from acdc.errors import AcdcError, AcdcWarning, PromptError, UnknownNameError, warn
+from acdc.errors import AcdcError, PromptError, UnknownNameError, unsaid, warn
 from acdc.pairs import PromptPair, PromptSet, Tokenizer, TokenPair, doubts, tokenize_pair
 from acdc.pairs.corrupting import Declared
 from acdc.pairs.skipping import BAD_PAIRS, none_left, warn_of_bad
@@ -175,9 +175,7 @@ class Task(Displayed, ABC):
         self, tokenized: Callable[[PromptPair], TokenPair], tokenizer: Tokenizer | None, split: Split
     ) -> Task:
         """:meth:`fitting`; for held-out pairs in silence, as the same ones are left out as for the used, and named."""
-        with warnings.catch_warnings():
-            if split == "test":
-                warnings.simplefilter("ignore", AcdcWarning)
+        with unsaid() if split == "test" else nullcontext():
             return self.fitting(tokenized, tokenizer)
 
 

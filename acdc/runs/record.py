@@ -140,6 +140,7 @@ class Record:
         results: the circuit beside the model.
         usual_metric: the task's.
         no_held_out: why there are no held-out prompts.
+        warned: what was warned of, in sentences; of a run that was gone on with, since then.
         verdict: what the figures amount to, in sentences.
         trace, circuit, fingerprint: digests that tie the files together, see :mod:`acdc.runs.seal`.
         further: keys that this version doesn't know.
@@ -184,6 +185,7 @@ class Record:
     results: Results | None = None
     usual_metric: str | None = None
     no_held_out: str | None = None
+    warned: Sequence[Any] = field(default_factory=list)
     verdict: Sequence[Any] | None = None
     peak_memory_bytes: int | None = None
     trace: str | None = None
@@ -218,7 +220,7 @@ class Record:
         """As in the file; what isn't known is left out."""
         known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "further"}
         known = {name: value for name, value in known.items() if value is not None}
-        for name in ("earlier_versions", "unnamed"):
+        for name in ("earlier_versions", "unnamed", "warned"):
             if not known[name]:
                 del known[name]
         for name in ("request", "results"):

@@ -223,6 +223,7 @@ class SweepFolder:
             return None
         return Outcome(
             FINISHED,
+            warned=tuple(one for one in record.warned if isinstance(one, str)),
             seconds=record.seconds,
             peak_memory_bytes=record.peak_memory_bytes,
             estimated_memory_bytes=record.estimated_memory_bytes,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from acdc.discovery.sharing import Shared
-from acdc.errors import AcdcError, AcdcWarning, MemoryLimitError, RunFolderError, warn
+from acdc.errors import AcdcError, AcdcWarning, MemoryLimitError, RunFolderError, noting, warn
 from acdc.evaluation.curves import curve
 from acdc.models.loading import memory_errors
 from acdc.results import Evaluation
@@ -75,14 +75,14 @@ class Runner:
         """
         begun, ran = time.monotonic(), _Ran()
         forget_peak_memory()
-        with warnings.catch_warnings(record=True) as caught:
+        with noting(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AcdcWarning)
             sentence = self._sentence(cell, out, ran)
         said = (str(one.message) for one in caught if issubclass(one.category, AcdcWarning))
         return Outcome(
             status=FINISHED if sentence is None else FAILED,
             sentence=sentence,
-            warned=tuple(dict.fromkeys(said)),
+            warned=tuple(dict.fromkeys((*ran.warned, *said))),
             seconds=time.monotonic() - begun,
             peak_memory_bytes=peak_memory_bytes(),
             estimated_memory_bytes=ran.estimated,
@@ -115,6 +115,7 @@ class Runner:
         ran.estimated, shares = place.memory_bytes, place.shares
         del place
         run = self._shared.run({**arguments, "out": out, "resume": True}, share=shares)
+        ran.warned = tuple(one for one in run.record.warned if isinstance(one, str))
         ran.figures = figures_of(run.record, run.circuit, cell.settings)
         if self._options.curve and run.held_out is not None and run.record.request.method not in UNRANKED:
             ran.figures |= self._curve(arguments, run, run.held_out)
@@ -154,6 +155,7 @@ class _Ran:
 
     estimated: int | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
+    warned: tuple[str, ...] = ()  # of the run, perhaps by another process before
 
 
 def sentence_of(error: BaseException) -> str:

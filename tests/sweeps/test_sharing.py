@@ -154,3 +154,15 @@ def test_a_model_that_cannot_be_opened_is_tried_once(place, tmp_path, monkeypatc
     assert [outcome.sentence for outcome in outcomes] == [outcomes[0].sentence] * 3
     assert outcomes[0].sentence.startswith("unknown model")
     assert len(tried) == 1
+
+
+def test_what_opening_a_model_warns_of_is_warned_of_in_every_cell(place, tmp_path):
+    folder = tiny.save_gpt2(tmp_path / "model")
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sliding_window": 3}))
+    runner = Runner(RunnerOptions())
+    cells = [Cell("c", place | {"model": str(folder), "threshold": threshold}) for threshold in (0.05, 0.01)]
+    runner.needs(cells[0])
+    first, second = (runner.run(cell, tmp_path / str(number)).warned for number, cell in enumerate(cells))
+    assert first == second
+    assert first

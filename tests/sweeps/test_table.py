@@ -243,3 +243,16 @@ def test_reading_a_table_starts_no_thread(ran):
         pytest.skip("needs Linux")
     command = [sys.executable, "-c", script, str(ran.folder.path)]
     assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() == ["0"]
+
+
+def test_what_a_run_warned_of_is_in_the_table_though_its_end_was_not_kept(tmp_path):
+    name = "planted-random-L2-H2-D32-E12-S0"
+    axes = {"task": name, "model": name, "n": 6, "threshold": 1e9}
+    found = acdc.sweep(axes, out=tmp_path / "s", jobs=0, progress=False)
+    (ended,) = (tmp_path / "s" / "ended").iterdir()
+    ended.unlink()
+    (tmp_path / "s" / "table.parquet").unlink()
+    with pytest.warns(AcdcWarning, match="made again"):
+        again = acdc.sweep(axes, out=tmp_path / "s", jobs=0, progress=False)
+    assert again.rows[0]["warned"] == found.rows[0]["warned"]
+    assert "nothing may be kept" in again.rows[0]["warned"]

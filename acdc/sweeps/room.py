@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from pathlib import Path
 
 from acdc.reading import is_model
@@ -76,9 +78,24 @@ class Room:
 
 def opening_bytes(cell: Cell) -> int:
     """About what a process holds at most while it opens a cell's model, told by the files of its weights."""
-    path = Path(str(cell.settings.get("model", ""))).expanduser()
+    name = str(cell.settings.get("model", ""))
     try:
-        files = [path] if path.is_file() else list(path.iterdir()) if is_model(path) else []
-        return PROCESS_BYTES + _OPENING * sum(one.stat().st_size for one in files if one.suffix.lower() in _WEIGHTS)
+        path = Path(name).expanduser()
+        found = [path] if is_model(path) else _brought(name)
+        return PROCESS_BYTES + _OPENING * max(map(_weights, found), default=0)
     except (OSError, RuntimeError, ValueError):  # no folder's name; opening says so
         return PROCESS_BYTES
+
+
+def _weights(path: Path) -> int:
+    """Bytes of the files with weights in a model's folder, or of its one file."""
+    files = [path] if path.is_file() else list(path.iterdir())
+    return sum(one.stat().st_size for one in files if one.suffix.lower() in _WEIGHTS)
+
+
+def _brought(name: str) -> list[Path]:
+    """The folders of a model of the hub, each of a revision that was brought here before; none of what isn't one's."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    kept = f"models--{glob.escape(name.replace('/', '--'))}", f"models--*--{glob.escape(name)}"  # or without its owner
+    return [folder for one in (kept if "/" not in name else kept[:1]) for folder in cache.glob(f"{one}/snapshots/*")]

@@ -55,6 +55,19 @@ def test_a_model_that_is_opened_takes_several_times_its_files(tmp_path):
         assert opening_bytes(Cell("x", {"model": name})) == PROCESS_BYTES
 
 
+@pytest.mark.parametrize(("place", "below"), [("HF_HUB_CACHE", ""), ("HF_HOME", "hub")])
+def test_a_model_of_the_hub_is_told_by_what_was_brought_here(tmp_path, monkeypatch, place, below):
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv(place, str(tmp_path))
+    for revision, size in (("a", 10), ("b", 1000)):
+        folder = tmp_path / below / "models--some--thing" / "snapshots" / revision
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"x" * size)
+    for name in ("some/thing", "thing"):  # an alias has no owner
+        assert opening_bytes(Cell("x", {"model": name})) == PROCESS_BYTES + 4000
+    assert opening_bytes(Cell("x", {"model": "others/thing"})) == PROCESS_BYTES
+
+
 @pytest.mark.parametrize(("visible", "there", "found"), [(None, True, True), (None, False, False), ("", True, False)])
 def test_a_gpu_is_seen_by_what_its_driver_leaves(monkeypatch, tmp_path, visible, there, found):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -24,6 +24,7 @@ from acdc.sweeps.progress import SweepBar
 from acdc.sweeps.reference import reference_circuit
 from acdc.sweeps.swept import Sweep
 from acdc.sweeps.table import Table
+from acdc.sweeps.unchanged import check_unchanged
 from acdc.wording import counted, some
 
 #: What runs cells: gives each with how it ended, as soon as it has; ``began`` is called with each that begins.
@@ -89,6 +90,7 @@ def sweep(
         reference=named,
     )
     with holding as folder:
+        check_unchanged(folder)
         _run(folder, execute, progress=asked.flag("progress", progress), say=say)
         return Sweep(folder)
 

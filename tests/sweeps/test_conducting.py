@@ -1,15 +1,17 @@
 """A sweep from its call to its table: what fails, what ends it, and how it goes on."""
 
 import csv
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from tiny import pairs, write_pairs
+from tiny import pairs, save_gpt2, write_pairs
 
 import acdc
-from acdc.errors import RunFolderError, RunInterrupted, SettingsError, SweepInterrupted
+from acdc.errors import AcdcWarning, RunFolderError, RunInterrupted, SettingsError, SweepInterrupted
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
 from acdc.sweeps.sweep import go_on, sweep
 
@@ -152,3 +154,18 @@ def test_the_process_that_conducts_never_imports_torch(tmp_path):
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_prompt_file_that_was_changed_ends_a_sweep_whose_cells_had_run_on_it(tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    write_pairs(file, pairs(6))
+    save_gpt2(tmp_path / "model")
+    axes = {"task": str(file), "model": str(tmp_path / "model"), "threshold": [0.1, 1.0]}
+    options = {"out": tmp_path / "s", "jobs": 0, "progress": False}
+    assert [row["status"] for row in sweep(axes, **options).rows] == ["finished"] * 2
+    os.utime(tmp_path / "model" / "config.json", (time.time() + 60, time.time() + 60))
+    with pytest.warns(AcdcWarning, match="model was changed after cells of this sweep had run on it"):
+        sweep(axes, **options)
+    write_pairs(file, pairs(7))
+    with pytest.raises(RunFolderError, match=r"pairs\.jsonl was changed after cells of the sweep in .* had run on it"):
+        sweep(axes, **options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc import machine
 from acdc.errors import ClusterError, SettingsError
-from acdc.wording import quoted
+from acdc.wording import first_line, quoted
 
 if TYPE_CHECKING:
     import grpc
@@ -325,6 +325,18 @@ def _check_workers(ray: Any, given: str) -> None:
             f"workers of the cluster {given} have acdc {there}, and this process has {version_here()}; install the "
             "same on every node."
         )
+
+
+def why_ended(error: Exception) -> str:
+    """What Ray says of a worker's death, in short."""
+    text = str(error)
+    for words, meant in (
+        ("SYSTEM_ERROR", "its process was killed"),
+        ("low on memory", "its machine was out of memory"),
+    ):
+        if words in text:
+            return meant
+    return f"{type(error).__name__}: {first_line(error).rstrip('.')}"
 
 
 def _in_short(error: Exception) -> str:

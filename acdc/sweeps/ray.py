@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc.cluster.connection import connected, imported_ray
+from acdc.cluster.connection import connected, imported_ray, why_ended
 from acdc.errors import ClusterError, RunFolderError, SettingsError
 from acdc.files import atomic_write
 from acdc.sweeps.cells import Cell
@@ -299,7 +299,8 @@ class _Crew:
             self._lost += 1
             if self._lost >= _MOST_LOST:
                 raise ClusterError(
-                    f"the cluster's workers end as they begin ({_why(error)}); see the logs of Ray in /tmp/ray there."
+                    f"the cluster's workers end as they begin ({why_ended(error)}); see the logs of Ray in /tmp/ray "
+                    "there."
                 )
             return
         self._deaths[cell.name] += 1
@@ -310,19 +311,7 @@ class _Crew:
             cell,
             Outcome(
                 FAILED,
-                f"its worker on the cluster died twice ({_why(error)}), perhaps for want of memory; lower `n` or "
+                f"its worker on the cluster died twice ({why_ended(error)}), perhaps for want of memory; lower `n` or "
                 "`batch_size`.",
             ),
         )
-
-
-def _why(error: Exception) -> str:
-    """What Ray says of a worker's death, in short."""
-    text = str(error)
-    for words, meant in (
-        ("SYSTEM_ERROR", "its process was killed"),
-        ("low on memory", "its machine was out of memory"),
-    ):
-        if words in text:
-            return meant
-    return f"{type(error).__name__}: {first_line(error)}"

@@ -159,6 +159,8 @@ class _Crew:
             ready, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=_SECONDS)
             for reference in ready:
                 yield from self._heard(self._waited.pop(reference), reference)
+            if not ready:
+                yield from self._stranded()
 
     @property
     def _is_left(self) -> bool:
@@ -276,6 +278,14 @@ class _Crew:
         member.held = wanted
         member.group = self._ray.util.placement_group([{"memory": wanted, where: 0.001}])
         self._waited[member.group.ready()] = member
+
+    def _stranded(self) -> Iterator[tuple[Cell, Outcome]]:
+        """Go on without workers whose machine is gone: Ray would look for ever for memory to reserve there."""
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        for reference, member in list(self._waited.items()):
+            if member.group is not None and member.node not in alive:
+                del self._waited[reference]
+                yield from self._died(member, self._ray.exceptions.NodeDiedError("its machine is gone"))
 
     def _run(self, member: _Member, cell: Cell) -> None:
         self._began(cell)

@@ -118,7 +118,8 @@ class Worker:
             self._model = load_model(source.name, device=source.device, dtype=source.dtype)
         except AcdcError as error:
             raise ClusterError(
-                f"a worker can't open the model: {error} (its folder has to be at the same path on every node)"
+                f"a worker can't open the model: {str(error).rstrip('.')} (its folder has to be at the same path "
+                "on every node)"
             ) from error
         if self._model.sha256 != source.sha256:
             raise ClusterError(

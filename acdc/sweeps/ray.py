@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ _INCOMING = ".incoming"
 _MOST_DEATHS = 2  # of workers on a cell
 _MOST_LOST = 3  # workers that end before they have done anything, one after another
 _SECONDS = 1.0  # after which is looked whether Ctrl-C was pressed, where the system doesn't say so
+_SMALLEST = 0.0001  # part of a CPU or GPU
 _GRACE = 10.0  # seconds that workers have to remove what they unpacked
 
 
@@ -61,14 +63,14 @@ def run_ray(
         announce: takes a line on the cluster.
 
     Raises:
-        SettingsError: a part of several CPUs or GPUs is asked for.
+        SettingsError: a part of several CPUs or GPUs is asked for, or too small a part of one.
         ClusterError: the cluster can't be reached, has no machine with as much, or is lost.
         RunFolderError: nothing more can be written, here or where a worker writes.
     """
-    asked = {"num_cpus": 1.0 if cpus is None else cpus, "num_gpus": 0.0 if gpus is None else gpus}
-    for name, n in (("cpus", asked["num_cpus"]), ("gpus", asked["num_gpus"])):
-        if n > 1 and n != int(n):
-            raise SettingsError(f"`{name}` is {n:g}; Ray gives parts of one, or whole numbers.")
+    asked = {
+        "num_cpus": _part("cpus", 1.0 if cpus is None else cpus),
+        "num_gpus": _part("gpus", 0.0 if gpus is None else gpus),
+    }
     if options.threads is None:
         options = replace(options, threads=max(1, int(asked["num_cpus"])))
     with connected(cluster) as found, _marked(folder.path) as home:
@@ -86,6 +88,15 @@ def run_ray(
             ) from error
         finally:
             crew.dismiss()
+
+
+def _part(name: str, n: float) -> float:
+    """What Ray takes for a number of CPUs or GPUs: a third is 0.3333, so that three have room on one."""
+    if n > 1 and n != int(n):
+        raise SettingsError(f"`{name}` is {n:g}; Ray gives parts of one, or whole numbers.")
+    if 0 < n < _SMALLEST:
+        raise SettingsError(f"`{name}` is {n:g}; the smallest part that Ray gives is {_SMALLEST:g}.")
+    return n if n >= 1 else float(Decimal(repr(n)).quantize(Decimal(str(_SMALLEST)), ROUND_DOWN))
 
 
 @contextlib.contextmanager

@@ -90,3 +90,14 @@ def test_more_than_any_machine_has_is_refused(cluster, tmp_path):
 def test_parts_of_several_are_refused(asked, tmp_path):
     with pytest.raises(SettingsError, match=r"is [12]\.5; Ray gives parts of one, or whole numbers"):
         sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", **asked)
+
+
+def test_a_part_too_small_for_ray_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"`gpus` is 1e-05; the smallest part that Ray gives is 0\.0001"):
+        sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", gpus=1e-5)
+
+
+def test_a_third_is_what_ray_can_count(cluster, tmp_path):
+    axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0, "n": 2}
+    found = sweep(axes, out=tmp_path / "s", cluster=cluster, cpus=1 / 3, progress=False)
+    assert [row["status"] for row in found.rows] == ["finished"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc import machine
 from acdc.errors import ClusterError, SettingsError
-from acdc.wording import quoted
+from acdc.wording import first_line, quoted
 
 if TYPE_CHECKING:
     import grpc
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HERE, AT = "ray", "ray://"
 #: Where a head listens for those that aren't nodes of its cluster.
 CLIENT_PORT = 10001
+_HEAD_PORT = 6379  # and for the nodes
 _MOST_SECONDS = 8  # that an address may take to answer, and as much again to say what it is
 _MOST_SECONDS_FOR_A_TASK = 120  # the smallest; a cluster may start a machine for it
 #: Of a cluster that is started here, whose nodes read and write the same files: little goes through Ray. Ray would
@@ -151,10 +152,9 @@ def _connect(ray: Any, address: str, cpus: int | None) -> bool:
         }
         _initialised(ray, "a Ray cluster can't be started here", address="local", **own, **quiet)
         return True
-    if address.startswith(AT):
-        _check_answers(address)
-    else:
+    if not address.startswith(AT):
         _token_is_sent()  # which `ray start` asks for where this user has one
+    _check_answers(address)
     _initialised(ray, f"the Ray cluster at {address} can't be used", address=address, **quiet)
     return False
 
@@ -187,61 +187,79 @@ def _found_here() -> str | None:
 
     if named in ("", "auto"):
         started = find_bootstrap_address(None)
-        return started if started and _state(started) in (None, "up") else None  # else it is what a killed one left
+        there = started and _state(started, is_head=True) in (None, "up", "UNAUTHENTICATED")
+        return started if there else None  # else it is what a killed one left
     try:
-        found = canonicalize_bootstrap_address(named)
+        return str(canonicalize_bootstrap_address(named))
     except Exception as error:  # of many types
         raise ClusterError(f"RAY_ADDRESS is {quoted(named)}, which isn't a cluster's address: {error}.") from error
-    if (state := _state(str(found))) not in (None, "up"):
-        raise ClusterError(
-            f"no Ray cluster answers at {found}, which RAY_ADDRESS names; start it, or unset RAY_ADDRESS ({state})."
-        )
-    return found
 
 
 def _check_answers(address: str) -> None:
     """See that a head listens there; Ray itself would try for half a minute, and not say what is wrong."""
-    where = address.removeprefix(AT)
+    where, is_head = address.removeprefix(AT), not address.startswith(AT)
     try:
         import grpc  # noqa: F401
     except ImportError as error:
+        if is_head:
+            return
         raise ClusterError(
             f"an address that begins with ray:// takes Ray's client, which isn't installed ({error}): "
             "pip install 'acdc-circuits[ray]'."
         ) from error
-    state = _state(where, ask=True)
+    state = _state(where, is_head=is_head)
     if state == "UNAUTHENTICATED" and _token_is_sent():
-        state = _state(where, ask=True)
+        state = _state(where, is_head=is_head)
     if state == "UNAUTHENTICATED":
         raise ClusterError(
             f"the Ray cluster at {address} asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to what "
             "`ray get-auth-token` prints on its head."
         )
-    if state == "UNIMPLEMENTED":
-        raise ClusterError(
+    if state not in (None, "up"):
+        raise ClusterError(_wrong(address, state))
+
+
+def _wrong(address: str, state: str) -> str:
+    """The sentence on an address where no head answers."""
+    if address.startswith(AT) and state == "UNIMPLEMENTED":
+        return (
             f"what listens at {address} isn't there for ray:// addresses; give the port of `--ray-client-server-port` "
             f"of `ray start --head`, which is {CLIENT_PORT} as a rule."
         )
-    if state not in (None, "up"):
-        raise ClusterError(
+    if address.startswith(AT):
+        return (
             f"no Ray cluster answers at {address} ({state}); start it by `ray start --head` there, and see that its "
             f"port (as a rule {CLIENT_PORT}) can be reached from here."
         )
+    if state == "UNIMPLEMENTED":
+        return (
+            f"what listens at {address}, which RAY_ADDRESS names, isn't the head of a Ray cluster; give the port of "
+            f"`ray start --head` (as a rule {_HEAD_PORT}), or put ray:// before the one for clients."
+        )
+    return f"no Ray cluster answers at {address}, which RAY_ADDRESS names; start it, or unset RAY_ADDRESS ({state})."
 
 
-def _state(where: str, ask: bool = False) -> str | None:
-    """``up``, or what is wrong with who listens at a ``host:port``; ``None`` where that can't be told."""
+def _state(where: str, *, is_head: bool) -> str | None:
+    """``up``, or what is wrong with who listens at a ``host:port``; ``None`` where that can't be told.
+
+    Args:
+        where: the address.
+        is_head: whether it is to be a head's own, rather than what it has for clients.
+    """
     try:
         import grpc
         from ray._private.grpc_utils import init_grpc_channel
-        from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+        from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
     except ImportError:  # another version of Ray, or no client: Ray itself says what is wrong
         return None
     channel = init_grpc_channel(where)
     try:
         if not _is_ready(channel):
             return "nothing listens there, or isn't Ray"
-        if ask:
+        if is_head:
+            alive = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel).CheckAlive
+            alive(gcs_service_pb2.CheckAliveRequest(), timeout=_MOST_SECONDS)
+        else:
             request = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
             ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(request, timeout=_MOST_SECONDS)
     except grpc.RpcError as error:
@@ -307,6 +325,18 @@ def _check_workers(ray: Any, given: str) -> None:
             f"workers of the cluster {given} have acdc {there}, and this process has {version_here()}; install the "
             "same on every node."
         )
+
+
+def why_ended(error: Exception) -> str:
+    """What Ray says of a worker's death, in short."""
+    text = str(error)
+    for words, meant in (
+        ("SYSTEM_ERROR", "its process was killed"),
+        ("low on memory", "its machine was out of memory"),
+    ):
+        if words in text:
+            return meant
+    return f"{type(error).__name__}: {first_line(error).rstrip('.')}"
 
 
 def _in_short(error: Exception) -> str:

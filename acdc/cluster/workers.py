@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from acdc import errors
-from acdc.cluster.connection import Cluster, imported_ray
+from acdc.cluster.connection import Cluster, imported_ray, why_ended
 from acdc.cluster.split import Part, Question, SplitEngine, Team
 from acdc.engine.choice import engine_for
 from acdc.engine.memory import available_memory, largest_batch, memory_estimate
@@ -25,7 +25,7 @@ from acdc.models.loading import load_model, memory_errors
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 from acdc.runs.unnamed import IN_MEMORY
-from acdc.wording import counted, first_line, shortened
+from acdc.wording import counted, first_line
 
 #: That a worker may take to start, and to start in another's place. A cluster may start a machine for it.
 _MOST_SECONDS = 300
@@ -118,7 +118,8 @@ class Worker:
             self._model = load_model(source.name, device=source.device, dtype=source.dtype)
         except AcdcError as error:
             raise ClusterError(
-                f"a worker can't open the model: {error} (its folder has to be at the same path on every node)"
+                f"a worker can't open the model: {str(error).rstrip('.')} (its folder has to be at the same path "
+                "on every node)"
             ) from error
         if self._model.sha256 != source.sha256:
             raise ClusterError(
@@ -196,11 +197,12 @@ class RayTeam(Team):
         self._measure, self._batch_size = self._sendable(measure), batch_size
         self._source = Source.of(setting.model)
         self._parts = [packed(setting.part(rows)) for rows in self.rows]
-        for opened in [actor.open.remote(self._source) for actor in actors]:
-            self._first(opened)
+        lost: dict[int, Exception] = {}
+        self._first([actor.open.remote(self._source) for actor in actors], lost)
         setting.contributions.forget()  # the workers have theirs
-        for taken in [self._given(i) for i in range(len(actors))]:
-            self._first(taken)
+        self._first([self._given(i) for i in range(len(actors))], lost)
+        for i, error in lost.items():
+            self._replaced(i, None, error)
 
     def answers(self, question: Question) -> list[Any]:
         """See :meth:`acdc.cluster.split.Team.answers`."""
@@ -219,8 +221,8 @@ class RayTeam(Team):
         known = self._ray.exceptions
         return known.RayActorError, known.OutOfMemoryError, known.NodeDiedError, known.WorkerCrashedError
 
-    def _replaced(self, i: int, question: Question, error: Exception) -> Any:
-        """The answer of another worker in the place of one that died."""
+    def _replaced(self, i: int, question: Question | None, error: Exception) -> Any:
+        """The answer of another worker in the place of one that died; without a question it only has all it needs."""
         whose = self.rows[i]
         prompts = f"prompts {whose.start + 1} to {whose.stop}"
         self._announce(f"the worker of {prompts} died; another takes them")
@@ -235,28 +237,30 @@ class RayTeam(Team):
             ) from late
         except self._deaths as again:
             raise ClusterError(
-                f"the worker of {prompts} died twice over the same step, perhaps for want of memory ({_why(again)}); "
-                "lower `n` or `batch_size`, or give workers more memory, and go on with the run by `resume=True`."
+                f"the worker of {prompts} died twice over the same step, perhaps for want of memory "
+                f"({why_ended(again)}); lower `n` or `batch_size`, or give workers more memory, and go on with the run "
+                "by `resume=True`."
             ) from error
 
-    def _asked_anew(self, i: int, question: Question) -> Any:
+    def _asked_anew(self, i: int, question: Question | None) -> Any:
         self.actors[i] = self._start()
         self._ray.get(self.actors[i].ready.remote(), timeout=_MOST_SECONDS)
         self._raised(self._got(self.actors[i].open.remote(self._source)))
         self._raised(self._got(self._given(i)))
+        if question is None:
+            return None
         if question.what != "begin":
             for told in self.past.questions():
                 self._raised(self._got(self.actors[i].answer.remote(told)))
         return self._got(self.actors[i].answer.remote(question))
 
-    def _first(self, asked: Any) -> None:
-        """See that a worker has what it needs. Raises :class:`AcdcError`."""
-        try:
-            self._raised(self._got(asked))
-        except self._deaths as error:
-            raise ClusterError(
-                f"a worker of the cluster died as it opened the model, perhaps for want of memory ({_why(error)})."
-            ) from error
+    def _first(self, asked: list[Any], lost: dict[int, Exception]) -> None:
+        """See that all workers have what they need, and which of them died. Raises :class:`AcdcError`."""
+        for i, answer in enumerate(asked):
+            try:
+                self._raised(self._got(answer))
+            except self._deaths as error:
+                lost.setdefault(i, error)
 
     def _got(self, asked: Any) -> Any:
         """What a worker gives, as soon as it does."""
@@ -366,9 +370,3 @@ def _that_fit(setting: Setting, most: int, batch_size: int | None) -> tuple[int,
         if n * needs <= total:
             return n, {"memory": needs}
     return 1, {}
-
-
-def _why(error: Exception) -> str:
-    """What Ray says of a death, in short."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shortened(lines[0] if lines else type(error).__name__, 200).rstrip(".")

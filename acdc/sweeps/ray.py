@@ -11,10 +11,11 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc.cluster.connection import connected, imported_ray
+from acdc.cluster.connection import connected, imported_ray, why_ended
 from acdc.errors import ClusterError, RunFolderError, SettingsError
 from acdc.files import atomic_write
 from acdc.sweeps.cells import Cell
@@ -33,6 +34,7 @@ _INCOMING = ".incoming"
 _MOST_DEATHS = 2  # of workers on a cell
 _MOST_LOST = 3  # workers that end before they have done anything, one after another
 _SECONDS = 1.0  # after which is looked whether Ctrl-C was pressed, where the system doesn't say so
+_SMALLEST = 0.0001  # part of a CPU or GPU
 _GRACE = 10.0  # seconds that workers have to remove what they unpacked
 
 
@@ -61,14 +63,14 @@ def run_ray(
         announce: takes a line on the cluster.
 
     Raises:
-        SettingsError: a part of several CPUs or GPUs is asked for.
+        SettingsError: a part of several CPUs or GPUs is asked for, or too small a part of one.
         ClusterError: the cluster can't be reached, has no machine with as much, or is lost.
         RunFolderError: nothing more can be written, here or where a worker writes.
     """
-    asked = {"num_cpus": 1.0 if cpus is None else cpus, "num_gpus": 0.0 if gpus is None else gpus}
-    for name, n in (("cpus", asked["num_cpus"]), ("gpus", asked["num_gpus"])):
-        if n > 1 and n != int(n):
-            raise SettingsError(f"`{name}` is {n:g}; Ray gives parts of one, or whole numbers.")
+    asked = {
+        "num_cpus": _part("cpus", 1.0 if cpus is None else cpus),
+        "num_gpus": _part("gpus", 0.0 if gpus is None else gpus),
+    }
     if options.threads is None:
         options = replace(options, threads=max(1, int(asked["num_cpus"])))
     with connected(cluster) as found, _marked(folder.path) as home:
@@ -86,6 +88,15 @@ def run_ray(
             ) from error
         finally:
             crew.dismiss()
+
+
+def _part(name: str, n: float) -> float:
+    """What Ray takes for a number of CPUs or GPUs: a third is 0.3333, so that three have room on one."""
+    if n > 1 and n != int(n):
+        raise SettingsError(f"`{name}` is {n:g}; Ray gives parts of one, or whole numbers.")
+    if 0 < n < _SMALLEST:
+        raise SettingsError(f"`{name}` is {n:g}; the smallest part that Ray gives is {_SMALLEST:g}.")
+    return n if n >= 1 else float(Decimal(repr(n)).quantize(Decimal(str(_SMALLEST)), ROUND_DOWN))
 
 
 @contextlib.contextmanager
@@ -159,6 +170,8 @@ class _Crew:
             ready, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=_SECONDS)
             for reference in ready:
                 yield from self._heard(self._waited.pop(reference), reference)
+            if not ready:
+                yield from self._stranded()
 
     @property
     def _is_left(self) -> bool:
@@ -277,6 +290,14 @@ class _Crew:
         member.group = self._ray.util.placement_group([{"memory": wanted, where: 0.001}])
         self._waited[member.group.ready()] = member
 
+    def _stranded(self) -> Iterator[tuple[Cell, Outcome]]:
+        """Go on without workers whose machine is gone: Ray would look for ever for memory to reserve there."""
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        for reference, member in list(self._waited.items()):
+            if member.group is not None and member.node not in alive:
+                del self._waited[reference]
+                yield from self._died(member, self._ray.exceptions.NodeDiedError("its machine is gone"))
+
     def _run(self, member: _Member, cell: Cell) -> None:
         self._began(cell)
         self._waited[member.actor.run.remote(cell, parcels_of(cell))] = member
@@ -299,7 +320,8 @@ class _Crew:
             self._lost += 1
             if self._lost >= _MOST_LOST:
                 raise ClusterError(
-                    f"the cluster's workers end as they begin ({_why(error)}); see the logs of Ray in /tmp/ray there."
+                    f"the cluster's workers end as they begin ({why_ended(error)}); see the logs of Ray in /tmp/ray "
+                    "there."
                 )
             return
         self._deaths[cell.name] += 1
@@ -310,19 +332,7 @@ class _Crew:
             cell,
             Outcome(
                 FAILED,
-                f"its worker on the cluster died twice ({_why(error)}), perhaps for want of memory; lower `n` or "
+                f"its worker on the cluster died twice ({why_ended(error)}), perhaps for want of memory; lower `n` or "
                 "`batch_size`.",
             ),
         )
-
-
-def _why(error: Exception) -> str:
-    """What Ray says of a worker's death, in short."""
-    text = str(error)
-    for words, meant in (
-        ("SYSTEM_ERROR", "its process was killed"),
-        ("low on memory", "its machine was out of memory"),
-    ):
-        if words in text:
-            return meant
-    return f"{type(error).__name__}: {first_line(error)}"

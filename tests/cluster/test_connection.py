@@ -2,9 +2,11 @@
 
 import builtins
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from acdc.cluster import connection
 from acdc.cluster.connection import checked_cluster, connected
 from acdc.errors import ClusterError, SettingsError
 
@@ -51,6 +53,52 @@ def test_nothing_that_listens_is_said_soon():
     ):
         pass
     assert time.monotonic() - begun < 20
+
+
+@pytest.fixture
+def head():
+    """Makes a server that answers as a cluster's head, or not; gives its address."""
+    grpc = pytest.importorskip("grpc")
+    pytest.importorskip("ray")
+    from ray.core.generated import gcs_service_pb2_grpc
+
+    started = []
+
+    def start(refusal=None):
+        class Asked(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
+            def CheckAlive(self, request, context):
+                context.abort(getattr(grpc.StatusCode, refusal), "no")
+
+        server = grpc.server(ThreadPoolExecutor(1))
+        if refusal is not None:
+            gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(Asked(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        started.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in started:
+        server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (None, r"RAY_ADDRESS names, isn't the head of a Ray cluster; give the port"),
+        ("UNAUTHENTICATED", r"asks for a token; set RAY_AUTH_MODE"),
+        ("UNAVAILABLE", r"no Ray cluster answers at .*unset RAY_ADDRESS \(UNAVAILABLE\)"),
+    ],
+)
+def test_what_is_no_head_that_ray_could_use_is_said_before_ray_tries(head, monkeypatch, refusal, said):
+    monkeypatch.setenv("RAY_ADDRESS", head(refusal))
+    # Ray takes the network's address of this machine for that of its own, where the test's server doesn't listen.
+    monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", str)
+    monkeypatch.setattr(connection, "_token_is_sent", lambda: False)  # whatever this user has
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", lambda **options: pytest.fail("it tries for half a minute"))
+    with pytest.raises(ClusterError, match=said), connected("ray"):
+        pass
 
 
 def test_ray_that_is_not_installed_is_said(monkeypatch):

@@ -63,6 +63,23 @@ def test_a_cell_that_kills_two_workers_has_its_sentence():
     assert outcome.sentence.startswith("its worker on the cluster died twice (its process was killed)")
 
 
+def test_a_machine_that_is_lost_while_memory_is_awaited_there_gives_its_cell_back(cluster):
+    """Ray itself never ends such a wait."""
+    import ray
+
+    cell = Cell("waiting", {"model": "tiny-tasks", "task": "ioi"})
+    crew = _Crew([], None, None, lambda cell: None)
+    here = ray.get_runtime_context().get_node_id()
+    for node in (here, "gone"):
+        crew._waited[node] = _Member(None, node=node, cell=cell, group="reserved")
+    assert list(crew._stranded()) == []
+    assert (list(crew._waited), crew._again) == ([here], [cell])
+    crew._waited = {"gone": _Member(None, node="gone", cell=cell, group="reserved")}
+    ((which, outcome),) = crew._stranded()
+    assert which == cell
+    assert "(NodeDiedError: its machine is gone)" in outcome.sentence
+
+
 def test_more_than_any_machine_has_is_refused(cluster, tmp_path):
     axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}
     with pytest.raises(ClusterError, match=r"no machine of the cluster has 3 CPUs and 0 GPUs.*2 CPUs, 0 GPUs"):
@@ -73,3 +90,14 @@ def test_more_than_any_machine_has_is_refused(cluster, tmp_path):
 def test_parts_of_several_are_refused(asked, tmp_path):
     with pytest.raises(SettingsError, match=r"is [12]\.5; Ray gives parts of one, or whole numbers"):
         sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", **asked)
+
+
+def test_a_part_too_small_for_ray_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"`gpus` is 1e-05; the smallest part that Ray gives is 0\.0001"):
+        sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", gpus=1e-5)
+
+
+def test_a_third_is_what_ray_can_count(cluster, tmp_path):
+    axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0, "n": 2}
+    found = sweep(axes, out=tmp_path / "s", cluster=cluster, cpus=1 / 3, progress=False)
+    assert [row["status"] for row in found.rows] == ["finished"]

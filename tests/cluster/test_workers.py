@@ -64,6 +64,27 @@ def test_a_run_on_two_workers_keeps_one_processs_edges_though_one_is_killed(fold
     assert again.record.started == split.record.started
 
 
+@pytest.mark.parametrize("step", ["open", "take"])
+def test_a_worker_that_dies_before_the_run_begins_is_replaced(folder, cluster, tmp_path, monkeypatch, step):
+    model, task = folder
+    flag, said = str(tmp_path / "died"), []
+
+    class Dying(Worker):
+        def once(self, *given):
+            try:
+                os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return getattr(super(), step)(*given)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(Dying, step, Dying.once)
+    monkeypatch.setattr(workers, "Worker", Dying)
+    options = {"dtype": "float64", "threshold": 0.5, "progress": False}
+    split = acdc.discover(model, task, cluster=cluster, announce=said.append, **options)
+    assert any("died; another takes them" in line for line in said)
+    assert set(split.circuit.edges()) == set(acdc.discover(model, task, **options).circuit.edges())
+
+
 def test_a_worker_says_what_it_cant_open(folder, threads, tmp_path):
     model = acdc.load_model(folder[0], dtype="float64")
     source = Source.of(model)

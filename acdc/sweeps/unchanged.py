@@ -33,6 +33,6 @@ def check_unchanged(folder: SweepFolder) -> None:
                 warn(f"{name} was changed after cells of this sweep had run on it; the table may be of two models.")
             elif what == "task" and (changed := task_changes(name, record)):
                 raise RunFolderError(
-                    f"{some(changed)} was changed after cells of the sweep in {folder.path} had run on it; put it back, "
-                    "or choose another folder with `out`."
+                    f"{some(changed)} was changed after cells of the sweep in {folder.path} had run on it; put it "
+                    "back, or choose another folder with `out`."
                 )

@@ -166,6 +166,7 @@ def test_a_prompt_file_that_was_changed_ends_a_sweep_whose_cells_had_run_on_it(t
     os.utime(tmp_path / "model" / "config.json", (time.time() + 60, time.time() + 60))
     with pytest.warns(AcdcWarning, match="model was changed after cells of this sweep had run on it"):
         sweep(axes, **options)
+    os.utime(tmp_path / "model" / "config.json", (0, 0))
     write_pairs(file, pairs(7))
     with pytest.raises(RunFolderError, match=r"pairs\.jsonl was changed after cells of the sweep in .* had run on it"):
         sweep(axes, **options)

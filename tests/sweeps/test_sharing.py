@@ -11,7 +11,8 @@ from acdc.engine import setting
 from acdc.errors import AcdcWarning, UnknownNameError
 from acdc.pairs.promptfile import FileTask
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.runner import Runner, RunnerOptions
+from acdc.sweeps.options import RunnerOptions
+from acdc.sweeps.runner import Runner
 from tests import tiny
 
 pytestmark = [pytest.mark.random_models, pytest.mark.drawn]

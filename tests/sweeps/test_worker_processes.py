@@ -13,8 +13,8 @@ from made_up import cells
 from tiny import pairs, write_pairs
 
 from acdc.errors import ModelError, RunFolderError
+from acdc.sweeps.options import Needs
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
-from acdc.sweeps.runner import Needs
 from acdc.sweeps.sweep import sweep
 from acdc.sweeps.swept import Sweep
 from acdc.sweeps.worker import Ended, Full, Prepare, RunCell, answer, receive, send
@@ -101,7 +101,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks a
 @linux
 def test_workers_end_with_the_process_that_started_them_however_it_ends():
     code = (
-        "import time\nfrom acdc.sweeps.processes import Process\nfrom acdc.sweeps.runner import RunnerOptions\n"
+        "import time\nfrom acdc.sweeps.processes import Process\nfrom acdc.sweeps.options import RunnerOptions\n"
         "some = [Process(RunnerOptions(), 2, lambda message: None) for _ in range(2)]\nprint(flush=True)\n"
         "time.sleep(600)"
     )

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import acdc.sweeps.planning
 import acdc.sweeps.plots
 from acdc.sweeps.grid import Grid
+from acdc.sweeps.options import Needs
+from acdc.sweeps.planning import Planned
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
@@ -33,9 +36,12 @@ def commands(page):
 
 @pytest.fixture
 def short(monkeypatch, tmp_path):
-    """The example's file in the working directory, made short; pictures are made, but not painted."""
+    """The example's file in the working directory, made short; pictures aren't painted, nor cells measured to plan them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(acdc.sweeps.plots, "write", lambda figure, path: path.write_text("a picture"))
+    monkeypatch.setattr(
+        acdc.sweeps.planning, "plan", lambda grid, options: [Planned(cell, Needs(1)) for cell in grid.cells]
+    )
     text = (ROOT / FILE).read_text(encoding="utf-8")
     for long, brief in SHORT.items():
         assert long in text

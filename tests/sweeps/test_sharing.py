@@ -71,13 +71,14 @@ def test_runs_that_share_a_process_are_those_alone(place, opened, tmp_path):
         assert {name: value for name, value in found.items() if value != expected[name]} == {}, own
 
 
-@pytest.mark.parametrize("own", [{"ablation": "zero"}, {"ablation": "mean", "batch_size": 2}, {"freeze": "norms"}])
-def test_so_they_are_under_every_setting(own, place, opened, tmp_path):
-    runner = Runner(RunnerOptions())
-    for threshold in (0.05, 0.002):
-        settings = place | own | {"threshold": threshold}
-        assert runner.run(Cell("c", settings), tmp_path / f"s{threshold}").status == "finished"
-        assert files(tmp_path / f"s{threshold}") == alone(settings, tmp_path / f"a{threshold}", opened)
+def test_nothing_is_shared_with_the_setting_before(place, opened, tmp_path):
+    runner, settings = Runner(RunnerOptions()), dict(place)
+    for name, value in {"ablation": "mean", "split_input": True, "seed": 1, "freeze": "norms", "batch_size": 2}.items():
+        settings |= {name: value}
+        for threshold in (0.05, 0.002):
+            settings["threshold"] = threshold
+            assert runner.run(Cell("c", settings), tmp_path / f"{name}{threshold}").status == "finished"
+        assert files(tmp_path / f"{name}0.002") == alone(settings, tmp_path / f"{name}-alone", opened), name
 
 
 @pytest.fixture

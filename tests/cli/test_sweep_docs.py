@@ -36,7 +36,7 @@ def commands(page):
 
 @pytest.fixture
 def short(monkeypatch, tmp_path):
-    """The example's file in the working directory, made short; pictures aren't painted, nor cells measured to plan them."""
+    """The example's file in the working directory, made short; nothing is painted, nor timed to plan cells."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(acdc.sweeps.plots, "write", lambda figure, path: path.write_text("a picture"))
     monkeypatch.setattr(

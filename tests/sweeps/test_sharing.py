@@ -71,14 +71,24 @@ def test_runs_that_share_a_process_are_those_alone(place, opened, tmp_path):
         assert {name: value for name, value in found.items() if value != expected[name]} == {}, own
 
 
+#: One after another; each of the first alone changes what may be shared.
+CHANGES = [
+    {"ablation": "mean"},
+    {"split_input": True},
+    {"seed": 1},
+    {"freeze": "norms"},
+    {"freeze": "none", "ablation": "zero", "batch_size": 2},
+]
+
+
 def test_nothing_is_shared_with_the_setting_before(place, opened, tmp_path):
     runner, settings = Runner(RunnerOptions()), dict(place)
-    for name, value in {"ablation": "mean", "split_input": True, "seed": 1, "freeze": "norms", "batch_size": 2}.items():
-        settings |= {name: value}
+    for number, change in enumerate(CHANGES):
+        settings |= change
         for threshold in (0.05, 0.002):
             settings["threshold"] = threshold
-            assert runner.run(Cell("c", settings), tmp_path / f"{name}{threshold}").status == "finished"
-        assert files(tmp_path / f"{name}0.002") == alone(settings, tmp_path / f"{name}-alone", opened), name
+            assert runner.run(Cell("c", settings), tmp_path / f"{number}-{threshold}").status == "finished"
+        assert files(tmp_path / f"{number}-0.002") == alone(settings, tmp_path / f"{number}-alone", opened), change
 
 
 @pytest.fixture

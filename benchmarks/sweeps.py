@@ -28,7 +28,8 @@ import acdc
 from acdc.cli.main import main
 from acdc.errors import AcdcError
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.runner import Runner, RunnerOptions
+from acdc.sweeps.options import RunnerOptions
+from acdc.sweeps.runner import Runner
 
 
 @dataclass

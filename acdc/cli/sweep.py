@@ -101,8 +101,8 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
 def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None:
     from acdc.cli.sweep_tables import print_plan
     from acdc.machine import cores, has_gpu
+    from acdc.sweeps.options import RunnerOptions
     from acdc.sweeps.planning import plan
-    from acdc.sweeps.runner import RunnerOptions
 
     for note in grid.notes:
         announce(note)

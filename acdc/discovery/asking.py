@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from acdc.pairs import PromptSet
     from acdc.pairs.task import Split
 
+#: What runs share a model by, which is opened once.
+OPENED = ("model", "device", "dtype")
+#: What runs share prompts, and the model run on them, by. Whatever changes these changes what is shared.
+SET_UP = (
+    *OPENED,
+    *("task", "n", "seed", "corruption", "bos", "allow_misaligned", "skip_bad_pairs", "answers", "wrong_answers"),
+    *("ablation", "split_input", "freeze", "batch_size"),
+)
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from acdc.discovery.asking import Asked
+from acdc.discovery.asking import OPENED, SET_UP, Asked
 from acdc.discovery.discover import discover, run
 from acdc.discovery.setting_up import open_and_draw, plan
 from acdc.discovery.stages import computing, held_out_setting
@@ -97,7 +97,7 @@ class Shared:
 
     def opened(self, arguments: Mapping[str, Any]) -> Model:
         """The model of a run; what can't be opened is refused each time, and tried once. Raises :class:`AcdcError`."""
-        name, device, dtype = (arguments.get(part) for part in ("model", "device", "dtype"))
+        name, device, dtype = (arguments.get(part) for part in OPENED)
         key = str(name), str(device), str(dtype)
         if key in self._refused:
             raise without_frames(self._refused[key])
@@ -127,18 +127,11 @@ class Shared:
 
     def _once(self, arguments: Mapping[str, Any]) -> Once:
         """What computes the parts of a run; whatever is of other prompts than the run's is forgotten."""
-        of = tuple((name, str(arguments.get(name))) for name in _PROMPTS) + _as_they_are(str(arguments["task"]))
+        of = tuple((name, str(arguments.get(name))) for name in SET_UP) + _as_they_are(str(arguments["task"]))
         if of != self._of:
             self._known.forget()
             self._of = of
         return self._known
-
-
-#: The arguments that what is shared depends on.
-_PROMPTS = (
-    *("model", "device", "dtype", "task", "n", "seed", "corruption", "bos", "allow_misaligned", "skip_bad_pairs"),
-    *("answers", "wrong_answers", "ablation", "split_input", "freeze", "batch_size"),
-)
 
 
 def _shared_bytes(asked: Asked, model: Model, prompts: PromptSet, together: int) -> int:

@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from acdc.discovery.asking import OPENED, SET_UP
 from acdc.selection import RULES
 
-#: What cells share a model by, which is opened once.
-OPENED = ("model", "device", "dtype")
-#: What cells share prompts, and the model run on them, by. What a cell lacks is as by default.
-SET_UP = (
-    *OPENED,
-    *("task", "n", "seed", "corruption", "bos", "allow_misaligned", "skip_bad_pairs", "answers", "wrong_answers"),
-    *("ablation", "split_input", "freeze", "batch_size"),
-)
 #: What a selection is told by.
 SELECTING = (*RULES, "by", "level")
 

@@ -22,6 +22,7 @@ MOST_PANELS = 12
 #: Labels that fit below; more stand at the side.
 _BELOW = 4
 _LONGEST = 40  # characters of a label
+_LINE = 50  # and of a title above one panel
 #: Labels of a legend, those in a column of it, and the width of a letter in it.
 _MOST_LABELS, _A_COLUMN, _INCH_A_LETTER = 48, 16, 0.055
 _MOST_TICKS = 40
@@ -206,7 +207,7 @@ def draw_heat(
         plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
-    axes.set_title("\n".join(map(_text, title.split("\n"))), fontsize=8, parse_math=False)
+    axes.set_title("\n".join(_text(line, _LINE) for line in title.split("\n")), fontsize=8, parse_math=False)
     if len(across) * len(down) <= _MOST_NUMBERED:
         for i, row in enumerate(grid):
             for j, value in enumerate(row):
@@ -327,7 +328,7 @@ def _name_ticks(axes: Any, names: Sequence[str]) -> None:
 
 def _finish(figure: Any, panels: Sequence[Panel], looks: dict[str, Any], title: str) -> None:
     """The title, and a legend where there is more than one label."""
-    lines = [_text(line, _LONGEST if len(panels) == 1 else 2 * _LONGEST) for line in title.split("\n")]
+    lines = [_text(line, _LINE if len(panels) == 1 else 2 * _LINE) for line in title.split("\n")]
     figure.suptitle("\n".join(lines), fontsize=8, parse_math=False)
     handles: dict[str, Any] = {}
     for axes in figure.axes if panels else ():

@@ -62,9 +62,9 @@ class Grid:
             AcdcError: an unknown axis or value, one that no method in it has, or nothing to run.
         """
         if isinstance(axes, Grid):
-            axes = axes.axes if changed else axes
-        if isinstance(axes, Grid):
-            return axes
+            if not changed:
+                return axes
+            axes = axes.axes
         file = None
         if isinstance(axes, str | Path):
             file = Path(axes)

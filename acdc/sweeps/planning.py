@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from acdc.errors import AcdcError
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.grid import Grid
+from acdc.sweeps.options import Needs, RunnerOptions
 from acdc.sweeps.queue import in_turn
-from acdc.sweeps.runner import Needs, Runner, RunnerOptions, sentence_of
+from acdc.sweeps.runner import Runner, sentence_of
 
 #: Settings in which cells may differ and need the same.
 _ALIKE = {"seed", "threshold", "top", "above", "greedy", "by", "level"}

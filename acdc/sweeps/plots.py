@@ -71,14 +71,15 @@ def fitting(frame: Frame) -> Iterator[Plot]:
         for quantity in ("kl", "faithfulness")
     ]
     only_checkpoints = CHECKPOINT in frame.varied and not sizing
+    shade = CHECKPOINT if CHECKPOINT in frame.varied else None  # a line a checkpoint, the later the lighter
     for measure in measures:
         if measure is not None and not only_checkpoints:
-            yield from _lines(frame, f"size-{measure.partition('_')[0]}", "edges", measure)
+            yield from _lines(frame, f"size-{measure.partition('_')[0]}", "edges", measure, shade)
     if not only_checkpoints:
-        yield from _lines(frame, "cost", "edges", "seconds")
+        yield from _lines(frame, "cost", "edges", "seconds", shade)
     for name in sizing[:1]:
         if frame.is_number(name):
-            yield from _lines(frame, f"{name}-edges", name, "edges")
+            yield from _lines(frame, f"{name}-edges", name, "edges", shade)
     if frame.is_number("recall") and frame.is_number("false_positive_rate"):
         yield from _roc(frame)
     if CHECKPOINT in frame.varied:

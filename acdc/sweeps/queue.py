@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from acdc.sweeps.cells import OPENED, SELECTING, SET_UP, Cell
+from acdc.sweeps.cells import SELECTING, Cell
 
 #: What a method's cells on the same prompts differ by without scoring edges anew.
 _CHOOSING = (*SELECTING, "threshold")
@@ -92,24 +91,6 @@ def in_turn(cells: Iterable[Cell]) -> list[Cell]:
     return [cell for together in _settings(cells) for cell in together]
 
 
-def batches(cells: Iterable[Cell], n: int) -> list[list[Cell]]:
-    """Cells in lists of one setting each, to be run by one process one after another.
-
-    Args:
-        cells: the cells.
-        n: about how many lists are wanted; there is at least one a setting, and a setting with more than its share
-            of the cells is split into several.
-    """
-    settings = _settings(cells)
-    share = math.ceil(sum(map(len, settings)) / max(1, n))
-    found = []
-    for together in settings:
-        parts = math.ceil(len(together) / share)
-        size = math.ceil(len(together) / parts)
-        found += [together[i : i + size] for i in range(0, len(together), size)]
-    return found
-
-
 def _settings(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Cells by setting; those of a model stand together, and in a setting those of a method, large thresholds first."""
     models: dict[str, dict[str, dict[str, list[Cell]]]] = {}
@@ -124,20 +105,16 @@ def _settings(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def _model(cell: Cell) -> str:
-    return _key(cell, OPENED)
+    return repr(cell.opened)  # of True and 1, which are equal, the one isn't taken for the other
 
 
 def _setting(cell: Cell) -> str:
-    return _key(cell, SET_UP)
+    return repr(cell.set_up)
 
 
 def kind(cell: Cell) -> str:
     """What cells of one method on one setting have in common: where it scores edges, it does so once; and memory."""
-    return _key(cell, [name for name in sorted(cell.settings) if name not in _CHOOSING])
-
-
-def _key(cell: Cell, names: Iterable[str]) -> str:
-    return repr([(name, cell.settings.get(name)) for name in names])  # a list, as of frozen parts, is no key itself
+    return repr([(name, cell.settings[name]) for name in sorted(cell.settings) if name not in _CHOOSING])
 
 
 def _threshold(cell: Cell) -> float:

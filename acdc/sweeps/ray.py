@@ -28,7 +28,7 @@ from acdc.sweeps.rayworker import Worker, forget
 from acdc.wording import counted, first_line
 
 if TYPE_CHECKING:
-    from acdc.sweeps.runner import RunnerOptions
+    from acdc.sweeps.options import RunnerOptions
 
 _INCOMING = ".incoming"
 _MOST_DEATHS = 2  # of workers on a cell

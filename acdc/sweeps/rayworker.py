@@ -19,7 +19,7 @@ from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
 from acdc.sweeps.worker import Full, Needed, Prepare, RunCell, answer
 
 if TYPE_CHECKING:
-    from acdc.sweeps.runner import RunnerOptions
+    from acdc.sweeps.options import RunnerOptions
 
 
 class Worker:

@@ -14,11 +14,11 @@ from acdc.errors import RunFolderError
 from acdc.pairs.finding import find_task
 from acdc.pairs.template.starting import start_template
 from acdc.sweeps.cells import Cell
+from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.outcome import FAILED, FINISHED
 from acdc.sweeps.parcels import parcels_of, put
 from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
 from acdc.sweeps.rayworker import Worker, forget
-from acdc.sweeps.runner import RunnerOptions
 
 pytestmark = pytest.mark.random_models
 

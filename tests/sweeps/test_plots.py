@@ -6,6 +6,7 @@ import pytest
 from made_sweeps import cells, figures, made
 
 from acdc.errors import SettingsError, UnknownNameError
+from acdc.sweeps import plots
 from acdc.sweeps.plots import chosen, fitting
 from acdc.sweeps.series import Frame, panels
 
@@ -102,6 +103,20 @@ def test_a_line_goes_over_checkpoints(frame):
     (line,) = panel.lines
     assert [point.x for point in line.points] == [0, 100, 1000]
     assert line.connected
+
+
+def test_sizes_of_different_checkpoints_are_lines_apart(frame, monkeypatch):
+    drawn = {}
+
+    def remember(plt, found, x, y, *, ordered, **rest):
+        drawn[y] = [line.label for panel in found for line in panel.lines if line.connected], ordered
+
+    monkeypatch.setattr(plots, "draw_lines", remember)
+    for plot in fitting(frame(threshold=THRESHOLDS, model=STEPS)):
+        if plot.name.startswith(("size", "cost")):
+            plot.draw(None)
+    labels = ["checkpoint 0", "checkpoint 100", "checkpoint 1000"]
+    assert drawn == dict.fromkeys(("kl_held_out", "faithfulness_held_out", "seconds"), (labels, True))
 
 
 def test_words_stand_along_an_axis_and_numbers_may_be_colours(frame):

@@ -1,9 +1,7 @@
 """Who runs which cell next."""
 
-import pytest
-
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.queue import Queue, batches, in_turn
+from acdc.sweeps.queue import Queue, in_turn
 
 
 def cell(**settings):
@@ -64,20 +62,3 @@ def test_every_cell_is_given_once_and_one_given_back_again():
     queue.leave(3)
     assert queue.take(3) == taken[7]
     assert queue.take(3) is None
-
-
-def test_settings_of_lists_are_settings_too():
-    cells = [cell(task="ioi", model="a", freeze=["attention"], threshold=t) for t in (1, 2)]
-    assert names([Queue(cells).take(0)]) == [cells[1].name]
-
-
-@pytest.mark.parametrize(("n", "sizes"), [(1, [3, 3]), (2, [3, 3]), (4, [2, 1, 2, 1]), (100, [1] * 6)])
-def test_batches_are_of_one_setting_each_and_about_as_many_as_asked(n, sizes):
-    found = batches(crossed(models=("a", "b")), n)
-    assert [len(batch) for batch in found] == sizes
-    assert all(len({one.set_up for one in batch}) == 1 for batch in found)
-    assert [one for batch in found for one in batch] == in_turn(crossed(models=("a", "b")))
-
-
-def test_no_cells_are_no_batches():
-    assert batches([], 3) == []

@@ -15,9 +15,10 @@ from acdc.runs.environment import forget_peak_memory, peak_memory_bytes
 from acdc.runs.folder import is_finished
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.grid import Grid
+from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.planning import plan
 from acdc.sweeps.rows import CURVE
-from acdc.sweeps.runner import Runner, RunnerOptions
+from acdc.sweeps.runner import Runner
 from tests import tiny
 
 pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
@@ -105,7 +106,7 @@ def test_curves_are_measured_where_scores_rank_edges(place, tmp_path):
     outcomes = [run(runner, scored | {"top": n}, tmp_path / f"top{n}") for n in (5, 20)]
     (judged,) = acdc.evaluate(str(tmp_path / "top5"), split="test", curve=True, progress=False)
     families = judged.curve.families
-    curves = [{name: outcome.figures.get(name) for name in CURVE} for outcome in outcomes]
+    curves = [{name: outcome.figures[name] for name in CURVE} for outcome in outcomes]
     assert curves[0] == curves[1]
     assert outcomes[0].figures["cpr"] == pytest.approx(families["signed"].mib.cpr, abs=1e-5)
     assert outcomes[0].figures["smallest"] == families["signed"].smallest

@@ -11,7 +11,8 @@ from acdc.engine import setting
 from acdc.errors import AcdcWarning, UnknownNameError
 from acdc.pairs.promptfile import FileTask
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.runner import Runner, RunnerOptions
+from acdc.sweeps.options import RunnerOptions
+from acdc.sweeps.runner import Runner
 from tests import tiny
 
 pytestmark = [pytest.mark.random_models, pytest.mark.drawn]
@@ -70,13 +71,24 @@ def test_runs_that_share_a_process_are_those_alone(place, opened, tmp_path):
         assert {name: value for name, value in found.items() if value != expected[name]} == {}, own
 
 
-@pytest.mark.parametrize("own", [{"ablation": "zero"}, {"ablation": "mean", "batch_size": 2}, {"freeze": "norms"}])
-def test_so_they_are_under_every_setting(own, place, opened, tmp_path):
-    runner = Runner(RunnerOptions())
-    for threshold in (0.05, 0.002):
-        settings = place | own | {"threshold": threshold}
-        assert runner.run(Cell("c", settings), tmp_path / f"s{threshold}").status == "finished"
-        assert files(tmp_path / f"s{threshold}") == alone(settings, tmp_path / f"a{threshold}", opened)
+#: One after another; each of the first alone changes what may be shared.
+CHANGES = [
+    {"ablation": "mean"},
+    {"split_input": True},
+    {"seed": 1},
+    {"freeze": "norms"},
+    {"freeze": "none", "ablation": "zero", "batch_size": 2},
+]
+
+
+def test_nothing_is_shared_with_the_setting_before(place, opened, tmp_path):
+    runner, settings = Runner(RunnerOptions()), dict(place)
+    for number, change in enumerate(CHANGES):
+        settings |= change
+        for threshold in (0.05, 0.002):
+            settings["threshold"] = threshold
+            assert runner.run(Cell("c", settings), tmp_path / f"{number}-{threshold}").status == "finished"
+        assert files(tmp_path / f"{number}-0.002") == alone(settings, tmp_path / f"{number}-alone", opened), change
 
 
 @pytest.fixture

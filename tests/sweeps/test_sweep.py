@@ -9,10 +9,10 @@ pytestmark = pytest.mark.random_models
 
 
 def test_every_cell_has_a_row(tmp_path):
-    axes = {"task": ["ioi", "pronouns"], "model": "tiny-tasks", "threshold": [0.1, 1.0], "n": 5}
+    axes = {"task": ["ioi", "pronouns"], "model": "tiny-tasks", "threshold": [0.3, 1.0], "n": 2}
     found = sweep(axes, out=tmp_path / "s", jobs=0)
     assert [row["status"] for row in found.rows] == ["finished"] * 4
-    alone = acdc.discover("tiny-tasks", "ioi", threshold=0.1, n=5, progress=False)
+    alone = acdc.discover("tiny-tasks", "ioi", threshold=0.3, n=2, progress=False)
     assert found.rows[0]["edges"] == alone.circuit.n_edges
 
 

@@ -13,8 +13,8 @@ from made_up import cells
 from tiny import pairs, write_pairs
 
 from acdc.errors import ModelError, RunFolderError
+from acdc.sweeps.options import Needs
 from acdc.sweeps.outcome import FAILED, FINISHED, Outcome
-from acdc.sweeps.runner import Needs
 from acdc.sweeps.sweep import sweep
 from acdc.sweeps.swept import Sweep
 from acdc.sweeps.worker import Ended, Full, Prepare, RunCell, answer, receive, send
@@ -101,7 +101,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks a
 @linux
 def test_workers_end_with_the_process_that_started_them_however_it_ends():
     code = (
-        "import time\nfrom acdc.sweeps.processes import Process\nfrom acdc.sweeps.runner import RunnerOptions\n"
+        "import time\nfrom acdc.sweeps.processes import Process\nfrom acdc.sweeps.options import RunnerOptions\n"
         "some = [Process(RunnerOptions(), 2, lambda message: None) for _ in range(2)]\nprint(flush=True)\n"
         "time.sleep(600)"
     )
@@ -117,7 +117,7 @@ def test_workers_end_with_the_process_that_started_them_however_it_ends():
 @linux
 def test_a_sweep_whose_worker_is_killed_and_that_is_stopped_then_goes_on(gpt2_folder, tmp_path):
     task, out = write_pairs(tmp_path / "pairs.jsonl", pairs(8)), tmp_path / "s"
-    axes = ["--task", task, "--model", gpt2_folder, "--threshold", "0.003:0.3:10log", "--seed", "0:2", "--n", "4"]
+    axes = ["--task", task, "--model", gpt2_folder, "--threshold", "0.003:0.3:6log", "--seed", "0:2", "--n", "4"]
     command = [sys.executable, "-m", "acdc", "sweep", *map(str, axes), "--out", str(out), "--jobs", "2"]
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
     until(lambda: list((out / "ended").glob("*.json")) or started.poll() is not None)
@@ -128,13 +128,13 @@ def test_a_sweep_whose_worker_is_killed_and_that_is_stopped_then_goes_on(gpt2_fo
     os.killpg(started.pid, signal.SIGINT)
     said = started.communicate(timeout=60)[1]
     assert started.returncode == 130
-    assert f"of 20 cells are finished in {out}. Go on with: acdc sweep" in said
+    assert f"of 12 cells are finished in {out}. Go on with: acdc sweep" in said
     assert "Traceback" not in said
     assert all(map(gone, workers))
 
     before = {path: path.stat().st_mtime_ns for path in (out / "ended").iterdir()}
     found = sweep(Sweep.load(out).folder.grid, out=out, jobs=0, progress=False)
-    assert [row["status"] for row in found.rows] == [FINISHED] * 20
+    assert [row["status"] for row in found.rows] == [FINISHED] * 12
     assert {path: path.stat().st_mtime_ns for path in before} == before
     whole = sweep(found.folder.grid, out=tmp_path / "whole", jobs=0, progress=False)
     assert [compared(row) for row in found.rows] == [compared(row) for row in whole.rows]

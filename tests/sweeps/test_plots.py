@@ -159,6 +159,10 @@ def test_one_plot_goes_into_a_file(tmp_path):
         ({"hue": "sentence"}, SettingsError, "no finished cell has a value in the column sentence"),
         ({"x": "sentence"}, SettingsError, "no finished cell has both sentence and faithfulness_held_out"),
         ({"x": "threshold", "y": "task", "hue": "method"}, SettingsError, "doesn't hold numbers, and `hue` must"),
+        ({"x": 3}, SettingsError, "`x` must be a name .text., not 3"),
+        ({"y": ["edges"]}, SettingsError, "`y` must be a name .text., not .'edges'."),
+        ({"hue": True}, SettingsError, "`hue` must be a name .text., not True"),
+        ({"out": "a.PDF", "x": "edges"}, SettingsError, "written as .png or .svg, not as .PDF; give another `out`."),
         ({"out": "a.png"}, SettingsError, "one file, and the plots are several"),
     ],
 )

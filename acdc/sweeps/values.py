@@ -160,7 +160,7 @@ def _range(axis: str, given: str, first: str, last: str, how: str | None) -> Ite
         )
     if len(told["count"]) > _MOST_COUNT_DIGITS:
         raise SettingsError(
-            f"the range {quoted(given)} of `{axis}` has too many values, since a sweep has {MOST_CELLS:,} cells at most; "
+            f"the range {quoted(given)} of `{axis}` has too many values: a sweep has {MOST_CELLS:,} cells at most; "
             "give fewer."
         )
     _refuse_many(axis, count := int(told["count"]))

@@ -171,6 +171,15 @@ def test_what_cannot_be_drawn_is_said(tmp_path, given, error, said):
         made(tmp_path / "s", cells(threshold=THRESHOLDS), failed=[2]).plot(**given)
 
 
+@pytest.mark.filterwarnings("error")  # matplotlib's, of panels that have no room left
+def test_names_as_long_as_the_system_takes_leave_room_for_the_panels(tmp_path):
+    tasks = [f"{letter * 240}.jsonl" for letter in "abc"]
+    swept = made(tmp_path / "s", cells(task=tasks, seed=[0, 1]))
+    assert swept.plot()
+    assert swept.plot(x="task", y="kl")
+    assert swept.plot(x="task", y="seed", hue="kl")
+
+
 def test_nothing_is_drawn_of_failures_alone(tmp_path):
     with pytest.raises(SettingsError, match="no cell of the sweep has finished: there is nothing to plot yet"):
         made(tmp_path / "s", cells(threshold=THRESHOLDS), failed=range(3)).plot()

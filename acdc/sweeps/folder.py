@@ -248,6 +248,13 @@ def is_sweep(path: Path) -> bool:
     return is_regular(path / SWEEP)
 
 
+def was_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's, or holds what one leaves and no run, so that its damage is told as a sweep's."""
+    return kind_at(path / SWEEP) is not None or (
+        kind_at(path / RUNS) == "a folder" and kind_at(path / ENDED) is not None
+    )
+
+
 def _check_place(path: Path, instead: str) -> None:
     """Raise :class:`RunFolderError` where no folder can be; the message ends in what to do."""
     try:

@@ -20,9 +20,9 @@ def resume(context: click.Context, run: Path, cluster: str | None) -> None:
 
     It goes on as it was asked for, here or on a cluster.
     """
-    from acdc.sweeps.folder import is_sweep
+    from acdc.sweeps.folder import was_sweep
 
-    if is_sweep(run):
+    if was_sweep(run):
         _resume_sweep(run, cluster)
         return
     from acdc.cli.discover import discover

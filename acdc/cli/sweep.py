@@ -88,6 +88,9 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
     grid = Grid.of(given) if file is None else Grid.of(file, **given)
     folder = out or default_folder(grid, file, curve=curve)
     if dry_run:
+        from acdc.sweeps.sweep import check
+
+        check(grid, out=folder, curve=curve, **params)
         _print_plan(grid, folder, curve, params["jobs"])
         return
     from acdc.cli.sweep_tables import carry_out

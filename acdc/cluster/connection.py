@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc import machine
+from acdc.asked import shown
 from acdc.errors import ClusterError, SettingsError
 from acdc.wording import first_line, quoted
 
@@ -54,7 +55,7 @@ def checked_cluster(given: Any) -> str:
         SettingsError: it is something else.
     """
     if not isinstance(given, str):
-        raise SettingsError(f"`cluster` must be text, ray or ray://host:port, not {quoted(repr(given))}.")
+        raise SettingsError(f"`cluster` must be text, ray or ray://host:port, not {shown(given)}.")
     if given == HERE:
         return given
     host, colon, port = given.removeprefix(AT).rpartition(":") if given.count(":") > 1 else (given[len(AT) :], "", "")

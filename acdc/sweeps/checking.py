@@ -11,7 +11,7 @@ from typing import Any
 
 from acdc.discovery.asking import Asked
 from acdc.discovery.discover import discover
-from acdc.errors import AcdcError, PromptError, UnknownNameError
+from acdc.errors import AcdcError, PromptError, SettingsError, UnknownNameError
 from acdc.knownmodels.checking import check_model
 from acdc.pairs.bos import BOS
 from acdc.pairs.finding import file_of, find_task
@@ -19,9 +19,12 @@ from acdc.pairs.plainfile import named
 from acdc.pairs.promptfile import SUFFIXES, FileTask
 from acdc.reading import open_regular
 from acdc.sweeps.cells import Cell
+from acdc.wording import quoted
 
 #: What a model may be opened in.
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
+#: What torch may know a device as; whether it is there, the cells find out where they run.
+_DEVICES = ("cpu", "cuda", "hip", "hpu", "ipu", "maia", "mps", "mtia", "xla", "xpu")
 
 
 def check_cells(cells: Iterable[Cell]) -> None:
@@ -55,6 +58,11 @@ def _check(cell: Cell, defaults: dict[str, Any]) -> None:
     for kind, known in (("dtype", _DTYPES), ("bos", BOS)):
         if given.get(kind, known[0]) not in known:
             raise UnknownNameError(kind, given[kind], known)
+    kind, colon, number = str(given.get("device") or "cpu").partition(":")
+    if kind not in _DEVICES:
+        raise UnknownNameError("device", given["device"], _DEVICES)
+    if colon and not (number.isascii() and number.isdecimal()):
+        raise SettingsError(f"the device {quoted(given['device'])} has no number behind its colon; write e.g. cuda:1.")
 
 
 def is_prompt_file(task: str) -> bool:

@@ -23,6 +23,8 @@ MOST_PANELS = 12
 _BELOW = 4
 _LONGEST = 40  # characters of a label
 _LINE = 50  # and of a title above one panel
+#: Characters of a name that stands below the panels.
+_LONGEST_BELOW = 24
 #: Labels of a legend, those in a column of it, and the width of a letter in it.
 _MOST_LABELS, _A_COLUMN, _INCH_A_LETTER = 48, 16, 0.055
 _MOST_TICKS = 40
@@ -201,7 +203,10 @@ def draw_heat(
     image = axes.imshow(grid, cmap=SHADES, norm=norm, aspect="auto")
     for axis, names in ((axes.xaxis, across), (axes.yaxis, down)):
         step = -(-len(names) // _MOST_TICKS)
-        axis.set_ticks(range(0, len(names), step), [_text(name) for name in names[::step]], parse_math=False)
+        shown = [_text(name, _LONGEST_BELOW) for name in names[::step]]
+        axis.set_ticks(range(0, len(names), step), shown, parse_math=False)
+        if max(map(len, names)) > _LONGEST_BELOW:
+            axis.set_tick_params(labelsize=6)
     if sum(map(len, across)) > 5 * len(across):
         axes.tick_params("x", rotation=40)
         plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")
@@ -319,11 +324,14 @@ def _scale(places: Sequence[Any], which: str, values: Sequence[float], column: s
 def _name_ticks(axes: Any, names: Sequence[str]) -> None:
     """Words along the axis to the right."""
     step = -(-len(names) // _MOST_TICKS)
-    axes.set_xticks(range(0, len(names), step), [_text(name) for name in names[::step]], parse_math=False)
+    shown = [_text(name, _LONGEST_BELOW) for name in names[::step]]
+    axes.set_xticks(range(0, len(names), step), shown, parse_math=False)
     axes.set_xlim(-0.6, len(names) - 0.4)
     if sum(map(len, names)) > 24:
         for label in axes.get_xticklabels():
             label.set(rotation=40, ha="right", rotation_mode="anchor")
+    if max(map(len, names)) > _LONGEST_BELOW:
+        axes.tick_params(axis="x", labelsize=6)
 
 
 def _finish(figure: Any, panels: Sequence[Panel], looks: dict[str, Any], title: str) -> None:
@@ -335,7 +343,8 @@ def _finish(figure: Any, panels: Sequence[Panel], looks: dict[str, Any], title: 
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     if len(looks) > 1 and handles:
-        beside = len(handles) > _BELOW or len(panels) > 1  # below stands the axis' name
+        too_long = max(map(len, handles)) > _LONGEST_BELOW
+        beside = len(handles) > _BELOW or len(panels) > 1 or too_long  # below stands the axis' name
         where = "outside right upper" if beside else "outside lower center"
         shown = dict(list(handles.items())[:_MOST_LABELS])
         columns = -(-len(shown) // _A_COLUMN) if beside else 2

@@ -80,22 +80,27 @@ class SweepFolder:
             RunFolderError: it holds something else, or another sweep (says which axes differ), another process writes
                 it, or it can't be written.
         """
-        _check_place(path)
-        _check_free(path, grid)
+        cls.check(path, grid, resume=resume, curve=curve)  # before anything is written
         folder = cls(path, grid, curve=curve, reference=reference, directory=working_directory())
-        if is_sweep(path):
-            folder._take_over(cls.load(path), resume=resume)  # before anything is written
         _make(path)
         with _locked(path):
             if is_sweep(path):  # as it is now that nobody else writes it
                 folder._take_over(cls.load(path), resume=resume)
+            else:
+                folder._read_outcomes()  # of runs whose sweep.json was lost
             _clear_parts(path)
             for name in (RUNS, ENDED):
                 _make(path / name)
             folder._write()
-            if not folder.outcomes:
-                folder._read_outcomes()
             yield folder
+
+    @classmethod
+    def check(cls, path: Path, grid: Grid, *, resume: bool = True, curve: bool = False) -> None:
+        """Raise the :class:`RunFolderError` that :meth:`held` would for what is in the folder; writes nothing."""
+        _check_place(path, _ANOTHER)
+        _check_free(path, grid)
+        if is_sweep(path):
+            cls(path, grid, curve=curve)._take_over(cls._read(path), resume=resume)
 
     @classmethod
     def load(cls, path: Path) -> SweepFolder:
@@ -104,9 +109,16 @@ class SweepFolder:
         Raises:
             RunFolderError: it isn't a sweep's, or its ``sweep.json`` is damaged.
         """
-        _check_place(path)
+        _check_place(path, "give the folder of a sweep")
         if not is_sweep(path):
-            raise RunFolderError(f"{path} is not a sweep's folder (it has no {SWEEP}).")
+            raise RunFolderError(f"{path} is not a sweep's folder ({_lack(path)}.")
+        folder = cls._read(path)
+        folder._read_outcomes()
+        return folder
+
+    @classmethod
+    def _read(cls, path: Path) -> SweepFolder:
+        """What ``sweep.json`` says. Raises :class:`RunFolderError`."""
         file = path / SWEEP
         try:
             raw = read_plain(read_regular(file, follow=False, at_most=_MOST_BYTES))
@@ -115,11 +127,9 @@ class SweepFolder:
         except ValueError as error:
             raise RunFolderError(f"{file} is not JSON ({error}); {_REPAIR}.") from error
         try:
-            folder = cls._from_json(path, raw)
+            return cls._from_json(path, raw)
         except ValueError as error:
             raise RunFolderError(f"{file} is not a sweep's: {error}; {_REPAIR}.") from error
-        folder._read_outcomes()
-        return folder
 
     @classmethod
     def _from_json(cls, path: Path, raw: Any) -> SweepFolder:
@@ -159,7 +169,7 @@ class SweepFolder:
         """Become the sweep that is there already. Raises :class:`RunFolderError`: it is another."""
         found = earlier.grid.differences(self.grid)
         if earlier.curve != self.curve:
-            found.append(f"`curve` was {earlier.curve} and is {self.curve}")
+            found.append(f"curves were{'' if earlier.curve else ' not'} measured in it (`curve`)")
         if found:
             raise RunFolderError(
                 f"{self.path} holds another sweep: {'; '.join(found)}; ask for the same one, or choose another folder "
@@ -230,6 +240,7 @@ class SweepFolder:
         )
 
 
+_ANOTHER = "choose another folder with `out`"
 _REPAIR = "put it back, or remove it and run the same sweep again: finished runs are kept"
 
 
@@ -238,19 +249,35 @@ def is_sweep(path: Path) -> bool:
     return is_regular(path / SWEEP)
 
 
-def _check_place(path: Path) -> None:
-    """Raise :class:`RunFolderError` where no folder can be."""
+def was_sweep(path: Path) -> bool:
+    """Whether a folder is a sweep's, or holds what one leaves and no run, so that its damage is told as a sweep's."""
+    return kind_at(path / SWEEP) is not None or (
+        kind_at(path / RUNS) == "a folder" and kind_at(path / ENDED) is not None
+    )
+
+
+def _check_place(path: Path, instead: str) -> None:
+    """Raise :class:`RunFolderError` where no folder can be; the message ends in what to do."""
     try:
         if path.is_symlink() and not path.exists():
-            raise RunFolderError(f"{path} is a link to nothing; choose another folder with `out`.")
+            raise RunFolderError(f"{path} is a link to nothing; {instead}.")
         if path.exists() and not path.is_dir():
             what = kind_at(path.resolve()) or "no folder"
-            raise RunFolderError(f"{path} is {what}; choose another folder with `out`.")
+            raise RunFolderError(f"{path} is {what}; {instead}.")
         for name, kind in ((SWEEP, "a file"), (_LOCK, "a file"), (RUNS, "a folder"), (ENDED, "a folder")):
             if (found := kind_at(path / name)) not in (None, kind):
                 raise RunFolderError(f"{path / name} is {found}, not {kind}; put the sweep's own in its place.")
     except OSError as error:  # no permission to look, or a name that the system doesn't take
-        raise RunFolderError(f"can't use {path}: {error.strerror}; choose another folder with `out`.") from error
+        raise RunFolderError(f"can't use {path}: {error.strerror}; {instead}.") from error
+
+
+def _lack(path: Path) -> str:
+    """Why a folder is no sweep's, and what to do."""
+    if not path.is_dir():
+        return "there is no such folder); check the path"
+    if kind_at(path / RUNS) is None:
+        return f"it has no {SWEEP}); give one that a sweep wrote"
+    return f"it has no {SWEEP}); where that was lost, run the same sweep into it again: finished runs are kept"
 
 
 def _check_free(path: Path, grid: Grid) -> None:

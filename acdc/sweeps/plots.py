@@ -27,11 +27,14 @@ from acdc.sweeps.series import (
     over_seeds,
     panels,
 )
+from acdc.wording import either
 
 if TYPE_CHECKING:
     from acdc.sweeps.swept import Sweep
 
 FORMATS = (".png", ".svg")
+#: Files that somebody may want, and that aren't drawn.
+_OTHER_FORMATS = (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".html")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Plot:
 def plot(swept: Sweep, *, x: str | None, y: str | None, hue: str | None, out: Path | None) -> list[Path]:
     """Draw a sweep's plots; see :meth:`acdc.sweeps.swept.Sweep.plot`."""
     check_matplotlib()
+    if out is not None and out.suffix.lower() in _OTHER_FORMATS and not out.is_dir():
+        raise SettingsError(f"a plot is written as {either(FORMATS)}, not as {out.suffix}; give another `out`.")
     frame = Frame(swept)
     frame.check()
     if x is None and y is None and hue is None:

@@ -29,6 +29,8 @@ from acdc.sweeps.rows import UNRANKED, figures_of
 from acdc.wording import first_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What a run says of a folder that it can't have.
+_ELSEWHERE = "choose another folder with `out`"
 
 
 class Runner:
@@ -99,7 +101,7 @@ class Runner:
                 raise RunFolderError(str(error)) from error
             if isinstance(error, MemoryLimitError):
                 self._forget()
-            return str(error)
+            return _of_a_cell(str(error), out)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a panic of a library written in Rust is no Exception
@@ -156,6 +158,12 @@ class _Ran:
     estimated: int | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     warned: tuple[str, ...] = ()  # of the run, perhaps by another process before
+
+
+def _of_a_cell(sentence: str, out: Path) -> str:
+    """A run's sentence as a sweep says it: a cell's folder can't be another, so that what stands in it has to go."""
+    there = out.is_symlink() or out.exists()
+    return sentence.replace(_ELSEWHERE, "remove it, and run the sweep again") if there else sentence
 
 
 def sentence_of(error: BaseException) -> str:

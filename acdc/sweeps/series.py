@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from acdc.asked import text
 from acdc.errors import SettingsError, UnknownNameError
 from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.rows import column_of, stem
@@ -156,7 +157,7 @@ class Frame:
         Raises:
             UnknownNameError: there is none; says the nearest.
         """
-        plain = name.replace("-", "_")
+        plain = text(given, name).replace("-", "_")
         for found in (name, plain, f"{plain}_held_out", f"{plain}_used", f"asked_{plain}"):
             if found in self.columns:
                 return found

@@ -79,9 +79,7 @@ def sweep(
     say = announce or (lambda line: None)
     execute = _executor(jobs, memory, cluster, cpus, gpus, say)
     grid = Grid.of(axes)
-    named = None if reference is None else str(asked.path("reference", reference))
-    if named is not None:
-        reference_circuit(named)  # so that it is refused before any work
+    named = _named(reference)
     holding = SweepFolder.held(
         asked.path("out", out),
         grid,
@@ -93,6 +91,25 @@ def sweep(
         check_unchanged(folder)
         _run(folder, execute, progress=asked.flag("progress", progress), say=say)
         return Sweep(folder)
+
+
+def check(
+    grid: Grid,
+    *,
+    out: Path,
+    jobs: int | None = None,
+    memory: float | None = None,
+    cluster: str | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    curve: bool = False,
+    reference: str | Path | None = None,
+    resume: bool = True,
+) -> None:
+    """Raise what :func:`sweep` would refuse before any work; takes the same, and writes nothing."""
+    _executor(jobs, memory, cluster, cpus, gpus, lambda line: None)
+    _named(reference)
+    SweepFolder.check(out, grid, resume=resume, curve=curve)
 
 
 def go_on(
@@ -151,6 +168,15 @@ def _run(folder: SweepFolder, execute: Executor, *, progress: bool, say: Callabl
             f"{str(error).rstrip('.')}; the sweep ends with {n - len(folder.left)} of {counted(n, 'cell')} finished in "
             f"{folder.path}, and goes on, once that is mended, when the same is asked for."
         ) from error
+
+
+def _named(reference: str | Path | None) -> str | None:
+    """A reference as a sweep's folder has it. Raises :class:`AcdcError`: it can't be opened."""
+    if reference is None:
+        return None
+    named = str(asked.path("reference", reference))
+    reference_circuit(named)  # so that it is refused before any work
+    return named
 
 
 def _told(folder: SweepFolder, left: int) -> str:

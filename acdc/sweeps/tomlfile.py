@@ -13,6 +13,14 @@ from acdc.errors import AcdcError, PromptError, SettingsError
 from acdc.pairs.template.toml import read_toml
 
 _WORD = re.compile(r"`(\w+)`")
+#: What Python calls otherwise than TOML does.
+_AS_TOML = (
+    (re.compile(r"\bTrue or False\b"), "true or false"),
+    (re.compile(r"(?<=, not )(?:True|False)(?=\.$)"), lambda word: word[0].lower()),
+    (re.compile(r", not None(?=\.$)"), ""),
+    (re.compile(r"(?<=, not )datetime\.\w+\([^()]*\)"), "a date or a time"),
+    (re.compile(r"(?<=; give it )beside the axes(?=\.$)"), "beside the file"),
+)
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -46,4 +54,6 @@ def in_file(file: Path | None) -> Iterator[None]:
         if file is None:
             raise
         plain = _WORD.sub(lambda word: word[1], str(error))
+        for python, toml in _AS_TOML:
+            plain = python.sub(toml, plain)
         raise SettingsError(f"{file}: {plain}") from None

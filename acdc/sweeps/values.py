@@ -14,12 +14,13 @@ from acdc.engine.names import asked_freeze
 from acdc.errors import SettingsError
 from acdc.sweeps.axes import AXES
 from acdc.sweeps.modelpatterns import folders_of, is_pattern
-from acdc.wording import quoted, some
+from acdc.wording import counted, quoted, some
 
 #: More cells than this are a slip.
 MOST_CELLS = 100_000
 _RANGE = re.compile(r"(?P<first>[^:]*):(?P<last>[^:]*)(?::(?P<how>[^:]*))?", re.DOTALL)
 _HOW = re.compile(r"(?P<count>[+-]?\d+)(?P<spacing>log|lin)")
+_MOST_COUNT_DIGITS = 12  # of a range's number of values
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 #: Digits that the values of a range have at least; more where fewer would make two the same.
 _DIGITS = 4
@@ -46,9 +47,9 @@ def values_of(axis: str, given: Any) -> list[Any]:
     if isinstance(given, str | Path):
         found = list(_of_text(axis, str(given)))
     else:
+        _refuse_many(axis, _length(given))  # before a list is made of it
         listed = given.tolist() if hasattr(given, "tolist") else given  # numpy's
         listed = list(listed) if isinstance(listed, list | tuple | range) else [listed]
-        _refuse_many(axis, len(listed))
         found = [value for one in listed for value in _of_one(axis, one)]
     if not found:
         raise SettingsError(f"the axis `{axis}` is empty; give it a value, or leave it out.")
@@ -131,6 +132,11 @@ def _number(axis: str, value: Any) -> Any:
 def _range(axis: str, given: str, first: str, last: str, how: str | None) -> Iterator[Any]:
     """The values of ``FIRST:LAST`` or ``FIRST:LAST:COUNTlog``."""
     kind = AXES[axis]
+    if not first.strip() or not last.strip():
+        raise SettingsError(
+            f"the range {quoted(given)} of `{axis}` lacks an end; write both, e.g. "
+            f"{'0:5' if kind is int else '0.001:0.1:5log'}."
+        )
     begin, end = (_number(axis, _read(axis, part.strip())) for part in (first, last))
     if "auto" in (begin, end):
         raise SettingsError(f"a range of `{axis}` goes from a number to a number, not {quoted(given)}.")
@@ -152,10 +158,17 @@ def _range(axis: str, given: str, first: str, last: str, how: str | None) -> Ite
             f"the range {quoted(given)} of `{axis}` must end in a number of values with log or lin, e.g. "
             f"{first}:{last}:5log, not in {quoted(how)}."
         )
-    _refuse_many(axis, count := whole(axis, int(told["count"]) if len(told["count"]) < 20 else 2**63 - 1))
+    if len(told["count"]) > _MOST_COUNT_DIGITS:
+        raise SettingsError(
+            f"the range {quoted(given)} of `{axis}` has too many values: a sweep has {MOST_CELLS:,} cells at most; "
+            "give fewer."
+        )
+    _refuse_many(axis, count := int(told["count"]))
     if count < 2 or begin == end:
         why = "it has both its ends" if count < 2 else "its ends are the same"
-        raise SettingsError(f"the range {quoted(given)} of `{axis}` can't be of {count} values: {why}; give {first}.")
+        raise SettingsError(
+            f"the range {quoted(given)} of `{axis}` can't be of {counted(count, 'value')}: {why}; give {first}."
+        )
     yield from _spaced(axis, given, begin, end, count, told["spacing"])
 
 
@@ -173,19 +186,31 @@ def _spaced(axis: str, given: str, begin: float, end: float, count: int, spacing
     exact[0], exact[-1] = begin, end
     if AXES[axis] is int:
         return list(dict.fromkeys(round(value) for value in exact))
+    if spacing == "lin":
+        least = max(abs(begin), abs(end)) * 1e-12  # less is what rounding left of a zero
+        exact[1:-1] = [0.0 if abs(value) < least else value for value in exact[1:-1]]
     return _rounded(exact)
 
 
 def _rounded(exact: list[float]) -> list[float]:
     """To as few digits as keep values apart; the ends are as they were given."""
-    least = max(abs(exact[0]), abs(exact[-1])) * 1e-12  # less is what rounding left of a zero
-    inside = [0.0 if abs(value) < least else value for value in exact[1:-1]]
+    inside = exact[1:-1]
     rounded: list[float] = []
     for digits in range(_DIGITS, 18):
         rounded = [float(f"{value:.{digits}g}") for value in inside]
         if len({exact[0], *rounded, exact[-1]}) == len(exact):
             break
     return list(dict.fromkeys([exact[0], *rounded, exact[-1]]))
+
+
+def _length(given: Any) -> int:
+    """How many values a list, a range or numpy's array has, even where that is more than Python's ``len`` can say."""
+    if isinstance(given, range):
+        return max(0, (given.stop - given.start + given.step - (1 if given.step > 0 else -1)) // given.step)
+    if isinstance(given, list | tuple):
+        return len(given)
+    size = getattr(given, "size", 1)
+    return size if isinstance(size, int) else 1
 
 
 def _refuse_many(axis: str, count: int) -> None:

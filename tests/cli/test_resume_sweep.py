@@ -44,3 +44,9 @@ def test_ctrl_c_says_how_to_go_on(begun, call, monkeypatch):
 def test_a_damaged_sweep_is_one_sentence(begun, refused, tmp_path):
     (tmp_path / "s" / "sweep.json").write_text("{")
     assert refused("resume", "s").startswith("s/sweep.json is not JSON")
+    (tmp_path / "s" / "sweep.json").unlink()
+    assert refused("resume", "s").startswith(
+        "s is not a sweep's folder (it has no sweep.json); where that was lost, run"
+    )
+    (tmp_path / "s" / "sweep.json").symlink_to("elsewhere")
+    assert refused("resume", "s") == "s/sweep.json is a link, not a file; put the sweep's own in its place."

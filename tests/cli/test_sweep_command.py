@@ -85,6 +85,36 @@ def test_a_dry_run_lists_cells_with_time_and_memory_and_writes_nothing(call, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--jobs", "-1"), "--jobs must be from 0 to 1024, not -1."),
+        (("--memory", "-1"), "--memory must be a number over 0"),
+        (("--jobs", "0", "--memory", "1"), "--memory is shared by processes"),
+        (("--cluster", "foo"), "--cluster can't be 'foo'"),
+        (("--cpus", "1"), "--cpus is of cells on a cluster"),
+        (("--reference", "none"), "unknown reference circuit 'none'"),
+        (("--device", "cudaa"), "unknown device 'cudaa': did you mean cuda"),
+        (("--device", "cuda:one"), "the device 'cuda:one' has no number behind its colon"),
+        (("--out", "file"), "file is a file; choose another folder with --out."),
+        (("--out", "other"), "other holds another sweep: the axis seed had 1 value and has 2 (new: 0)"),
+        (("--out", "other", "--seed", "1", "--curve"), "curves were not measured in it (--curve)"),
+        (("--out", "same", "--no-resume"), "same holds this sweep already; go on with it by --resume"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_sweep_would(call, tmp_path, monkeypatch, options, said):
+    monkeypatch.setattr(acdc.sweeps.sweep, "_run", lambda *args, **kwargs: None)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    planted = PLANTED[:-2]  # without its jobs
+    call("sweep", *planted, "--out", "other", "--seed", "1")
+    call("sweep", *planted, "--out", "same", "--seed", "0,1")
+    before = sorted(tmp_path.rglob("*"))
+    for last in ((), ("--dry-run",)):
+        code, _, err = call("sweep", *planted, "--seed", "0,1", *options, *last)
+        assert (code, said in err) == (2, True), err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_an_interrupted_sweep_says_how_to_go_on(call, monkeypatch):
     def interrupted(grid, out, **options):
         raise SweepInterrupted(out, 3, 12)
@@ -119,10 +149,17 @@ def test_another_sweep_s_folder_is_refused_with_what_differs(call, tmp_path):
         ),
         ('task = "ioi"\nseed = nan\n', "mine.toml: seed must be a whole number, not nan."),
         ('task = "ioi"\nseed = 2026-01-01\n', "mine.toml: a value of the axis seed must be plain"),
+        (
+            "seed = 07:32:00\n",
+            "mine.toml: a value of the axis seed must be plain (a whole number), not a date or a time: ",
+        ),
+        ("seed = true\n", "mine.toml: seed must be a whole number, not true."),
+        ("gates = 1\n", "mine.toml: gates must be true or false, not 1."),
+        ("[[method]]\n", 'mine.toml: a method with axes of its own has its name beside them, e.g. name = "eap-ig".'),
         ("task = 5\n", "mine.toml: task must be a name (text), not 5."),
         ("seed = []\n", "mine.toml: the axis seed is empty; give it a value, or leave it out."),
         ("sed = 5\n", "mine.toml: unknown axis 'sed': did you mean seed"),
-        ("jobs = 5\n", "mine.toml: jobs isn't an axis, since it is the whole sweep's; give it beside the axes."),
+        ("jobs = 5\n", "mine.toml: jobs isn't an axis, since it is the whole sweep's; give it beside the file."),
         ('[axes]\ntask = "ioi"\n', "mine.toml: unknown axis 'axes'"),
         ("[seed]\nfrom = 1\n", "mine.toml: a value of the axis seed must be plain, not {'from': 1}"),
         (

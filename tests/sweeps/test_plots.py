@@ -174,12 +174,25 @@ def test_one_plot_goes_into_a_file(tmp_path):
         ({"hue": "sentence"}, SettingsError, "no finished cell has a value in the column sentence"),
         ({"x": "sentence"}, SettingsError, "no finished cell has both sentence and faithfulness_held_out"),
         ({"x": "threshold", "y": "task", "hue": "method"}, SettingsError, "doesn't hold numbers, and `hue` must"),
+        ({"x": 3}, SettingsError, "`x` must be a name .text., not 3"),
+        ({"y": ["edges"]}, SettingsError, "`y` must be a name .text., not .'edges'."),
+        ({"hue": True}, SettingsError, "`hue` must be a name .text., not True"),
+        ({"out": "a.PDF", "x": "edges"}, SettingsError, "written as .png or .svg, not as .PDF; give another `out`."),
         ({"out": "a.png"}, SettingsError, "one file, and the plots are several"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(tmp_path, given, error, said):
     with pytest.raises(error, match=said):
         made(tmp_path / "s", cells(threshold=THRESHOLDS), failed=[2]).plot(**given)
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib's, of panels that have no room left
+def test_names_as_long_as_the_system_takes_leave_room_for_the_panels(tmp_path):
+    tasks = [f"{letter * 240}.jsonl" for letter in "abc"]
+    swept = made(tmp_path / "s", cells(task=tasks, seed=[0, 1]))
+    assert swept.plot()
+    assert swept.plot(x="task", y="kl")
+    assert swept.plot(x="task", y="seed", hue="kl")
 
 
 def test_nothing_is_drawn_of_failures_alone(tmp_path):

@@ -51,6 +51,18 @@ def test_a_bad_prompt_file_is_named_with_its_line(place, runner, tmp_path):
     assert run(runner, place | {"threshold": 0.01}, tmp_path / "c").status == "finished"
 
 
+def test_what_stands_in_a_cell_s_place_has_to_go(place, runner, tmp_path):
+    (tmp_path / "a").touch()
+    assert (
+        run(runner, place, tmp_path / "a").sentence
+        == f"{tmp_path / 'a'} is a file; remove it, and run the sweep again."
+    )
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.tex").touch()
+    outcome = run(runner, place, tmp_path / "b")
+    assert outcome.sentence.endswith("(it has no run.json); remove it, and run the sweep again.")
+
+
 def test_memory_that_runs_out_is_said_and_freed(place, runner, tmp_path, monkeypatch):
     def too_much(*args, **kwargs):
         raise MemoryError
@@ -103,14 +115,13 @@ def test_curves_are_measured_where_scores_rank_edges(place, tmp_path):
     settings = {name: value for name, value in place.items() if name != "threshold"}
     runner = Runner(RunnerOptions(curve=True))
     scored = settings | {"method": "eap-ig", "metric": "logit-diff", "steps": 2}
-    outcomes = [run(runner, scored | {"top": n}, tmp_path / f"top{n}") for n in (5, 20)]
+    figures = [run(runner, scored | {"top": n}, tmp_path / f"top{n}").figures for n in (5, 20)]
     (judged,) = acdc.evaluate(str(tmp_path / "top5"), split="test", curve=True, progress=False)
     families = judged.curve.families
-    curves = [{name: outcome.figures[name] for name in CURVE} for outcome in outcomes]
-    assert curves[0] == curves[1]
-    assert outcomes[0].figures["cpr"] == pytest.approx(families["signed"].mib.cpr, abs=1e-5)
-    assert outcomes[0].figures["smallest"] == families["signed"].smallest
-    assert not run(runner, place, tmp_path / "acdc").figures.keys() & set(CURVE)
+    assert {name: figures[0][name] for name in CURVE} == {name: figures[1][name] for name in CURVE}
+    assert figures[0]["cpr"] == pytest.approx(families["signed"].mib.cpr, abs=1e-5)
+    assert figures[0]["smallest"] == families["signed"].smallest
+    assert not set(CURVE) & run(runner, place, tmp_path / "acdc").figures.keys()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is the process's")

@@ -71,7 +71,7 @@ def test_another_sweeps_folder_is_refused_by_what_differs_and_stays_as_it_is(hel
     before = (tmp_path / "s" / "sweep.json").read_bytes()
     with pytest.raises(RunFolderError, match=f"holds another sweep: .*{says}.*choose another folder with `out`"):
         held(some=grid(**changed))
-    with pytest.raises(RunFolderError, match="another sweep: `curve` was False and is True"):
+    with pytest.raises(RunFolderError, match=r"another sweep: curves were not measured in it \(`curve`\); ask"):
         held(curve=True)
     assert (tmp_path / "s" / "sweep.json").read_bytes() == before
 
@@ -195,13 +195,34 @@ def test_an_ended_file_that_says_nothing_is_warned_of_and_its_run_tells(held, tm
         assert held().left == [first, second]  # the run is none
 
 
+def test_what_is_damaged_is_warned_of_once(held, tmp_path):
+    first = held("s", lambda folder: finish(folder, folder.grid.cells[0])).grid.cells[0]
+    (tmp_path / "s" / "ended" / f"{first.name}.json").write_text("{")
+    with pytest.warns(AcdcWarning) as said:
+        held()
+    assert sum("doesn't say how its cell ended" in str(one.message) for one in said) == 1
+
+
 def test_a_finished_run_that_was_removed_is_left_to_do(held, tmp_path):
     first, second = held("s", lambda folder: finish(folder, folder.grid.cells[0])).grid.cells
     (tmp_path / "s" / "runs" / first.name / "run.json").unlink()
     assert held().left == [first, second]
 
 
-def test_what_isnt_a_sweeps_isnt_loaded(tmp_path):
-    with pytest.raises(RunFolderError, match="is not a sweep's folder"):
-        SweepFolder.load(tmp_path)
-    assert not is_sweep(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("none", "is not a sweep's folder .there is no such folder.; check the path"),
+        ("file", "file is a file; give the folder of a sweep"),
+        ("link", "link is a link to nothing; give the folder of a sweep"),
+        (".", "is not a sweep's folder .it has no sweep.json.; give one that a sweep wrote"),
+        ("lost", "it has no sweep.json.; where that was lost, run the same sweep into it again"),
+    ],
+)
+def test_what_isnt_a_sweeps_isnt_loaded(tmp_path, name, says):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "lost" / "runs").mkdir(parents=True)
+    with pytest.raises(RunFolderError, match=says):
+        SweepFolder.load(tmp_path / name)
+    assert not is_sweep(tmp_path / name)

@@ -10,12 +10,11 @@ from acdc.circuit import Circuit
 from acdc.errors import UnknownNameError
 from acdc.graph import Graph
 from acdc.methods import METHODS, find_method
+from acdc.metrics import DISTANCES
 from acdc.models.loading import load_model
 from acdc.planted import Parameters, planted, planted_names
 
-#: Whose gradient at the clean run is zero: methods that take one there take the corrupted run's instead.
-FLAT = ("kl", "l2")
-#: What `hisp` takes in their place, whose gradient is the clean run's.
+#: What `hisp`, whose gradient is the clean run's, takes in the place of distances from the model.
 SLOPED = "answer-logprob"
 #: Each decides hundreds of times what to remove, or trains: too slow for a model of this many edges on a laptop.
 _PATIENT, _LARGE = ("acdc", "hybrid", "patching", "sp", "edge-pruning", "ugs", "eap-ig-activations"), 20_000
@@ -131,15 +130,13 @@ def asked(name: str, case: Case, threshold: float | None = None) -> dict[str, An
         case: what it runs on.
         threshold: that led ACDC to that size, for `hybrid`, which knows no budget.
     """
-    found: dict[str, Any] = {"metric": SLOPED if name == "hisp" and case.metric in FLAT else case.metric}
+    found: dict[str, Any] = {"metric": SLOPED if name == "hisp" and case.metric in DISTANCES else case.metric}
     if name == "acdc":
         found["budget"] = case.size
     elif name == "hybrid" and threshold is not None:
         found["threshold"] = threshold
     elif name in ("edge-pruning", "random"):
         found["edges"] = case.size
-    elif name in ("eap", "gim") and case.metric in FLAT:
-        found["side"] = "corrupted"
     if not find_method(name).decides:
         found |= {"top": case.size, "by": "magnitude" if case.reference is not None else "value"}
     return found

@@ -30,6 +30,7 @@ OF_RANDOM_MODELS = (
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "random_models: its models do no task well, and acdc may say so.")
+    config.addinivalue_line("markers", "long: takes long, and others try most of it: scripts/test -m long runs it.")
     config.addinivalue_line("markers", "drawn: many cases, which scripts/test runs without checks of shapes.")
 
 

@@ -43,9 +43,9 @@ class Grid:
     def of(cls, axes: Mapping[str, Any] | Grid | str | Path, **changed: Any) -> Grid:
         """Cross axes, as a caller gives them or a TOML file does.
 
-            >>> grid = Grid.of({"task": "ioi", "model": "tiny-tasks", "method": "acdc,eap", "threshold": "0.01,0.1"})
+            >>> grid = Grid.of({"task": "ioi", "model": "tiny-tasks", "method": "acdc,eap-ig", "threshold": [0.1, 1]})
             >>> [cell.name for cell in grid.cells][:3:2]
-            ['ioi-tiny-tasks-acdc-threshold0.01', 'ioi-tiny-tasks-eap-above0.01']
+            ['ioi-tiny-tasks-acdc-threshold0.1', 'ioi-tiny-tasks-eap-ig-above0.1']
 
         An option that only some methods have is crossed for those; likewise a selection, which is for methods that
         score edges, and a corruption, which is for the tasks that have it. Where a method scores edges and no selection

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from acdc.errors import RunFolderError, SettingsError
+from acdc.errors import RunFolderError, SettingsError, warn
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.outcome import FAILED, Outcome
@@ -216,6 +216,11 @@ class _Jobs:
         job.opened, job.needed = repr(job.cell.opened), kind(job.cell)
         job.step = RunCell(job.cell, self.folder.run_folder(job.cell))
         held = needed.held_bytes or PROCESS_BYTES
+        if self.memory is not None and (wanted := needed.memory_bytes or 0) > self.memory:
+            warn(
+                f"{job.cell.name} may need {wanted / 1e9:.1f} GB, and {self.memory / 1e9:.1f} GB are to be had: it runs "
+                "with nothing beside it; lower `batch_size` or `n` if it can't."
+            )
         self.room.ask(number, needed.memory_bytes or held, held)
 
     def _admit(self) -> None:

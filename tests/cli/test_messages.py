@@ -189,6 +189,6 @@ def test_no_message_of_the_library_speaks_of_the_command_line():
     for path in Path(acdc.__file__).parent.rglob("*.py"):
         if path.parent.name != "cli":
             for number, line in enumerate(path.read_text().splitlines(), 1):
-                assert " --" not in line or re.search("acdc (discover|edit|evaluate)", line), (
+                assert " --" not in line or re.search("acdc (discover|edit|evaluate)|ray start", line), (
                     f"{path}:{number}: {line}"
                 )  # but for whole commands

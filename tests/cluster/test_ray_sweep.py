@@ -97,6 +97,7 @@ def test_a_part_too_small_for_ray_is_refused(tmp_path):
         sweep({"task": "ioi", "model": "tiny-tasks", "threshold": 1.0}, out=tmp_path / "s", cluster="ray", gpus=1e-5)
 
 
+@pytest.mark.long
 def test_a_third_is_what_ray_can_count(cluster, tmp_path):
     axes = {"task": "ioi", "model": "tiny-tasks", "threshold": 1.0, "n": 2}
     found = sweep(axes, out=tmp_path / "s", cluster=cluster, cpus=1 / 3, progress=False)

@@ -64,6 +64,7 @@ def test_a_run_on_two_workers_keeps_one_processs_edges_though_one_is_killed(fold
     assert again.record.started == split.record.started
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["open", "take"])
 def test_a_worker_that_dies_before_the_run_begins_is_replaced(folder, cluster, tmp_path, monkeypatch, step):
     model, task = folder

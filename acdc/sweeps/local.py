@@ -218,8 +218,8 @@ class _Jobs:
         held = needed.held_bytes or PROCESS_BYTES
         if self.memory is not None and (wanted := needed.memory_bytes or 0) > self.memory:
             warn(
-                f"{job.cell.name} may need {wanted / 1e9:.1f} GB, and {self.memory / 1e9:.1f} GB are to be had: it runs "
-                "with nothing beside it; lower `batch_size` or `n` if it can't."
+                f"{job.cell.name} may need {wanted / 1e9:.1f} GB, and {self.memory / 1e9:.1f} GB are to be had: it runs"
+                " with nothing beside it; lower `batch_size` or `n` if it can't."
             )
         self.room.ask(number, needed.memory_bytes or held, held)
 

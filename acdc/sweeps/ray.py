@@ -320,7 +320,7 @@ class _Crew:
             self._lost += 1
             if self._lost >= _MOST_LOST:
                 raise ClusterError(
-                    f"the cluster's workers end as they begin ({why_ended(error)}); see the logs of Ray in /tmp/ray "
+                    f"the cluster's workers end as they begin ({why_ended(error)}); see its logs "
                     "there."
                 )
             return

@@ -319,10 +319,7 @@ class _Crew:
         if cell is None:
             self._lost += 1
             if self._lost >= _MOST_LOST:
-                raise ClusterError(
-                    f"the cluster's workers end as they begin ({why_ended(error)}); see its logs "
-                    "there."
-                )
+                raise ClusterError(f"the cluster's workers end as they begin ({why_ended(error)}); see its logs there.")
             return
         self._deaths[cell.name] += 1
         if self._deaths[cell.name] < _MOST_DEATHS:

@@ -10,7 +10,7 @@ from typing import Any
 #: Where Linux says what a container may have, and what is free.
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _LIMIT, _TAKEN, _TAKEN_BY = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current", "memory.stat"))
-_MEMORY_INFO = Path("/proc/meminfo")
+_MEMORY_INFO, _PAGES = Path("/proc/meminfo"), Path("/proc/self/statm")
 #: What drivers of NVIDIA and AMD put there.
 _GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
@@ -30,6 +30,15 @@ def free_memory() -> int | None:
     """Memory that is free, in bytes; a container can have less than the machine. ``None`` where it can't be told."""
     found = [one for one in (_of_machine(), _of_container()) if one is not None]
     return min(found, default=None)
+
+
+def held_memory() -> int | None:
+    """Memory that this process holds, in bytes; ``None`` where it can't be told."""
+    try:
+        pages = _PAGES.read_text().split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def has_gpu() -> bool:

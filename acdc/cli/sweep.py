@@ -103,7 +103,7 @@ def sweep(file: Path | None, out: Path | None, dry_run: bool, curve: bool, **par
 
 def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None:
     from acdc.cli.sweep_tables import print_plan
-    from acdc.machine import cores, has_gpu
+    from acdc.sweeps.local import default_jobs
     from acdc.sweeps.options import RunnerOptions
     from acdc.sweeps.planning import plan
 
@@ -111,5 +111,5 @@ def _print_plan(grid: Grid, folder: Path, curve: bool, jobs: int | None) -> None
         announce(note)
     earlier = same_sweep(folder, grid)
     planned = plan(grid, RunnerOptions(curve=curve))
-    at_once = (1 if has_gpu() else cores()) if jobs is None else jobs
+    at_once = default_jobs() if jobs is None else jobs
     print_plan(planned, {} if earlier is None else earlier.outcomes, at_once)

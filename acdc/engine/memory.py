@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
+from acdc import machine
 from acdc.engine.alone import run_bytes
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.fast.baseline import baseline_bytes
@@ -23,7 +22,6 @@ from acdc.engine.fast.tactics import Tactics
 from acdc.engine.gradients import gradient_bytes
 from acdc.engine.setting import prediction_bytes
 from acdc.engine.sizes import Sizes
-from acdc.machine import free_memory
 from acdc.models.model import Model
 from acdc.pairs import PromptSet
 
@@ -167,15 +165,11 @@ def available_memory(device: torch.device) -> int | None:
     """Memory that is free on a device, in bytes; ``None`` where it can't be told."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return free_memory()
+    return machine.free_memory()
 
 
 def held_memory(device: torch.device) -> int | None:
     """Memory that this process holds on a device, in bytes; ``None`` where it can't be told."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return machine.held_memory()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+from acdc import machine
 from acdc.errors import RunFolderError, SettingsError, warn
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import SweepFolder
@@ -42,6 +43,11 @@ class Worker(Protocol):
 
 #: Starts a worker that says what it has to say to the function.
 Start = Callable[[Callable[[Any], None]], Worker]
+
+
+def default_jobs() -> int:
+    """How many processes there are unless somebody says: one a core, or one where torch would take a GPU."""
+    return 1 if machine.has_gpu() else machine.cores()
 
 
 def run_local(

@@ -23,8 +23,9 @@ from acdc.sweeps.folder import SweepFolder
 from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.sweeps.parcels import Parcel, parcels_of, put
 from acdc.sweeps.queue import Queue, kind
-from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
+from acdc.sweeps.raymessages import Home, Lacking, Prepared, Returned, Sent
 from acdc.sweeps.rayworker import Worker, forget
+from acdc.sweeps.worker import Full
 from acdc.wording import counted, first_line
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class _Crew:
             yield from self._died(member, error)
             return
         cell = member.cell
-        if isinstance(said, Stopped):
+        if isinstance(said, Full):
             raise RunFolderError(said.sentence)
         if cell is None:  # it has begun
             member.node, is_home = said
@@ -236,9 +237,9 @@ class _Crew:
             self._next(member)
         elif isinstance(said, Lacking):
             self._send(member, cell, said)
-        elif isinstance(said, Ready):
+        elif isinstance(said, Prepared):
             self._reserve(member, cell, said)
-        elif isinstance(said, Ended):
+        elif isinstance(said, Returned):
             if said.files is not None:
                 put(said.files, self._folder.run_folder(cell), self._folder.path / _INCOMING)
             member.cell = None
@@ -276,7 +277,7 @@ class _Crew:
         self._strange.add(member.node or "")
         self._prepare(member, cell, {parcel: self._sent[parcel] for parcel in lacking.parcels})
 
-    def _reserve(self, member: _Member, cell: Cell, ready: Ready) -> None:
+    def _reserve(self, member: _Member, cell: Cell, ready: Prepared) -> None:
         """Reserve the memory that a kind of cell takes on the worker's machine, and go on once it is free."""
         member.opened = kind(cell)
         node = next(node for node in self._ray.nodes() if node["NodeID"] == member.node)["Resources"]

@@ -46,7 +46,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Ready:
+class Prepared:
     """A worker has opened what a cell runs on.
 
     Attributes:
@@ -64,15 +64,8 @@ class Lacking:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Returned:
     """How a cell ended, and its run's files where the worker can't write them at their place."""
 
     outcome: Outcome
     files: Mapping[str, bytes] | None
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Nothing more can be written where the worker writes; it says why, in a sentence."""
-
-    sentence: str

@@ -15,7 +15,7 @@ from acdc.sweeps.cells import Cell
 from acdc.sweeps.folder import RUNS
 from acdc.sweeps.outcome import FINISHED
 from acdc.sweeps.parcels import Parcel, packed, renamed, unpacked
-from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
+from acdc.sweeps.raymessages import Home, Lacking, Prepared, Returned, Sent
 from acdc.sweeps.worker import Full, Needed, Prepare, RunCell, answer
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Worker:
 
         return str(ray.get_runtime_context().get_node_id()), self._is_home
 
-    def prepare(self, cell: Cell, parcels: Sequence[Parcel], sent: Mapping[Parcel, Sent]) -> Ready | Lacking | Stopped:
+    def prepare(self, cell: Cell, parcels: Sequence[Parcel], sent: Mapping[Parcel, Sent]) -> Prepared | Lacking | Full:
         """Find or take the files that a cell names, open what it runs on, and say what it will need.
 
         Args:
@@ -63,16 +63,16 @@ class Worker:
                 if parcel not in self._located and parcel in sent:
                     self._located[parcel] = self._taken(parcel, sent[parcel])
         except RunFolderError as error:
-            return Stopped(str(error))
+            return Full(str(error))
         for parcel in parcels:
             if parcel not in self._located and parcel.is_here():
                 self._located[parcel] = self._name_here(parcel)
         if lacking := tuple(parcel for parcel in parcels if parcel not in self._located):
             return Lacking(lacking)
         said = answer(self._runner, Prepare(self._here(cell, parcels)))
-        return Ready(said.memory_bytes if isinstance(said, Needed) else None)
+        return Prepared(said.memory_bytes if isinstance(said, Needed) else None)
 
-    def run(self, cell: Cell, parcels: Sequence[Parcel]) -> Ended | Stopped:
+    def run(self, cell: Cell, parcels: Sequence[Parcel]) -> Returned | Full:
         """Run a cell that was prepared, or one that names the same files."""
         here = self._here(cell, parcels)
         out = Path(self._home.folder) / RUNS / cell.name
@@ -86,15 +86,15 @@ class Worker:
             with tempfile.TemporaryDirectory(dir=self._shelf) as scratch:
                 names[str(Path(scratch) / cell.name)] = str(out)
                 told = _told(answer(self._runner, RunCell(here, Path(scratch) / cell.name)))
-                if isinstance(told, Stopped):
-                    return Stopped(renamed(told.sentence, names))
+                if isinstance(told, Full):
+                    return Full(renamed(told.sentence, names))
                 outcome = told.outcome
                 sentence = None if outcome.sentence is None else renamed(outcome.sentence, names)
                 warned = tuple(renamed(said, names) for said in outcome.warned)
                 files = packed(Path(scratch) / cell.name, names) if outcome.status == FINISHED else None
-                return Ended(replace(outcome, sentence=sentence, warned=warned), files)
+                return Returned(replace(outcome, sentence=sentence, warned=warned), files)
         except OSError as error:
-            return Stopped(f"a worker can't write {self._shelf}: {error.strerror}; make room there.")
+            return Full(f"a worker can't write {self._shelf}: {error.strerror}; make room there.")
 
     def _taken(self, parcel: Parcel, sent: Sent) -> str:
         """What names a parcel's files on this machine, which are taken from Ray where it lacks them."""
@@ -120,8 +120,8 @@ def _shelf(sweep: str) -> Path:
     return Path(tempfile.gettempdir()) / f"acdc-sweep-{sweep}"
 
 
-def _told(said: Any) -> Ended | Stopped:
-    return Stopped(said.sentence) if isinstance(said, Full) else Ended(said.outcome, None)
+def _told(said: Any) -> Returned | Full:
+    return said if isinstance(said, Full) else Returned(said.outcome, None)
 
 
 def _sees(home: Home) -> bool:

@@ -14,10 +14,10 @@ from acdc.cluster.connection import checked_cluster
 from acdc.errors import RunFolderError, SettingsError, SweepInterrupted
 from acdc.runs.environment import working_directory
 from acdc.sweeps.cells import Cell
-from acdc.sweeps.folder import SweepFolder
+from acdc.sweeps.folder import SweepFolder, is_sweep
 from acdc.sweeps.grid import Grid
 from acdc.sweeps.here import run_here
-from acdc.sweeps.local import run_local
+from acdc.sweeps.local import default_jobs, run_local
 from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.sweeps.progress import SweepBar
@@ -110,6 +110,8 @@ def check(
     _executor(jobs, memory, cluster, cpus, gpus, lambda line: None)
     _named(reference)
     SweepFolder.check(out, grid, resume=resume, curve=curve)
+    if is_sweep(out):
+        check_unchanged(SweepFolder.load(out))
 
 
 def go_on(
@@ -217,7 +219,7 @@ def _executor(
             raise SettingsError("`memory` is shared by processes; leave it out with `jobs=0`.")
         return run_here
     most = machine.free_memory() if gigabytes is None else int(gigabytes * 1e9)
-    return partial(run_local, jobs=_default_jobs() if jobs is None else asked.whole("jobs", jobs), memory=most)
+    return partial(run_local, jobs=default_jobs() if jobs is None else asked.whole("jobs", jobs), memory=most)
 
 
 def _positive(name: str, value: float | None, *, zero: bool = False) -> float | None:
@@ -227,10 +229,6 @@ def _positive(name: str, value: float | None, *, zero: bool = False) -> float | 
     if not (0 < found < float("inf") or (zero and found == 0)):
         raise SettingsError(f"`{name}` must be a number over 0, not {asked.shown(value)}.")
     return found
-
-
-def _default_jobs() -> int:
-    return 1 if machine.has_gpu() else machine.cores()
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from acdc.errors import AcdcError, RunFolderError
+from acdc.errors import RunFolderError
+from acdc.machine import held_memory
 from acdc.sweeps.cells import Cell
 from acdc.sweeps.outcome import FAILED, Outcome
 from acdc.wording import first_line
@@ -115,7 +116,7 @@ def serve() -> None:
 def answer(runner: Any, command: Prepare | RunCell) -> Needed | Ended | Full:
     """Do what a worker is told, and say what came of it."""
     if isinstance(command, Prepare):
-        return Needed(_needs(runner, command.cell), held_bytes())
+        return Needed(_needs(runner, command.cell), held_memory())
     try:
         return Ended(runner.run(command.cell, command.out))
     except RunFolderError as error:
@@ -128,17 +129,8 @@ def _needs(runner: Any, cell: Cell) -> int | None:
     """What a cell needs; where opening what it runs on fails, it says why as it runs."""
     try:
         return runner.needs(cell).memory_bytes
-    except (AcdcError, Exception):
+    except Exception:
         return None
-
-
-def held_bytes() -> int | None:
-    """Memory that this process holds; ``None`` where it can't be told."""
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _listen(commands: IO[bytes], inbox: SimpleQueue[Any]) -> None:

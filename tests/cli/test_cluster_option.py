@@ -28,8 +28,9 @@ def test_a_method_whose_prompts_cant_be_split(discover):
     assert "leave out --cluster" in discover("--cluster", "ray", "--freeze", "norms")
 
 
-def test_a_cluster_that_doesnt_answer_is_said_before_the_model_is_opened(discover):
+def test_a_cluster_that_doesnt_answer_is_said_before_the_model_is_opened(discover, monkeypatch):
     pytest.importorskip("ray")
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # another test's cluster may be up in this process
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]

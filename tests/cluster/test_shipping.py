@@ -17,8 +17,9 @@ from acdc.sweeps.cells import Cell
 from acdc.sweeps.options import RunnerOptions
 from acdc.sweeps.outcome import FAILED, FINISHED
 from acdc.sweeps.parcels import parcels_of, put
-from acdc.sweeps.raymessages import Ended, Home, Lacking, Ready, Sent, Stopped
+from acdc.sweeps.raymessages import Home, Lacking, Prepared, Returned, Sent
 from acdc.sweeps.rayworker import Worker, forget
+from acdc.sweeps.worker import Full
 
 pytestmark = pytest.mark.random_models
 
@@ -77,10 +78,10 @@ def test_a_worker_that_sees_nothing_is_sent_files_and_hands_back_the_same_run(ho
     one, going = worker(home, contents), sent(parcels, contents)
     home.rename(tmp_path / "away")  # nothing of it is on this machine
     assert one.prepare(cell(), parcels, {}) == Lacking(parcels)
-    assert isinstance(one.prepare(cell(), parcels, going), Ready)
+    assert isinstance(one.prepare(cell(), parcels, going), Prepared)
     contents.clear()  # what is unpacked isn't fetched again
     ended = one.run(cell(), parcels)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, Returned)
     assert ended.outcome.status == FINISHED, ended.outcome.sentence
     (tmp_path / "away").rename(home)
     monkeypatch.chdir(home)
@@ -109,7 +110,7 @@ def test_the_same_files_under_the_same_path_are_used_where_they_are(home, tmp_pa
     )
     assert one.prepare(cell(), others, {}) == Lacking(others)
     digests = {other: digests[parcel] for other, parcel in zip(others, parcels, strict=True)}
-    assert isinstance(one.prepare(cell(), others, digests), Ready)  # nothing is fetched: there are no references
+    assert isinstance(one.prepare(cell(), others, digests), Prepared)  # nothing is fetched: there are no references
 
 
 def test_a_cells_failure_names_what_the_caller_named(home, tmp_path, monkeypatch):
@@ -119,7 +120,7 @@ def test_a_cells_failure_names_what_the_caller_named(home, tmp_path, monkeypatch
     parcels = parcels_of(bad)
     one, going = worker(home, contents), sent(parcels, contents)
     home.rename(tmp_path / "away")
-    assert isinstance(one.prepare(bad, parcels, going), Ready)
+    assert isinstance(one.prepare(bad, parcels, going), Prepared)
     ended = one.run(bad, parcels)
     assert (ended.outcome.status, ended.files) == (FAILED, None)
     assert ended.outcome.sentence.startswith("bad.jsonl")
@@ -135,7 +136,7 @@ def test_no_room_on_a_worker_is_said(home, tmp_path, monkeypatch):
     home.rename(tmp_path / "away")
     monkeypatch.setattr(Path, "write_bytes", full)
     stopped = one.prepare(cell(), parcels, going)
-    assert isinstance(stopped, Stopped)
+    assert isinstance(stopped, Full)
     assert "models/step-1 can't be unpacked" in stopped.sentence
     assert "No space left" in stopped.sentence
 

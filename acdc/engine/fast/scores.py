@@ -16,16 +16,17 @@ logits are summed up while they are still in the cache.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from acdc.engine.fast.anchors import Anchors, serves
 from acdc.engine.fast.changes import MixtureChange
-from acdc.engine.fast.cost import machine_kind
 from acdc.engine.fast.heads import fold, normalized
+from acdc.engine.fast.vocabulary import Logits, expected
 from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
 from acdc.metrics import AnswerTokens, Metric
@@ -33,14 +34,13 @@ from acdc.models.norms import Norm
 
 #: Logits of metrics that need them all are held at a time, in bytes.
 LOGITS_BYTES = 64 * 2**20
-#: Logits of a block of KL's pass, in bytes, and its columns: on a CPU what its cache holds beside the weights.
-BLOCK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
-BLOCK_COLUMNS = {"cpu": 1024, "cuda": 16384}
 #: Tokens that are summed in float64 for each prediction, the likeliest. With all others below 1/16,
 #: rounding of each by 6e-8 makes at most 1.5e-8 in their sum.
 LIKELIEST = 16
 #: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
+#: Sums of exponentials below it may have lost digits to underflow.
+_SMALLEST = 1e-20
 #: Products that are kept besides those of one layer's heads, which come up three times in turn, once a letter, and
 #: with them a few heads behind.
 _MORE_PRODUCTS = 8
@@ -86,15 +86,16 @@ class KlScorer(Scorer):
             weight = weight - weight.mean(0)
         log_p = setting.model_logits.log_softmax(-1)  # [prediction, n_outputs] float64
         self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
-        self._blocks = _split(weight)  # [d_model, column] each
-        terms = zip(log_p.split(self._blocks[0].shape[1], dim=1), self._blocks, strict=True)
-        parts = [part.exp() @ block.double().T for part, block in terms]
-        self._expected = torch.stack(parts).sum(0)  # W_U p, [prediction, d_model] in float64
-        self._likeliest = _Likeliest.of(log_p, weight)
+        self._weight = weight.T.contiguous()  # [n_outputs, d_model]
+        self._expected = expected(log_p, self._weight)  # W_U p, [prediction, d_model]
+        self._likeliest = _Likeliest.of(log_p, self._weight)
         rest = log_p.scatter(1, self._likeliest.tokens, -torch.inf)
-        self._log_p = _split(rest.to(weight.dtype))  # of all others, [prediction, column] each
+        self._log_p = rest.to(weight.dtype)  # of all others, [prediction, n_outputs]
+        self._anchors: Anchors | None = None
+        if serves(self._weight, log_p.shape[1]):
+            self._anchors = Anchors(self._log_p, setting.corrupted_logits, self._weight)
         self._most_products = setting.graph.cfg.n_heads + _MORE_PRODUCTS
-        self._products: OrderedDict[int, list[Tensor]] = OrderedDict()
+        self._products: OrderedDict[int, Tensor] = OrderedDict()
         self._base: _Base | None = None
 
     def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
@@ -104,8 +105,8 @@ class KlScorer(Scorer):
             self._clean = y[0].clone()
         left = y - self._clean
         linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
-        logits = _Logits(left, [[block] for block in self._blocks], self._log_p)
-        return (logits.log_sum_exp(self._likeliest.logits(left.double())) - linear).mean(1)
+        logits = Logits(left, [self._weight], self._log_p)
+        return (self._log_sum_exp(logits, self._likeliest.logits(left.double())) - linear).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
@@ -137,10 +138,24 @@ class KlScorer(Scorer):
         linear += (base.difference.double() * expected).sum(-1)
         likeliest = self._likeliest.logits(base.difference.double()) + more * self._likeliest.changes(now.double())
         likeliest = likeliest + self._likeliest.changes(left.double(), written)
-        products = [self._product(head) for head in heads]
-        rights = [[product[block] for product in products] for block in range(len(self._blocks))]
-        logits = _Logits(left, rights, base.logits, more.to(left), base.unscaled)
-        return (logits.log_sum_exp(likeliest) - linear).mean(1)
+        logits = Logits(left, [self._product(head) for head in heads], base.logits, more.to(left), base.unscaled)
+        return (self._log_sum_exp(logits, likeliest) - linear).mean(1)
+
+    def _log_sum_exp(self, logits: Logits, likeliest: Tensor) -> Tensor:
+        """Over all outputs, `likeliest` those that aren't in the logits, ``[run, prediction]`` in float64.
+
+        On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
+        overflows. Elsewhere, to look would cost a synchronization.
+        """
+        if logits.left.device.type == "cpu":
+            others = likeliest.exp().sum(-1)
+            if self._anchors is None or logits.more is not None:
+                total = logits.sums() + others
+            else:
+                total = self._anchors.sums(logits, others) + others
+            if bool(((total > _SMALLEST) & total.isfinite()).all()):
+                return total.log()
+        return torch.logaddexp(logits.log_sum_exp(), likeliest.logsumexp(-1))
 
     def _base_of(self, now: Tensor) -> _Base:
         """What all runs from one residual stream share; kept while `now` is the same."""
@@ -148,19 +163,17 @@ class KlScorer(Scorer):
             raise RuntimeError("the clean residual is scored first")
         if self._base is None or not torch.equal(self._base.now, now):
             difference = normalized(self._norm, now) - self._clean
-            both = torch.cat([now, difference])  # the weights are read once
-            unscaled, logits = zip(*((both @ block).chunk(2) for block in self._blocks), strict=True)
-            for change, log_p in zip(logits, self._log_p, strict=True):
-                change += log_p
-            self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits)
+            both = torch.cat([now, difference]) @ self._weight.T  # the weights are read once
+            unscaled, logits = both.chunk(2)
+            self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits.add_(self._log_p))
         return self._base
 
-    def _product(self, head: MixtureChange) -> list[Tensor]:
-        """``W_O W_U`` of a head, ``[d_head, column]`` each."""
+    def _product(self, head: MixtureChange) -> Tensor:
+        """``W_O W_U`` of a head, ``[n_outputs, d_head]``."""
         if head.source not in self._products:
             if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            self._products[head.source] = [head.weight @ block for block in self._blocks]
+            self._products[head.source] = self._weight @ head.weight.T
         self._products.move_to_end(head.source)
         return self._products[head.source]
 
@@ -169,11 +182,6 @@ def _gain(norm: Norm, residual: Tensor) -> Tensor:
     """What a norm multiplies by, ``[..., d_model]`` to ``[..., 1]`` in float64: differences of gains are taken."""
     wide = residual.double()
     return wide.new_ones(*wide.shape[:-1], 1) if norm.kind == "none" else norm.inverse_scale(wide)
-
-
-def _split(matrix: Tensor) -> list[Tensor]:
-    """Blocks of columns, each contiguous."""
-    return [block.contiguous() for block in matrix.split(BLOCK_COLUMNS[machine_kind(matrix.device)], dim=1)]
 
 
 @dataclass(frozen=True)
@@ -192,9 +200,9 @@ class _Likeliest:
 
     @classmethod
     def of(cls, log_p: Tensor, weight: Tensor) -> _Likeliest:
-        """From ``[prediction, n_outputs]`` and the unembedding, ``[d_model, n_outputs]``."""
+        """From ``[prediction, n_outputs]`` and the unembedding, ``[n_outputs, d_model]``."""
         most, tokens = log_p.topk(min(LIKELIEST, log_p.shape[1]))
-        return cls(tokens, most, weight[:, tokens].transpose(0, 1).double())
+        return cls(tokens, most, weight[tokens].transpose(1, 2).double())
 
     def logits(self, difference: Tensor) -> Tensor:
         """``log p + D``, ``[..., prediction, d_model]`` to ``[..., prediction, token]``."""
@@ -214,73 +222,15 @@ class _Base:
         now: the stream, ``[prediction, d_model]``.
         gain: what its norm multiplies it by, ``[prediction, 1]`` in float64.
         difference: normed, minus the clean run's, ``[prediction, d_model]``.
-        unscaled: ``now W_U`` without that gain, ``[prediction, column]`` each.
-        logits: ``difference W_U + log p``, ``[prediction, column]`` each; those of the likeliest aren't in it.
+        unscaled: ``now W_U`` without that gain, ``[prediction, n_outputs]``.
+        logits: ``difference W_U + log p``, ``[prediction, n_outputs]``; those of the likeliest aren't in it.
     """
 
     now: Tensor
     gain: Tensor
     difference: Tensor
-    unscaled: Sequence[Tensor]
-    logits: Sequence[Tensor]
-
-
-#: Sums of exponentials below it may have lost digits to underflow.
-_SMALLEST = 1e-20
-
-
-@dataclass(frozen=True)
-class _Logits:
-    """``log p + D`` that is computed block by block and never held all at once.
-
-    It is ``left @ rights + base``, and where the norm's gain has changed, ``+ more * unscaled``.
-
-    Attributes:
-        left: ``[run, prediction, k]``.
-        rights: of each block, matrices that together are ``[k, column]``.
-        base: ``[prediction, column]`` each.
-        more: ``[run, prediction, 1]``, or ``None``.
-        unscaled: ``[prediction, column]`` each, with `more`.
-    """
-
-    left: Tensor
-    rights: Sequence[Sequence[Tensor]]
-    base: Sequence[Tensor]
-    more: Tensor | None = None
-    unscaled: Sequence[Tensor] = ()
-
-    def log_sum_exp(self, likeliest: Tensor) -> Tensor:
-        """Over all columns and the likeliest tokens' logits, ``[run, prediction]`` in float64.
-
-        On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
-        overflows. Elsewhere, to look would cost a synchronization.
-        """
-        if self.left.device.type == "cpu":
-            total = self._reduced(lambda logits: logits.exp_().sum(-1).double()).sum(0) + likeliest.exp().sum(-1)
-            if bool(((total > _SMALLEST) & total.isfinite()).all()):
-                return total.log()
-        parts = self._reduced(lambda logits: logits.logsumexp(-1).double())  # [block, run, prediction]
-        return torch.cat([parts, likeliest.logsumexp(-1)[None]]).logsumexp(0)
-
-    def _reduced(self, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-        """``reduce`` of every block's logits, ``[block, run, prediction]``."""
-        runs, n, _ = self.left.shape
-        found = self.left.new_empty(len(self.base), runs, n, dtype=torch.float64)
-        widest = n * self.base[0].shape[1]  # numbers of a run in a block
-        step = max(1, BLOCK_BYTES[machine_kind(self.left.device)] // (widest * self.left.element_size()))
-        room = self.left.new_empty(min(step, runs) * widest)  # the same for all blocks, so that it stays in the cache
-        for block, (matrices, base) in enumerate(zip(self.rights, self.base, strict=True)):
-            right = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
-            for i in range(0, runs, step):
-                left = self.left[i : i + step]
-                logits = room[: len(left) * base.numel()].view(len(left), *base.shape)
-                if self.more is None:
-                    logits.copy_(base)
-                else:
-                    torch.addcmul(base, self.more[i : i + step], self.unscaled[block], out=logits)
-                logits.flatten(0, 1).addmm_(left.flatten(0, 1), right)  # [run and prediction, column]
-                found[block, i : i + step] = reduce(logits)
-        return found
+    unscaled: Tensor
+    logits: Tensor
 
 
 def make_scorer(setting: Setting, measure: Metric) -> Scorer:

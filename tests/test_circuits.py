@@ -171,7 +171,7 @@ def test_forms_of_a_circuit(gpt2):
         for logits in circuits.run(gpt2, given):
             assert torch.allclose(logits, expected, rtol=0, atol=1e-10)
     for one in (backwards, read_only):
-        assert torch.equal(next(circuits.run(gpt2, [one])), expected)
+        assert torch.allclose(next(circuits.run(gpt2, [one])), expected, rtol=0, atol=1e-10)
     for many in (np.stack([mask] * 5), torch.stack([as_tensor] * 5), torch.stack([as_tensor.double()] * 5)):
         found = list(circuits.run(gpt2, many))
         assert len(found) == 5

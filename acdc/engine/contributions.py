@@ -91,12 +91,19 @@ class Contributions:
         return self._ablation.values(corrupted).expand(shape)
 
     def part(self, rows: slice) -> Contributions:
-        """Those of some prompts by themselves, all run together; what nodes write on them is computed anew."""
+        """Those of some prompts by themselves, all run together; what nodes write on them is kept if it was."""
         found = copy(self)
         found._clean, found._corrupted = self._clean[rows], self._corrupted[rows]
-        found.chunks, found._held = _chunks(rows.stop - rows.start, rows.stop - rows.start), {}
+        found.chunks = _chunks(rows.stop - rows.start, rows.stop - rows.start)
+        found._held = {which: written[:, rows] for which, written in self._held.items()}
         found.inputs = self.inputs[:, rows]
         found.clean_residual, found.corrupted_residual = self.clean_residual[rows], self.corrupted_residual[rows]
+        return found
+
+    def with_inputs(self, inputs: Float[Tensor, "n_inputs batch pos d_model"]) -> Contributions:
+        """The same with something else that the input nodes write."""
+        found = copy(self)
+        found.inputs = inputs
         return found
 
     def without_model(self) -> Contributions:

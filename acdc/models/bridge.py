@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from acdc.errors import ModelError, SettingsError
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
-from acdc.models.mlp import NormedMlp, read_mlp
+from acdc.models.mlp import MlpReader, NormedMlp
 from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
@@ -78,6 +78,7 @@ class BridgeReader:
         self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
         self._norms: dict[tuple[int, str], Norm] = {}
         self._attentions: dict[int, Attention] = {}
+        self._mlps = MlpReader()
         self.is_hugging_face = hasattr(bridge.original_model, "config")
 
     @property
@@ -172,7 +173,7 @@ class BridgeReader:
         block = self.blocks[layer]
         if block.mlp.name is None:
             return None
-        plain = read_mlp(block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
+        plain = self._mlps.read(layer, block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
         if plain is None:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))

@@ -45,10 +45,11 @@ def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitCo
         if model.frozen and which == "corrupted":  # where it is another than its own
             continue
         for batch in _alike(prompts, model.n_outputs * logits.element_size()):
-            own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
             chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]
             at = [prediction for _, prediction in chosen]
-            theirs = own[[i for i, _ in chosen], setting.columns[at]]
+            of_prompt = torch.tensor([i for i, _ in chosen], device=model.device)
+            tokens = Tokens.of([prompts[row] for row in batch], model.device)
+            theirs = model.own_logits_at(tokens, of_prompt, setting.columns[at])  # [prediction, n_outputs]
             found = compare_logits(logits[at], theirs, model.dtype)
             if not found.passed:
                 _refuse(setting, which, at, theirs, logits)

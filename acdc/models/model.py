@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypedDict
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.displayed import Displayed
@@ -231,6 +231,20 @@ class Model(Displayed):
     def own_logits(self, tokens: Tokens) -> Float[Tensor, "batch pos n_outputs"]:
         """The model's own logits through the bridge, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
         return self._reader.logits(tokens)
+
+    def own_logits_at(
+        self, tokens: Tokens, rows: Int[Tensor, " position"], columns: Int[Tensor, " position"]
+    ) -> Float[Tensor, "position n_outputs"]:
+        """The same at some positions alone, ``[position, n_outputs]``, without unembedding the others.
+
+        Args:
+            tokens: prompts of one length.
+            rows: prompt of each position.
+            columns: where it is in the prompt.
+        """
+        if self.has_hooks:  # which may count on all positions
+            return self._reader.logits(tokens)[rows, columns]
+        return self._reader.logits_at(tokens.ids, rows, columns)
 
     def heads(
         self,

@@ -20,8 +20,8 @@ from acdc.pruning.shrinking import Groups
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
-#: Prompts on which it is measured, at most: twice as many predictions tell it to about a fifth of itself.
-_NOISE_PROMPTS = 8
+#: Prompts on which it is measured, at most: twice as many predictions tell it to about a quarter of itself.
+_NOISE_PROMPTS = 4
 
 
 class ReferenceEngine(PruningEngine):

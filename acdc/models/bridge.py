@@ -94,7 +94,7 @@ class BridgeReader:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, parameter in sorted(self.bridge.original_model.named_parameters()):
             digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def attention(self, layer: int) -> Attention:

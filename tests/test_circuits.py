@@ -13,9 +13,9 @@ import acdc
 from acdc.circuit import Circuit
 from acdc.engine import circuits
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.states import Plan, Relevant
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
-from acdc.engine.states import Plan, Relevant
 from acdc.errors import SettingsError
 from acdc.evaluation.behaviour import evaluate
 from acdc.graph import Graph

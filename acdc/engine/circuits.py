@@ -18,9 +18,9 @@ from torch import Tensor
 from acdc.circuit import Circuit
 from acdc.engine.alone import run_alone
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.side_by_side import SideBySide
 from acdc.engine.hidden_units import MaskedMlps
 from acdc.engine.setting import Setting
-from acdc.engine.side_by_side import SideBySide
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 from acdc.models.torchstate import own_torch_state

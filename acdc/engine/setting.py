@@ -14,6 +14,7 @@ from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.once import Once, anew
+from acdc.engine.own_logits import own_predictions
 from acdc.engine.sizes import Sizes
 from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
@@ -134,6 +135,7 @@ def prepare(
     freeze: Sequence[str] = (),
     batch_size: int | None = None,
     known: Setting | None = None,
+    own_clean: bool = False,
 ) -> Setting:
     """Run the clean and the corrupted prompts once.
 
@@ -149,6 +151,8 @@ def prepare(
         batch_size: prompts that the whole model runs at a time; by default all, and what they write is kept.
         known: a setting that differs in its corrupted prompts at most, see :meth:`Setting.has_clean`: the clean ones
             aren't run again.
+        own_clean: the clean prompts' logits are those of the model's own run, and its nodes are run on them when
+            something is asked of these; with the ablation ``corrupted`` and nothing frozen.
 
     Raises:
         UnknownNameError: no such ablation.
@@ -167,8 +171,12 @@ def prepare(
     if freeze := freeze or model.frozen:
         _check_together(len(prompts), together)
         model = model.with_frozen(seen_on(model.thawed, freeze, tokens, rows, columns))
-    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before, runs_clean=not own_clean)
     _check_answers(model, prompts)
+    if own_clean:
+        model_logits = _own(model, prompts, rows, columns)
+    else:
+        model_logits = model.logits(contributions.clean_residual[rows, columns]).double()
     setting = Setting(
         model=model,
         graph=graph,
@@ -179,11 +187,19 @@ def prepare(
         rows=rows,
         columns=columns,
         answers=answers,
-        model_logits=model.logits(contributions.clean_residual[rows, columns]).double(),
+        model_logits=model_logits,
         corrupted_logits=model.logits(contributions.corrupted_residual[rows, columns]).double(),
     )
     _check_finite(setting)
     return setting
+
+
+def _own(model: Model, prompts: PromptSet, rows: Tensor, columns: Tensor) -> Tensor:
+    """The logits of the model's own run on clean prompts, ``[prediction, n_outputs]`` in float64."""
+    found = torch.empty(len(rows), model.n_outputs, dtype=torch.float64, device=model.device)
+    for at, logits in own_predictions(model, [pair.clean for pair in prompts.pairs], rows, columns):
+        found[at] = model.without_infinity(logits).double()
+    return found
 
 
 def _check_finite(setting: Setting) -> None:

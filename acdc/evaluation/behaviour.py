@@ -139,7 +139,7 @@ def side_by_side(
 def rounding_of(setting: Setting, metric: str) -> float:
     """A metric's values up to here may be rounding alone: the logits' own, in the model's precision, in their mean."""
     logits = setting.model_logits
-    dtype = setting.contributions.clean_residual.dtype
+    dtype = setting.contributions.inputs.dtype
     moved = 4 * torch.finfo(dtype).eps * max(1.0, float(logits.amax(-1).abs().max()))  # of a logit that counts
     if metric in ("kl", "l2"):  # grow with the square
         return moved**2 * (logits.shape[-1] if metric == "l2" else 1)

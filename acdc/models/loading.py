@@ -83,9 +83,7 @@ def _load_and_check(
             f"{source.name} gives logits that are no numbers (NaN); its weights are damaged, or too large for "
             "their precision (another `dtype` may help)."
         )
-    probes = [
-        Probe(clean, corrupted, own[0], own[1]) for (clean, corrupted), own in zip(prompts, said, strict=True)
-    ]
+    probes = [Probe(clean, corrupted, own[0], own[1]) for (clean, corrupted), own in zip(prompts, said, strict=True)]
     with _refusal(f"{source.name} can't be split into nodes: its components aren't those that acdc knows"):
         opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
         return opened, self_check(opened, probes)

@@ -237,6 +237,8 @@ class Model(Displayed):
     ) -> Float[Tensor, "position n_outputs"]:
         """The same at some positions alone, ``[position, n_outputs]``, without unembedding the others.
 
+        Unlike in :meth:`logits`, tokens that can't be predicted have minus infinity (:meth:`without_infinity`).
+
         Args:
             tokens: prompts of one length.
             rows: prompt of each position.
@@ -339,7 +341,10 @@ class Model(Displayed):
         Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
         probability is 0 all the same, and a difference of two such logits is a number.
         """
-        logits = self._reader.unembed(self.final_norm(x), self._rules, self._output_bias_weight)
+        return self.without_infinity(self._reader.unembed(self.final_norm(x), self._rules, self._output_bias_weight))
+
+    def without_infinity(self, logits: Float[Tensor, "*batch n_outputs"]) -> Float[Tensor, "*batch n_outputs"]:
+        """Logits as :meth:`logits` gives them, from its own."""
         return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
 
     @cached_property

@@ -16,9 +16,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from acdc.engine.anew import Anew
 from acdc.engine.base import PruningEngine
 from acdc.engine.fast.alone import Alone
+from acdc.engine.fast.anew import Anew
 from acdc.engine.fast.baseline import run_clean
 from acdc.engine.fast.begun import run_circuit
 from acdc.engine.fast.chains import KeepRates, chain_length

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from acdc.engine.fast.side_by_side import SideBySide
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
-from acdc.engine.side_by_side import SideBySide
 
 
 class Anew(ReferenceEngine):

@@ -100,7 +100,7 @@ def test_they_are_one_by_one_what_they_are_together(gpt2):
 
 
 def test_small_batches_and_small_tiles_change_nothing(gpt2, monkeypatch):
-    from acdc.engine import side_by_side
+    from acdc.engine.fast import side_by_side
 
     gpt2 = prepare(gpt2.model, late_answers())
     masks = drawn(gpt2.graph)

@@ -25,7 +25,7 @@ SHAPED = [
     "acdc.engine.fast.trial",
     "acdc.engine.gradients",
     "acdc.engine.setting",
-    "acdc.engine.side_by_side",
+    "acdc.engine.fast.side_by_side",
     "acdc.metrics",
     "acdc.models.attention",
     "acdc.models.backwards",

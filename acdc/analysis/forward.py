@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.models.attention import PositionTable, spans_heads
+from acdc.models.alike import vectors_of_all
+from acdc.models.attention import PositionTable
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 
@@ -173,15 +174,7 @@ class Forward:
 
     def _vectors(self, layer: int, letter: str, x: Tensor, table: PositionTable) -> Tensor:
         """Queries, keys or values of all heads that have such, ``[head, batch, pos, width]``."""
-        attention = self.model.attention[layer]
-        weight, bias, qk_norm, _ = attention.parts(letter)
-        x = attention.before(letter, x)
-        if spans_heads(qk_norm, weight):
-            y = attention.spanning(letter, x)
-        else:
-            y = torch.einsum("bpd,hde->hbpe", x, weight)
-            y = y if bias is None else y + bias[:, None, None]
-        return attention.behind(letter, y, list(range(len(weight))), table)
+        return vectors_of_all(self.model.attention[layer], letter, x, table)
 
     def _attention(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, table: PositionTable, keys: Tensor

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.engine.own_logits import own_predictions
 from acdc.engine.setting import Setting
 from acdc.errors import ModelError
 from acdc.models.selfcheck import LogitComparison, compare_logits
-from acdc.models.tokens import Tokens
-
-#: Logits of the model itself that are held at a time, in bytes.
-_OWN_BYTES = 256 * 2**20
 
 
 @torch.no_grad()
@@ -26,7 +21,7 @@ def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitCo
 
     Args:
         setting: model, prompts and their values.
-        corrupted_alone: the clean prompts have been compared before.
+        corrupted_alone: the clean prompts have been compared before, or their logits are the model's own.
 
     Raises:
         ModelError: they differ; names the prompt.
@@ -36,19 +31,11 @@ def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitCo
         ("clean", [pair.clean for pair in pairs], setting.model_logits),
         ("corrupted", [pair.corrupted for pair in pairs], setting.corrupted_logits),
     )
-    rows = setting.rows.tolist()
-    predictions: dict[int, list[int]] = {}  # of each prompt
-    for prediction, row in enumerate(rows):
-        predictions.setdefault(row, []).append(prediction)
     whole = LogitComparison(0.0, 0.0)
     for which, prompts, logits in sides[corrupted_alone:]:
         if model.frozen and which == "corrupted":  # where it is another than its own
             continue
-        for batch in _alike(prompts, model.n_outputs * logits.element_size()):
-            own = model.own_logits(Tokens.of([prompts[row] for row in batch], model.device))  # [prompt, pos, n_outputs]
-            chosen = [(i, prediction) for i, row in enumerate(batch) for prediction in predictions[row]]
-            at = [prediction for _, prediction in chosen]
-            theirs = own[[i for i, _ in chosen], setting.columns[at]]
+        for at, theirs in own_predictions(model, prompts, setting.rows, setting.columns):
             found = compare_logits(logits[at], theirs, model.dtype)
             if not found.passed:
                 _refuse(setting, which, at, theirs, logits)
@@ -82,15 +69,3 @@ def _refuse(
                 f"(tolerance {found.tolerance:.2g}); {advice}."
             )
     raise ModelError(f"{setting.model.name} failed its self-check on the {which} prompts; please report it.")
-
-
-def _alike(prompts: Sequence[Sequence[int]], bytes_a_token: int) -> list[list[int]]:
-    """Numbers of prompts of one length, as many together as the model's logits leave room for."""
-    lengths: dict[int, list[int]] = {}
-    for row, prompt in enumerate(prompts):
-        lengths.setdefault(len(prompt), []).append(row)
-    batches = []
-    for length, rows in lengths.items():
-        together = max(1, _OWN_BYTES // (length * bytes_a_token))
-        batches += [rows[i : i + together] for i in range(0, len(rows), together)]
-    return batches

@@ -18,7 +18,6 @@ def run_alone(
     setting: Setting,
     kept: Bool[np.ndarray, " n_edges"] | Bool[Tensor, " n_edges"] | Float[Tensor, " n_edges"],
     *,
-    inputs: Float[Tensor, "n_inputs batch pos d_model"] | None = None,
     mlps: MaskedMlps | None = None,
 ) -> Float64[Tensor, "prediction n_outputs"]:
     """A circuit's logits at the predictions that count.
@@ -26,13 +25,11 @@ def run_alone(
     Args:
         setting: model, prompts and what removed edges carry.
         kept: its edges; or shares from 0 to 1, and if they want a gradient, the logits have one.
-        inputs: in place of what the input nodes write.
         mlps: in place of the model's MLPs, some hidden units of which are ablated.
     """
     if isinstance(kept, np.ndarray):
         kept = torch.tensor(np.ascontiguousarray(kept))  # a copy: torch takes no array that is read-only or runs back
     given = setting.contributions
-    inputs = given.inputs if inputs is None else inputs
     found = []
     with torch.set_grad_enabled(torch.is_grad_enabled() and kept.requires_grad):
         for rows in given.chunks:
@@ -40,7 +37,7 @@ def run_alone(
                 setting.model,
                 setting.graph,
                 setting.tokens[rows],
-                inputs[:, rows],
+                given.inputs[:, rows],
                 kept,
                 given.ablated(rows),
                 mlp=None if mlps is None else mlps.on(rows),

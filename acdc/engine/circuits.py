@@ -18,9 +18,9 @@ from torch import Tensor
 from acdc.circuit import Circuit
 from acdc.engine.alone import run_alone
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.side_by_side import SideBySide
 from acdc.engine.hidden_units import MaskedMlps
 from acdc.engine.setting import Setting
-from acdc.engine.side_by_side import SideBySide
 from acdc.errors import SettingsError
 from acdc.graph import Graph
 from acdc.models.torchstate import own_torch_state
@@ -29,8 +29,6 @@ from acdc.models.torchstate import own_torch_state
 Edges = Bool[np.ndarray, " n_edges"] | Float[Tensor, " n_edges"]
 Logits = Float64[Tensor, "prediction n_outputs"]
 
-#: Fewer circuits than that run one by one: to set out for many isn't worth it.
-_WORTH = 4
 #: Circuits that are taken at a time, and what their last residuals may take, in bytes.
 _MOST, _RESIDUAL_BYTES = 512, 256 * 2**20
 
@@ -43,8 +41,8 @@ def run(
 ) -> Iterator[Logits]:
     """Run circuits of a setting's model on its prompts.
 
-    Many at once cost a small part of as many runs: what they share is computed once. Each is equal to
-    a whole patched run (:func:`acdc.models.patched.run_patched`) but for rounding.
+    What many share is computed once, and of each only what its edges reach. Each is equal to a whole patched run
+    (:func:`acdc.models.patched.run_patched`) but for rounding.
 
     Args:
         setting: model, prompts and what removed edges carry.
@@ -95,7 +93,7 @@ def _logits_of(setting: Setting, taken: Sequence[Edges]) -> Iterator[Logits]:
     for _, found in groupby(taken, key=type):
         part = list(found)
         masks = [circuit for circuit in part if isinstance(circuit, np.ndarray)]
-        if len(masks) < _WORTH or not FastEngine.serves(setting.model):
+        if not masks or not FastEngine.serves(setting.model):
             for circuit in part:
                 yield run_alone(setting, circuit)
             continue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from acdc.engine.alone import run_alone
 from acdc.engine.base import PruningEngine
+from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Slot
 from acdc.pruning.shrinking import Groups
 
 #: Random circuits that the noise floor is measured on.
 _NOISE_CIRCUITS = 2
+#: Prompts on which it is measured, at most: twice as many predictions tell it to about a quarter of itself.
+_NOISE_PROMPTS = 4
 
 
 class ReferenceEngine(PruningEngine):
@@ -52,31 +56,29 @@ class ReferenceEngine(PruningEngine):
         Raises:
             NumericsError: it is NaN or infinite; names the prompt.
         """
-        return float(self._values(self.logits(kept)).mean())
+        return float(self._values(self.setting, self.logits(kept)).mean())
 
-    def logits(
-        self,
-        kept: np.ndarray,
-        *,
-        inputs: Float[Tensor, "n_inputs batch pos d_model"] | None = None,
-    ) -> Float64[Tensor, "prediction n_outputs"]:
+    def logits(self, kept: np.ndarray) -> Float64[Tensor, "prediction n_outputs"]:
         """A circuit's logits at the predictions that count.
 
         Args:
             kept: ``[n_edges]`` bool.
-            inputs: in place of what the input nodes write.
 
         Raises:
             SettingsError: it is no set of edges of this graph.
         """
         self.graph.check_mask(kept)
-        return run_alone(self.setting, kept, inputs=inputs)
+        return next(self._runs(self.setting, [kept]))
+
+    def _runs(self, setting: Setting, masks: Sequence[np.ndarray]) -> Iterator[Float64[Tensor, "prediction n_outputs"]]:
+        """The logits of circuits, each run from the beginning."""
+        return (run_alone(setting, kept) for kept in masks)
 
     def noise_floor(self) -> float:
         """How far rounding alone moves the metric: the same circuits, from inputs one rounding apart.
 
-        Random circuits of half the edges, and all into the logits, drawn with a fixed seed; two
-        standard errors of a mean over the predictions. (The same circuit summed in two orders
+        Random circuits of half the edges, and all into the logits, drawn with a fixed seed, on the first prompts; two
+        standard errors of a mean over the predictions of all prompts. (The same circuit summed in two orders
         would say nothing of half precision, where products accumulate in float32 and are
         rounded once.)
         """
@@ -84,25 +86,34 @@ class ReferenceEngine(PruningEngine):
 
     def _noise_floor(self) -> float:
         draws = np.random.default_rng(0)
-        inputs = self.setting.contributions.inputs
-        generator = torch.Generator().manual_seed(0)
-        moved = []
-        for _ in range(_NOISE_CIRCUITS):
-            kept = draws.random(self.graph.n_edges) < 0.5
-            kept[self.graph.slots[-1].edges] = True  # something comes through
-            noise = torch.randn(inputs.shape, generator=generator).to(inputs)
-            rounded = inputs * (1 + torch.finfo(inputs.dtype).eps * noise)
-            moved.append(self._values(self.logits(kept)) - self._values(self.logits(kept, inputs=rounded)))
+        masks = draws.random((_NOISE_CIRCUITS, self.graph.n_edges)) < 0.5
+        masks[:, self.graph.slots[-1].edges] = True  # something comes through
+        setting = self._some_prompts()
+        given, inputs = setting.contributions, setting.contributions.inputs
+        noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs)
+        rounded = given.with_inputs(inputs * (1 + torch.finfo(inputs.dtype).eps * noise))
+        before = self._runs(setting, list(masks))
+        after = self._runs(replace(setting, contributions=rounded), list(masks))
+        moved = [self._values(setting, a) - self._values(setting, b) for a, b in zip(before, after, strict=True)]
         moves = torch.cat(moved)  # [circuit and prediction]
         return 2 * float(moves.square().mean().sqrt()) / math.sqrt(len(self.setting.rows))
 
-    def _values(self, logits: Float64[Tensor, "prediction n_outputs"]) -> Float[Tensor, " prediction"]:
+    def _some_prompts(self) -> Setting:
+        """The setting on as many prompts as tell what rounding does."""
+        first = self.setting.contributions.chunks[0]
+        some = slice(0, min(first.stop, _NOISE_PROMPTS))
+        # What is frozen is so on all prompts.
+        return self.setting if self.setting.model.frozen else self.setting.part(some)
+
+    def _values(
+        self, setting: Setting, logits: Float64[Tensor, "prediction n_outputs"]
+    ) -> Float[Tensor, " prediction"]:
         """The metric of every prediction."""
-        values = self.measure.per_prediction(logits, self.setting.model_logits, self.setting.answers)
+        values = self.measure.per_prediction(logits, setting.model_logits, setting.answers)
         bad = ~values.isfinite()
         if bad.any():
             raise NumericsError(
-                f"{self.setting.prompt_of(int(bad.nonzero()[0]))}: the {self.measure.name} of a patched run is NaN or "
+                f"{setting.prompt_of(int(bad.nonzero()[0]))}: the {self.measure.name} of a patched run is NaN or "
                 'infinite; try `dtype="float32"`, or leave the prompt out.'
             )
         return values

@@ -14,6 +14,7 @@ from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.once import Once, anew
+from acdc.engine.own_logits import own_predictions
 from acdc.engine.sizes import Sizes
 from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
@@ -134,6 +135,7 @@ def prepare(
     freeze: Sequence[str] = (),
     batch_size: int | None = None,
     known: Setting | None = None,
+    own_clean: bool = False,
 ) -> Setting:
     """Run the clean and the corrupted prompts once.
 
@@ -149,6 +151,7 @@ def prepare(
         batch_size: prompts that the whole model runs at a time; by default all, and what they write is kept.
         known: a setting that differs in its corrupted prompts at most, see :meth:`Setting.has_clean`: the clean ones
             aren't run again.
+        own_clean: the clean prompts' logits are those of the model's own run; its nodes run on them when it is asked.
 
     Raises:
         UnknownNameError: no such ablation.
@@ -167,7 +170,7 @@ def prepare(
     if freeze := freeze or model.frozen:
         _check_together(len(prompts), together)
         model = model.with_frozen(seen_on(model.thawed, freeze, tokens, rows, columns))
-    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before, runs_clean=not own_clean)
     _check_answers(model, prompts)
     setting = Setting(
         model=model,
@@ -179,15 +182,31 @@ def prepare(
         rows=rows,
         columns=columns,
         answers=answers,
-        model_logits=model.logits(contributions.clean_residual[rows, columns]).double(),
-        corrupted_logits=model.logits(contributions.corrupted_residual[rows, columns]).double(),
+        model_logits=_clean_logits(model, prompts, contributions, (rows, columns), own=own_clean),
+        corrupted_logits=_read_off(model, contributions.corrupted_residual, rows, columns),
     )
-    _check_finite(setting)
-    return setting
+    return _checked_finite(setting)
 
 
-def _check_finite(setting: Setting) -> None:
-    """Raise :class:`NumericsError` where the model's own logits aren't finite; names the prompt."""
+def _clean_logits(
+    model: Model, prompts: PromptSet, contributions: Contributions, at: tuple[Tensor, Tensor], *, own: bool
+) -> Tensor:
+    """Logits on the clean prompts, of the nodes or of the model's own run, ``[prediction, n_outputs]`` in float64."""
+    if not own:
+        return _read_off(model, contributions.clean_residual, *at)
+    found = torch.empty(len(at[0]), model.n_outputs, dtype=torch.float64, device=model.device)
+    for which, logits in own_predictions(model, [pair.clean for pair in prompts.pairs], *at):
+        found[which] = model.without_infinity(logits).double()
+    return found
+
+
+def _read_off(model: Model, residual: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Logits of a last residual stream at predictions, in float64."""
+    return model.logits(residual[rows, columns]).double()
+
+
+def _checked_finite(setting: Setting) -> Setting:
+    """The same. Raises :class:`NumericsError` where the model's own logits aren't finite; names the prompt."""
     for which, logits in (("clean", setting.model_logits), ("corrupted", setting.corrupted_logits)):
         bad = ~logits.isfinite().all(-1)
         if bad.any():
@@ -196,6 +215,7 @@ def _check_finite(setting: Setting) -> None:
                 f"{setting.prompt_of(prediction)}: the model's logits on the {which} prompt are NaN or infinite; "
                 'try `dtype="float32"`, or leave the prompt out.'
             )
+    return setting
 
 
 def _check_together(n_prompts: int, together: int) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from acdc.models.freezing import FrozenLayer
 from acdc.models.norms import Norm, check_frozen
 from acdc.models.rules import NO_RULES, BackwardRules, handed_back_by, scaled_back
+
+if TYPE_CHECKING:
+    from acdc.models.freezing import FrozenLayer
 
 
 @dataclass(frozen=True)

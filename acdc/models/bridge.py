@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from acdc.errors import ModelError, SettingsError
 from acdc.models.attention import Attention, PositionTable
 from acdc.models.latent import is_latent, read_latent
-from acdc.models.mlp import NormedMlp, read_mlp
+from acdc.models.mlp import MlpReader, NormedMlp
 from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
 from acdc.models.readout import Readout, read_readout
 from acdc.models.rules import NO_RULES, BackwardRules, with_bias_weight
+from acdc.models.scores import clip, score_scale, sinks, soft_cap
 from acdc.models.tokens import Tokens
 from acdc.models.unknown import check_parts
 
@@ -78,6 +79,7 @@ class BridgeReader:
         self.n_outputs = int(_raw(bridge.unembed).weight.shape[0])
         self._norms: dict[tuple[int, str], Norm] = {}
         self._attentions: dict[int, Attention] = {}
+        self._mlps = MlpReader()
         self.is_hugging_face = hasattr(bridge.original_model, "config")
 
     @property
@@ -92,7 +94,7 @@ class BridgeReader:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, parameter in sorted(self.bridge.original_model.named_parameters()):
             digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def attention(self, layer: int) -> Attention:
@@ -121,13 +123,13 @@ class BridgeReader:
         return Attention(
             norm=self._norm(layer, "ln1"),
             post_norm=self._norm(layer, "ln1_post"),
-            scale=_score_scale(own, d_head),
-            soft_cap=_soft_cap(own),
+            scale=score_scale(own, d_head),
+            soft_cap=soft_cap(own),
             multiplier=self._multiplier(layer),
             q_norm=qk_norm("q_norm"),
             k_norm=qk_norm("k_norm"),
-            clip=_clip(own),
-            sinks=_sinks(own),
+            clip=clip(own),
+            sinks=sinks(own),
             **weights,
         )
 
@@ -172,7 +174,7 @@ class BridgeReader:
         block = self.blocks[layer]
         if block.mlp.name is None:
             return None
-        plain = read_mlp(block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
+        plain = self._mlps.read(layer, block.mlp, lambda x: self._run_mlp(block.mlp, x), self.d_model)
         if plain is None:
             return None
         return NormedMlp(self._mlp_norm(layer), plain, self._norm(layer, "ln2_post"), self._multiplier(layer))
@@ -217,6 +219,32 @@ class BridgeReader:
     def logits(self, tokens: Tokens) -> Tensor:
         """The model's own logits, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
         return _by_length(tokens, lambda ids: self._run_with_cache(ids, [])[0])
+
+    def logits_at(self, ids: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The same of prompts of one length, ``[batch, pos]``, where only some of the positions are unembedded.
+
+        Args:
+            ids: the prompts.
+            rows: prompt of each position.
+            columns: where it is in the prompt.
+
+        Returns:
+            ``[position, n_outputs]``
+        """
+        picked: list[torch.Size] = []
+
+        def pick(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            if not args or args[0].shape[:2] != ids.shape:
+                return None
+            picked.append(ids.shape)
+            return (args[0][rows, columns][:, None], *args[1:])
+
+        hook = _raw(self.bridge.unembed).register_forward_pre_hook(pick)
+        try:
+            logits = self._run_with_cache(ids, [])[0]
+        finally:
+            hook.remove()
+        return logits[:, 0] if picked else logits[rows, columns]
 
     def embed(self, tokens: Tokens) -> Tensor:
         """The residual stream in front of the first block, ``[batch, pos, d_model]``; 0 behind a prompt's end.
@@ -355,38 +383,3 @@ def _adds_residual(kind: type[nn.Module]) -> bool:
 def _first(output: Any) -> Tensor:
     """Some modules give a tuple whose first entry is the output."""
     return output[0] if isinstance(output, tuple) else output
-
-
-def _score_scale(own: nn.Module, d_head: int) -> float:
-    """What an attention module multiplies its scores by."""
-    if hasattr(own, "scaling"):  # most of transformers 5
-        return float(own.scaling)  # type: ignore[arg-type]
-    if hasattr(own, "scale_attn"):  # GPT-J
-        return 1 / float(own.scale_attn)  # type: ignore[arg-type]
-    if hasattr(own, "inv_norm_factor"):  # Falcon
-        return float(own.inv_norm_factor)  # type: ignore[arg-type]
-    if hasattr(own, "softmax_scale"):  # MPT
-        return float(own.softmax_scale)  # type: ignore[arg-type]
-    if hasattr(own, "scale"):  # TransformerLens' native models
-        return 1 / float(own.scale)  # type: ignore[arg-type]
-    return 1.0  # GPT-Neo
-
-
-def _clip(own: nn.Module) -> float | None:
-    """Where an attention module cuts off its queries, keys and values (OLMo-1, MPT)."""
-    clip = getattr(own, "clip_qkv", None) or getattr(getattr(own, "config", None), "clip_qkv", None)
-    return None if clip is None else float(clip)
-
-
-def _sinks(own: nn.Module) -> Tensor | None:
-    """Scores of the key that takes attention and gives nothing, ``[head]`` (gpt-oss)."""
-    sinks = getattr(own, "sinks", None)
-    return sinks.detach() if isinstance(sinks, Tensor) else None
-
-
-def _soft_cap(own: nn.Module) -> float | None:
-    for name in ("attn_logit_softcapping", "attn_scores_soft_cap"):
-        cap = getattr(own, name, None)
-        if cap is not None and float(cap) > 0:
-            return float(cap)
-    return None

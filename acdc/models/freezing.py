@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.models.alike import run_heads
+
 if TYPE_CHECKING:
     from acdc.models.model import Model
     from acdc.models.norms import Norm
@@ -86,9 +88,8 @@ def seen_on(
 
     layers = []
     for layer, attention in enumerate(model.attention):
-        table, every = model.table(layer, tokens), range(attention.n_heads)
-        outputs = torch.stack([attention.head(head, x, x, x, table, tokens.filled) for head in every])
-        patterns = [attention.pattern(head, x, x, table, tokens.filled) for head in every if "attention" in what]
+        outputs, patterns = x.new_empty(attention.n_heads, *x.shape), list[Tensor]()
+        run_heads(attention, x, model.table(layer, tokens), tokens.filled, outputs, patterns)
         heads, rest = attention.contributions(outputs)
         total = outputs.sum(0) if attention.b_O is None else outputs.sum(0) + attention.b_O
         y = x + heads.sum(0) if rest is None else x + heads.sum(0) + rest
@@ -97,6 +98,6 @@ def seen_on(
             read, mlp = (x if model.graph_config.parallel_attn_mlp else y), model.normed_mlp(layer)
             scales += [scale(mlp.before, read), scale(mlp.after, mlp.inside(mlp.before(read)))]
             y = y + mlp(read)
-        layers.append(FrozenLayer(torch.stack(patterns) if patterns else None, *scales))
+        layers.append(FrozenLayer(torch.cat(patterns) if "attention" in what else None, *scales))
         x = y
     return Frozen(tuple(what), tuple(layers), scale(model.final_norm, x[rows, columns]))

@@ -77,15 +77,13 @@ def _load_and_check(
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
     with _refusal(f"{source.name} can't be run (another `dtype` may help)"), torch.no_grad():
         # The oracle speaks before the bridge is built: bridging rewires the model.
-        said = [[source.oracle(torch.tensor([ids], device=source.device)) for ids in pair] for pair in prompts]
-    if any(bool(logits.isnan().any()) for pair in said for logits in pair):
+        said = [source.oracle(torch.tensor(pair, device=source.device)) for pair in prompts]  # [2, pos, n_outputs] each
+    if any(bool(logits.isnan().any()) for logits in said):
         raise ModelError(
             f"{source.name} gives logits that are no numbers (NaN); its weights are damaged, or too large for "
             "their precision (another `dtype` may help)."
         )
-    probes = [
-        Probe(clean, corrupted, own[0][0], own[1][0]) for (clean, corrupted), own in zip(prompts, said, strict=True)
-    ]
+    probes = [Probe(clean, corrupted, own[0], own[1]) for (clean, corrupted), own in zip(prompts, said, strict=True)]
     with _refusal(f"{source.name} can't be split into nodes: its components aren't those that acdc knows"):
         opened = Model(source.name, BridgeReader(source.bridge()), source.tokenizer)
         return opened, self_check(opened, probes)

@@ -8,14 +8,13 @@ anything else (mixtures of experts, extra norms) runs through its own module.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acdc.models.norms import Norm
@@ -89,18 +88,21 @@ class PlainMlp:
         self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
     ) -> Float[Tensor, "row d_model"]:
         """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
-        return self.written(self._activated(inner, gate))
+        return self.written(self.activated(inner, gate))
 
     def hidden(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_mlp"]:
         """Its hidden units on normed inputs: what ``W_out`` reads."""
         gate = None if self.W_gate is None else x @ self.W_gate
-        return self._activated(_affine(x, self.W_in, self.b_in), gate)
+        return self.activated(_affine(x, self.W_in, self.b_in), gate)
 
     def written(self, hidden: Float[Tensor, "row d_mlp"]) -> Float[Tensor, "row d_model"]:
         """From the hidden units to the output."""
         return _affine(hidden, self.W_out, self.b_out)
 
-    def _activated(self, inner: Tensor, gate: Tensor | None) -> Tensor:
+    def activated(
+        self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
+    ) -> Float[Tensor, "row d_mlp"]:
+        """From the first products, which may be overwritten, to the hidden units."""
         return self.activation(inner) if gate is None else inner.mul_(self.activation(gate))
 
 
@@ -135,33 +137,66 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None =
     return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
 
 
-def read_mlp(bridge: Any, run: Callable[[Tensor], Tensor], d_model: int) -> PlainMlp | None:
-    """Read an MLP's weights and prove that the formula reproduces it.
+class MlpReader:
+    """Reads layers' MLPs; which activation one has is tried out once, and again when something in it is another."""
 
-    Args:
-        bridge: the MLP's bridge component.
-        run: the module itself, on ``[batch, pos, d_model]`` normed inputs.
-        d_model: width of the residual stream.
+    def __init__(self) -> None:
+        #: By layer: its parts as they were then, and which of the activations it was, ``None`` for none of them.
+        self._tried: dict[int, tuple[list[tuple[object, int]], int | None]] = {}
 
-    Returns:
-        The MLP, or ``None`` where it is something else.
-    """
+    def read(self, layer: int, bridge: nn.Module, run: Callable[[Tensor], Tensor], d_model: int) -> PlainMlp | None:
+        """Read an MLP's weights and prove that the formula reproduces it.
+
+        Args:
+            layer: which one it is.
+            bridge: the MLP's bridge component.
+            run: the module itself, on ``[batch, pos, d_model]`` normed inputs.
+            d_model: width of the residual stream.
+
+        Returns:
+            The MLP, or ``None`` where it is something else.
+        """
+        found = _candidates(bridge)
+        now, (before, known) = _parts(bridge), self._tried.get(layer, ([], None))
+        same = len(now) == len(before) and all(a is b and i == j for (a, i), (b, j) in zip(now, before, strict=True))
+        if not (now and same):
+            known = _best(found, run, d_model) if found else None
+            self._tried[layer] = now, known
+        return None if known is None else found[known]
+
+
+def _parts(bridge: nn.Module) -> list[tuple[object, int]]:
+    """All modules and parameters of an MLP, with their numbers of edits; nothing where hooks may do something else."""
+    modules = list(bridge.modules())
+    if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
+        return []
+    weights = [(each, 0 if each.is_inference() else each._version) for each in bridge.parameters()]
+    return [*((module, 0) for module in modules), *weights]
+
+
+def _candidates(bridge: nn.Module) -> list[PlainMlp]:
+    """An MLP's weights with each activation; none where it hasn't such weights."""
     try:
         weights = {name: getattr(bridge, name, None) for name in ("W_in", "W_out", "W_gate", "b_in", "b_out")}
     except (AttributeError, NotImplementedError):
-        return None
+        return []
     W_in, W_out = weights.pop("W_in"), weights.pop("W_out")
     if W_in is None or W_out is None or W_in.dim() != 2:
-        return None
+        return []
+    return [PlainMlp(W_in, W_out, weights["b_in"], weights["b_out"], weights["W_gate"], a) for a in _ACTIVATIONS]
+
+
+@torch.no_grad()
+def _best(candidates: Sequence[PlainMlp], run: Callable[[Tensor], Tensor], d_model: int) -> int | None:
+    """Which formula reproduces a module, if one does."""
+    W_in, W_gate = candidates[0].W_in, candidates[0].W_gate
     # Wide enough that activations differ.
     probe = 3 * torch.randn(1, 8, d_model, generator=torch.Generator().manual_seed(0)).to(W_in)
-    with torch.no_grad():
-        expected = run(probe)[0]
-        candidates = [
-            PlainMlp(W_in, W_out, weights["b_in"], weights["b_out"], weights["W_gate"], a) for a in _ACTIVATIONS
-        ]
-        errors = [float((candidate(probe[0]) - expected).abs().max()) for candidate in candidates]
+    expected = run(probe)[0]
+    inner = _affine(probe[0], W_in, candidates[0].b_in)
+    gate = inner if W_gate is None else probe[0] @ W_gate
+    hidden = [one.activated(inner.clone(), None if W_gate is None else gate.clone()) for one in candidates]
+    found = candidates[0].written(torch.cat(hidden)).chunk(len(candidates))
+    errors = [float((one - expected).abs().max()) for one in found]
     best = min(range(len(errors)), key=errors.__getitem__)
-    if errors[best] <= TOLERANCE[W_in.dtype] * float(expected.abs().max()):
-        return candidates[best]
-    return None
+    return best if errors[best] <= TOLERANCE[W_in.dtype] * float(expected.abs().max()) else None

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypedDict
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.displayed import Displayed
@@ -232,6 +232,22 @@ class Model(Displayed):
         """The model's own logits through the bridge, ``[batch, pos, n_outputs]``; 0 behind a prompt's end."""
         return self._reader.logits(tokens)
 
+    def own_logits_at(
+        self, tokens: Tokens, rows: Int[Tensor, " position"], columns: Int[Tensor, " position"]
+    ) -> Float[Tensor, "position n_outputs"]:
+        """The same at some positions alone, ``[position, n_outputs]``, without unembedding the others.
+
+        Unlike in :meth:`logits`, tokens that can't be predicted have minus infinity (:meth:`without_infinity`).
+
+        Args:
+            tokens: prompts of one length.
+            rows: prompt of each position.
+            columns: where it is in the prompt.
+        """
+        if self.has_hooks:  # which may count on all positions
+            return self._reader.logits(tokens)[rows, columns]
+        return self._reader.logits_at(tokens.ids, rows, columns)
+
     def heads(
         self,
         layer: int,
@@ -325,7 +341,10 @@ class Model(Displayed):
         Tokens that the model can't predict have the lowest number there is in place of minus infinity: their
         probability is 0 all the same, and a difference of two such logits is a number.
         """
-        logits = self._reader.unembed(self.final_norm(x), self._rules, self._output_bias_weight)
+        return self.without_infinity(self._reader.unembed(self.final_norm(x), self._rules, self._output_bias_weight))
+
+    def without_infinity(self, logits: Float[Tensor, "*batch n_outputs"]) -> Float[Tensor, "*batch n_outputs"]:
+        """Logits as :meth:`logits` gives them, from its own."""
         return logits if self.dead is None else logits.masked_fill(self.dead, _lowest(logits.dtype))
 
     @cached_property

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.graph import Graph, Slot
+from acdc.models.alike import heads_alike
 from acdc.models.model import Model
 from acdc.models.tokens import Tokens
 
@@ -158,9 +159,8 @@ def run_unpatched(
     at, n_heads = len(inputs), graph.cfg.n_heads
     x = inputs.sum(0)  # [batch, pos, d_model]
     for layer in range(graph.cfg.n_layers):
-        same = x.expand(n_heads, *x.shape)
-        heads, rest = model.heads(layer, same, same, same, tokens)
-        written[at : at + n_heads] = heads
+        heads = written[at : at + n_heads]
+        rest = heads_alike(model.attention[layer], x, model.table(layer, tokens), tokens.filled, heads)
         at += n_heads
         before_attention = x
         x = x + heads.sum(0) if rest is None else x + heads.sum(0) + rest

@@ -18,7 +18,7 @@ from torch import Tensor
 from acdc.errors import ModelError
 from acdc.graph import Graph, Slot
 from acdc.models.model import Model, is_dead
-from acdc.models.patched import Edit, run_patched
+from acdc.models.patched import run_patched, run_unpatched
 from acdc.models.tokens import Tokens
 
 #: Largest difference allowed, relative to how far logits that matter are from their middle. In a
@@ -165,33 +165,36 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
     graph = Graph(model.graph_config)
     clean = Tokens.of([probe.clean for probe in probes], model.device)
     corrupted = Tokens.of([probe.corrupted for probe in probes], model.device)
-    every, none = torch.ones(graph.n_edges, dtype=torch.bool), torch.zeros(graph.n_edges, dtype=torch.bool)
+    none = torch.zeros(graph.n_edges, dtype=torch.bool)
     with torch.no_grad():
+        ablated, other_residual = run_unpatched(model, graph, corrupted, model.embed(corrupted))
         inputs = model.embed(clean)
-        other_inputs = model.embed(corrupted)
-        unused = inputs.new_zeros(()).expand(graph.n_sources, *inputs.shape[1:])
-        _, residual = run_patched(model, graph, clean, inputs, every, unused)
-        ablated, _ = run_patched(model, graph, corrupted, other_inputs, every, unused)
         _, ablated_residual = run_patched(model, graph, clean, inputs, none, ablated)
-        logits = model.logits(residual)
-        clean_side = _compare_probes(model, logits, [probe.clean_logits for probe in probes])
         corrupted_side = _compare_probes(
             model, model.logits(ablated_residual), [probe.corrupted_logits for probe in probes]
         )
         noise = torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(1)).to(inputs)
-        noise = noise * residual.pow(2).mean().sqrt()
+        noise = noise * other_residual.pow(2).mean().sqrt()
+        kinds = ("q", "k", "v") if graph.cfg.attn_only else ("q", "k", "v", "mlp")
+        last = len(probes) - 1
+        # In one run, for what it costs: the prompts as they are, and the last with a change at each kind of slot.
+        plain = [(row, "") for row in range(len(probes))]
+        residual = _run_nudged(model, graph, clean, inputs, noise, [*plain, *((last, kind) for kind in kinds)])
+        logits = model.logits(residual[: len(probes)])
+        clean_side = _compare_probes(model, logits, [probe.clean_logits for probe in probes])
         tolerance = max(clean_side.tolerance, corrupted_side.tolerance)
         least = tolerance * min(1.0, TOLERANCES[torch.float32] / TOLERANCES[model.dtype])
-        effects: dict[str, float] = {}
-        for kind in ("q", "k", "v") if graph.cfg.attn_only else ("q", "k", "v", "mlp"):
-            # Compiled models saturate: there, only a large change changes anything, and not on every prompt.
-            for size in (1, 10, 100):
-                nudge = _nudge(kind, size * noise)
-                _, nudged = run_patched(model, graph, clean, inputs, every, unused, edit=nudge)
-                effects[kind] = _largest(logits, list(model.logits(nudged)), clean.lengths)
-                if effects[kind] > least:
-                    break
-        effects["logits"] = _largest(logits, list(model.logits(residual + noise)), clean.lengths)
+        effects = {
+            kind: _largest(logits[last], model.logits(nudged[: clean.lengths[last]]))
+            for kind, nudged in zip(kinds, residual[len(probes) :], strict=True)
+        }
+        # Compiled models saturate: there, only a large change changes anything, and not on every prompt.
+        for size in (1, 10, 100):
+            for kind in (kind for kind in kinds if not effects[kind] > least):
+                rows = [(row, kind) for row in range(len(probes))]
+                nudged = _run_nudged(model, graph, clean, inputs, size * noise, rows)
+                effects[kind] = _largest_of(logits, model.logits(nudged), clean.lengths)
+        effects["logits"] = _largest_of(logits, model.logits(residual[: len(probes)] + noise), clean.lengths)
     check = SelfCheck(tolerance, clean_side.difference, corrupted_side.difference, effects, least)
     if not check.passed:
         where = "" if clean_side.passed else f"; {model.where_it_differs(clean[:1])}"
@@ -200,14 +203,29 @@ def self_check(model: Model, probes: Sequence[Probe]) -> SelfCheck:
     return check
 
 
-def _nudge(kind: str, noise: Tensor) -> Edit:
-    """Adds noise, ``[batch, pos, d_model]``, to the input of every slot of a kind."""
+def _run_nudged(
+    model: Model, graph: Graph, clean: Tokens, inputs: Tensor, noise: Tensor, asked: Sequence[tuple[int, str]]
+) -> Tensor:
+    """Last residuals of the whole model where something is added to what slots read, ``[run, pos, d_model]``.
+
+    Args:
+        model: the model.
+        graph: its graph.
+        clean: the prompts.
+        inputs: what the input writes on them.
+        noise: what is added on each, ``[prompt, pos, d_model]``.
+        asked: of each run the prompt, and the kind of slots; none by that name where nothing is to be added.
+    """
+    rows = [row for row, _ in asked]
 
     def edit(slots: Sequence[Slot], total: Tensor) -> Tensor:
-        chosen = torch.tensor([kind in (slot.letter, slot.node.kind) for slot in slots])
-        return total + chosen[:, None, None, None].to(noise) * noise
+        chosen = torch.tensor([[kind in (slot.letter, slot.node.kind) for _, kind in asked] for slot in slots])
+        return torch.addcmul(total, chosen[:, :, None, None].to(noise), noise[rows])
 
-    return edit
+    tokens = Tokens(clean.ids[rows], tuple(clean.lengths[row] for row in rows))
+    every, unused = torch.ones(graph.n_edges, dtype=torch.bool), inputs.new_zeros(())
+    unused = unused.expand(graph.n_sources, len(rows), *inputs.shape[2:])
+    return run_patched(model, graph, tokens, inputs[:, rows], every, unused, edit=edit)[1]
 
 
 def _check_bridge(model: Model, clean: Tokens, probes: Sequence[Probe]) -> None:
@@ -226,11 +244,12 @@ def _compare_probes(model: Model, logits: Tensor, own: list[Tensor]) -> LogitCom
     return compare_logits(found, torch.cat(own).to(found.device), model.dtype)
 
 
-def _largest(logits: Tensor, others: list[Tensor], lengths: Sequence[int] | None = None) -> float:
-    """Largest difference over all prompts, up to each one's end; infinite where something is NaN."""
-    largest = 0.0
-    for i, other in enumerate(others):
-        end = len(other) if lengths is None else lengths[i]
-        difference = (logits[i, :end].double() - other[:end].to(logits.device).double()).abs().max()
-        largest = max(largest, float(difference.nan_to_num(float("inf"))))
-    return largest
+def _largest_of(logits: Tensor, others: Tensor, lengths: Sequence[int]) -> float:
+    """Largest difference over all prompts, up to each one's end."""
+    return max(_largest(logits[i, :end], others[i, :end]) for i, end in enumerate(lengths))
+
+
+def _largest(logits: Tensor, other: Tensor) -> float:
+    """Largest difference of the rows of the second from those of the first; infinite where something is NaN."""
+    difference = (logits[: len(other)].double() - other.double()).abs().max()
+    return float(difference.nan_to_num(float("inf")))

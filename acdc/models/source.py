@@ -14,7 +14,7 @@ from acdc.models.libraries import is_out_of_memory, quiet
 from acdc.models.positions import forget_lengths
 from acdc.wording import first_line
 
-#: Gives the model's own logits, ``[1, pos]`` ids to ``[1, pos, n_outputs]``.
+#: Gives the model's own logits, ``[batch, pos]`` ids to ``[batch, pos, n_outputs]``.
 Oracle = Callable[[Tensor], Tensor]
 
 

@@ -18,6 +18,7 @@ import torch
 
 from acdc.engine.base import PruningEngine
 from acdc.engine.fast.alone import Alone
+from acdc.engine.fast.anew import Anew
 from acdc.engine.fast.baseline import run_clean
 from acdc.engine.fast.begun import run_circuit
 from acdc.engine.fast.chains import KeepRates, chain_length
@@ -32,7 +33,6 @@ from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.fast.trial import Trial
 from acdc.engine.once import anew
-from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
 from acdc.metrics import Metric
@@ -59,7 +59,7 @@ class FastEngine(PruningEngine):
             tactics: what is saved; no decision depends on it.
         """
         super().__init__(setting, measure)
-        self._reference = ReferenceEngine(setting, measure)
+        self._anew = Anew(setting, measure)
         graph, model = setting.graph, setting.model
         self._reads = np.zeros((len(graph.slots), graph.n_sources), dtype=bool)  # the kept edges, slot by source
         for slot in graph.slots:
@@ -148,14 +148,14 @@ class FastEngine(PruningEngine):
         return self._present.metric
 
     def metric_of(self, kept: np.ndarray) -> float:
-        """The metric of any circuit, by the reference engine; what the last batches took is freed for it."""
+        """The metric of any circuit, run from the beginning; what the last batches took is freed for it."""
         self._tried = {}
         self._scratch.clear()
-        return self._reference.metric_of(kept)
+        return self._anew.metric_of(kept)
 
     def noise_floor(self) -> float:
         """See :meth:`acdc.engine.reference.ReferenceEngine.noise_floor`."""
-        return self._reference.noise_floor()
+        return self._anew.noise_floor()
 
     def _removed(self, slot: Slot, edges: np.ndarray) -> None:
         self._pending.append((slot, edges))

@@ -47,6 +47,8 @@ class _Projection:
 
 def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
     """A norm without its weight and bias, which the projections carry."""
+    if x.dim() > 2 and x.stride(0) == 0 and len(x) > 1:  # what all heads read alike is normed once
+        return normalized(norm, x[:1]).expand_as(x)
     if norm.kind == "layer":
         return F.layer_norm(x, x.shape[-1:], eps=norm.eps)
     if norm.kind == "rms":

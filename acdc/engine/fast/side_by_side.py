@@ -2,7 +2,7 @@
 
 A slot's input is what it reads when every edge is ablated, plus the kept sources' differences from
 what they carry then. So nodes are computed in topological order, each in its distinct states only
-(:mod:`acdc.engine.states`), for all circuits together, at the positions that answers can see; those
+(:mod:`acdc.engine.fast.states`), for all circuits together, at the positions that answers can see; those
 that no key or value reads, where answers are read alone.
 """
 
@@ -23,9 +23,9 @@ from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import BLOCK_ROWS, LayerMlp
 from acdc.engine.fast.places import Places, live_positions
 from acdc.engine.fast.scratch import Scratch
+from acdc.engine.fast.states import Component, Plan, Relevant, Work
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.setting import Setting
-from acdc.engine.states import Component, Plan, Relevant, Work
 from acdc.graph import Letter
 
 #: Places that are computed together: enough for fast products, few enough to stay in the cache between them.

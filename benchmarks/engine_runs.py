@@ -26,6 +26,11 @@ from acdc.errors import AcdcError
 HERE = Path(__file__).parent
 #: Of the processor, for a turn.
 TURN_SECONDS = 2.0
+#: What is told and compared of a run's record; the very first versions had less.
+_TOLD = (
+    *("graph", "tried", "kept", "in_circuit", "hashes", "results", "noise_floor"),
+    *("estimated_memory_bytes", "peak_memory_bytes"),
+)
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -190,14 +195,19 @@ class _Process:
         return False
 
     def found(self) -> WholeRun:
-        """What it took and found, once it has ended."""
+        """What it took and found, once it has ended. Raises :class:`EngineRunError` if its record says too little."""
         taken = json.loads((self._folder / "result.json").read_text(encoding="utf-8"))
         run = self._folder / "run"
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        if missing := [name for name in _TOLD if name not in record]:
+            raise EngineRunError(
+                f"the code of {self.code.name} writes no {missing[0]} into a run's record; choose a later commit."
+            )
         lines = (run / "trace.jsonl").read_text(encoding="utf-8").splitlines()
         return WholeRun(
             **{name: Seconds(*taken[name]) for name in ("opening", "decisions", "rest", "plain_forward")},
             device=taken["device"],
-            record=json.loads((run / "run.json").read_text(encoding="utf-8")),
+            record=record,
             trace=[json.loads(line) for line in lines],
             folder=run,
         )

@@ -20,6 +20,7 @@ from typing import IO, Any
 from engine_loads import Made
 from peer_process import last_line
 from shapes import Seconds
+from tqdm import tqdm
 
 from acdc.errors import AcdcError
 
@@ -123,10 +124,13 @@ def _side_by_side(codes: Sequence[Code], made: Made, threshold: float, scratch: 
             for number, code in enumerate(codes)
         ]
         waiting = deque(processes)
-        while waiting:
-            process = waiting.popleft()
-            if process.take_turn():
-                waiting.append(process)
+        pause = 0.1 if sys.stderr.isatty() else 10  # in a log file, a line every ten seconds is enough
+        with tqdm(desc="whole runs", unit="turn", leave=False, mininterval=pause) as bar:
+            while waiting:
+                process = waiting.popleft()
+                if process.take_turn():
+                    waiting.append(process)
+                bar.update()
         return {process.code: process.found() for process in processes}
 
 

@@ -15,12 +15,11 @@ import engine_whole
 import pytest
 from engine_agreement import Agreement
 from engine_commits import earlier
-from engine_loads import Load, Made
+from engine_loads import Made
 from engine_process import Turns
 from engine_runs import Code, EngineRunError, whole_runs
 from engine_whole import against_table, compared, figures_of
 from made_checkouts import made_checkout
-from shapes import prompts_of, write_model, write_pairs
 
 import acdc
 from acdc.pairs import PromptSet, TokenPair
@@ -165,29 +164,21 @@ def test_what_against_leaves_no_room_for_is_refused(run):
     assert errors == "engine: --against times whole runs alone; leave --points out.\n"
 
 
-def test_a_load_is_timed_and_written(run, monkeypatch, tmp_path, tiny_shape):
-    def make(scratch, n):
-        folder = write_model(scratch / "model", tiny_shape)
-        model = acdc.load_model(folder, device="cpu")
-        pairs = [
-            write_pairs(scratch / f"{seed}.jsonl", n=n, length=6, changed=3, vocab_size=50, seed=seed)
-            for seed in (0, 1)
-        ]
-        return Made(model, folder, *(prompts_of(model, path) for path in pairs))
-
+def test_a_load_is_timed_and_written(run, monkeypatch, tmp_path):
     monkeypatch.setattr(engine_whole, "matmul_speed", lambda device: 1e10)  # a second
-    monkeypatch.setitem(engine.LOADS, "tiny-tasks", Load("of nothing", 1e-3, 3, 1, make))
-    code, said, errors = run(engine, "--out", tmp_path / "out")
+    code, said, errors = run(engine, "--n", 3, "--threshold", 0.2, "--points", 1, "--out", tmp_path / "out")
     assert code == 0, errors
     figures = json.loads((tmp_path / "out" / "engine.json").read_text())
+    model = acdc.load_model("tiny-tasks", device="cpu")
+    same = acdc.discover(model, "ioi", n=3, threshold=0.2, progress=False)
+    assert (figures["tried"], figures["kept"]) == (same.record.tried, same.record.kept)
     stages = figures["stages"]
     assert stages["whole"]["cpu"] == pytest.approx(
         sum(stages[name]["cpu"] for name in ("opening", "decisions", "rest"))
     )
     assert min(stage["cpu"] for stage in stages.values()) > 0
-    assert 0 < figures["kept"] < figures["tried"] <= figures["edges"]
     assert figures["rows"][0]["name"] == "fast"
     assert figures["rows"][-1]["name"] == "reference"
     assert figures["floor"]["fraction"] > 0
     assert "outside the decisions" in said
-    assert "3 prompts of nothing, threshold 0.001" in said
+    assert "3 prompts of ioi, tiny-tasks, threshold 0.2" in said

@@ -168,11 +168,9 @@ def table(figures: dict[str, Any]) -> str:
 
 @click.command()
 @click.option("--shape", type=click.Choice(list(LOADS)), default="tiny-tasks", show_default=True, help="The load.")
-@click.option("--threshold", type=float, help="[default: 0.01; 0.05 for smollm2-135m, 0.02 or 0.0002 for gpt2-small*]")
-@click.option(
-    "--points", type=click.IntRange(min=0), help="Stretches that are timed. [default: 12 for the first, or 0]"
-)
-@click.option("--n", type=click.IntRange(min=1), help="Prompt pairs. [default: 100 for tiny-tasks, 50 for ioi, or 10]")
+@click.option("--threshold", type=float, help="In KL.  [default: the load's]")
+@click.option("--points", type=click.IntRange(min=0), help="Stretches that are timed.  [default: the load's]")
+@click.option("--n", type=click.IntRange(min=1), help="Prompt pairs.  [default: the load's]")
 @click.option("--against", metavar="COMMIT", help="Time whole runs of an earlier commit's code side by side.")
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Whole runs; the quickest counts."
@@ -193,7 +191,10 @@ def command(
     chosen: tuple[str, ...],
     out: Path | None,
 ) -> None:
-    """Time the fast engine, the reference, and the fast engine without each of its ideas; or methods of scores."""
+    """Time whole runs of the fast engine, the reference, and the fast engine without each idea; or methods of scores.
+
+    docs/speed.md tells the loads.
+    """
     if against is not None and (points or whole_circuits or methods):
         other = "points" if points else "circuits" if whole_circuits else "methods"
         raise SettingsError(f"`against` times whole runs alone; leave `{other}` out.")

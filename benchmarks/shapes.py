@@ -55,8 +55,15 @@ GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
 TRIES = 3
 
 
-def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
-    """Write a random GPT-2 as a Hugging Face folder, without a tokenizer; give the folder."""
+def write_model(folder: Path, shape: Shape, *, seed: int = 0, spread: float = INITIALIZER_RANGE) -> Path:
+    """Write a random GPT-2 as a Hugging Face folder, without a tokenizer; give the folder.
+
+    Args:
+        folder: where.
+        shape: its size.
+        seed: of the weights.
+        spread: their standard deviation.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.utils import logging
 
@@ -66,7 +73,7 @@ def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
         n_embd=shape.d_model,
         vocab_size=shape.vocab_size,
         n_positions=shape.n_ctx,
-        initializer_range=INITIALIZER_RANGE,
+        initializer_range=spread,
         bos_token_id=None,
         eos_token_id=None,
     )

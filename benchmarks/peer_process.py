@@ -63,7 +63,7 @@ def _call(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise PeerError(_last_line("\n".join(errors) or done.stderr, done.returncode))
+        raise PeerError(last_line("\n".join(errors) or done.stderr, done.returncode))
 
 
 def run_peer(
@@ -111,13 +111,13 @@ def run_peer(
                 bar.update(line.strip() == unit)
             if process.wait():
                 errors.seek(0)
-                raise PeerError(_last_line(errors.read(), process.returncode))
+                raise PeerError(last_line(errors.read(), process.returncode))
         return json.loads(result_file.read_text())
     except OSError as error:
         raise PeerError(f"{error.filename}: {error.strerror}.") from error
 
 
-def _last_line(text: str, code: int) -> str:
+def last_line(text: str, code: int) -> str:
     """Where programs say why they ended."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else f"it ended with code {code} and no message."

@@ -55,8 +55,15 @@ GPT2_SMALL = Shape(n_layers=12, n_heads=12, d_model=768, vocab_size=50257)
 TRIES = 3
 
 
-def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
-    """Write a random GPT-2 as a Hugging Face folder, without a tokenizer; give the folder."""
+def write_model(folder: Path, shape: Shape, *, seed: int = 0, spread: float = INITIALIZER_RANGE) -> Path:
+    """Write a random GPT-2 as a Hugging Face folder, without a tokenizer; give the folder.
+
+    Args:
+        folder: where.
+        shape: its size.
+        seed: of the weights.
+        spread: their standard deviation.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.utils import logging
 
@@ -66,7 +73,7 @@ def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
         n_embd=shape.d_model,
         vocab_size=shape.vocab_size,
         n_positions=shape.n_ctx,
-        initializer_range=INITIALIZER_RANGE,
+        initializer_range=spread,
         bos_token_id=None,
         eos_token_id=None,
     )
@@ -78,7 +85,9 @@ def write_model(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
     return folder
 
 
-def write_pairs(path: Path, *, n: int, length: int, changed: int, vocab_size: int, seed: int = 0) -> Path:
+def write_pairs(
+    path: Path, *, n: int, length: int, changed: int, vocab_size: int, seed: int = 0, first: int | None = None
+) -> Path:
     """Write random prompt pairs without answers as a task file; give its path.
 
     Args:
@@ -88,6 +97,7 @@ def write_pairs(path: Path, *, n: int, length: int, changed: int, vocab_size: in
         changed: tokens that differ within a pair, at positions drawn for each pair.
         vocab_size: token ids are below it.
         seed: of tokens and positions.
+        first: the position where they begin, one behind the other, in every pair; by default they are drawn.
 
     Raises:
         SettingsError: such pairs don't exist.
@@ -95,6 +105,8 @@ def write_pairs(path: Path, *, n: int, length: int, changed: int, vocab_size: in
     """
     if n < 1 or not 1 <= changed <= length:
         raise SettingsError(f"{n} pairs of {length} tokens of which {changed} differ can't be made.")
+    if first is not None and not 0 <= first <= length - changed:
+        raise SettingsError(f"{changed} tokens from position {first} on don't fit into {length}.")
     if vocab_size < 2:
         raise SettingsError("tokens that differ need a vocabulary of at least 2.")
     generator = torch.Generator().manual_seed(seed)
@@ -102,6 +114,9 @@ def write_pairs(path: Path, *, n: int, length: int, changed: int, vocab_size: in
     # A step of less than the whole vocabulary, round and round, never comes back to the same token.
     steps = torch.randint(1, vocab_size, (n, length), generator=generator)
     differs = torch.stack([torch.randperm(length, generator=generator) < changed for _ in range(n)])
+    if first is not None:
+        place = torch.arange(length)
+        differs = ((place >= first) & (place < first + changed)).expand(n, length)
     corrupted = torch.where(differs, (clean + steps) % vocab_size, clean)
     with atomic_write(path) as file:
         for one, two in zip(clean.tolist(), corrupted.tolist(), strict=True):

@@ -28,6 +28,15 @@ def test_as_many_tokens_differ_as_asked_at_places_drawn_for_each_pair(tmp_path, 
     assert (len({tuple(row) for row in differs.tolist()}) > 1) == (changed < 7)
 
 
+def test_tokens_that_differ_may_have_a_place(tmp_path):
+    asked = {"n": 9, "length": 7, "changed": 3, "vocab_size": 5}
+    drawn, placed = (lines(write_pairs(tmp_path / "p.jsonl", **asked, **more)) for more in ({}, {"first": 4}))
+    assert [row["clean_tokens"] for row in drawn] == [row["clean_tokens"] for row in placed]
+    for row in placed:
+        differs = [one != two for one, two in zip(row["clean_tokens"], row["corrupted_tokens"], strict=True)]
+        assert differs == [False] * 4 + [True] * 3
+
+
 def test_pairs_follow_their_seed(tmp_path):
     def written(seed):
         return write_pairs(tmp_path / "p.jsonl", n=3, length=5, changed=2, vocab_size=9, seed=seed).read_text()
@@ -35,7 +44,9 @@ def test_pairs_follow_their_seed(tmp_path):
     assert written(0) == written(0) != written(1)
 
 
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"changed": 0}, {"changed": 6}, {"vocab_size": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"n": 0}, {"changed": 0}, {"changed": 6}, {"vocab_size": 1}, {"first": 4}, {"first": -1}]
+)
 def test_pairs_that_cant_be_are_refused(tmp_path, wrong):
     with pytest.raises(SettingsError):
         write_pairs(tmp_path / "p.jsonl", **{"n": 2, "length": 5, "changed": 2, "vocab_size": 9, **wrong})

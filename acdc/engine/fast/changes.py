@@ -27,6 +27,10 @@ class MixtureChange:
     weight: Float[Tensor, "d_head d_model"]
     change: Float[Tensor, "run place d_head"]
 
+    def of_runs(self, runs: slice) -> MixtureChange:
+        """In some of the runs."""
+        return MixtureChange(self.source, self.weight, self.change[runs])
+
 
 class Changes:
     """Filled in the plan's order."""
@@ -77,25 +81,28 @@ class Changes:
         self._mixtures[mixture.source] = mixture, whole
 
     def read(
-        self, reads: Reads, before: Sequence[Float[Tensor, "place d_model"]]
+        self, reads: Reads, before: Sequence[Float[Tensor, "place d_model"]], runs: slice, out: Tensor | None = None
     ) -> Float[Tensor, "slot run place d_model"]:
         """Inputs of slots after the changes that they read.
 
         Args:
             reads: the slots, and what they read.
             before: their inputs before.
+            runs: of which runs.
+            out: room for the result; by default it gets its own.
         """
-        changes = self._whole[: self._n_whole] if reads.whole else self._at_answers[: self._n_at_answers]
         n_slots, n_sources = reads.mask.shape
+        changes = (self._whole if reads.whole else self._at_answers)[:n_sources, runs]
+        shape = (n_slots, *changes.shape[1:])
+        total = changes.new_empty(shape) if out is None else out
         # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
         # what it has written is read once more.
         if 3 * reads.mask.sum() > n_sources + 4 * n_slots:
             mask = torch.from_numpy(reads.mask).to(changes, non_blocking=True)  # nothing waits for the device
-            total = torch.tensordot(mask, changes, 1)
+            torch.mm(mask, changes.flatten(1), out=total.flatten(1))
             for after, old in zip(total, before, strict=True):
                 after += old
             return total
-        total = changes.new_empty(n_slots, *changes.shape[1:])
         for after, old, mask in zip(total, before, reads.mask, strict=True):
             first, *others = mask.nonzero()[0].tolist()
             torch.add(old, changes[first], out=after)

@@ -69,16 +69,17 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     machine = _MACHINES[kind]
     flops = weights = 0.0
     width = live if down.whole else answers
-    read = 2 * width * d_model  # numbers in the slots' inputs and in MLPs' outputs
+    read, held = 0, width * d_model  # numbers in what one step reads, and in what stands until the batch is over
     for step in down.steps:
         places = live if step.whole else answers
         if isinstance(step, MlpStep):
             size = mlp_size
-            read += 2 * places * d_model
+            read = max(read, 2 * places * d_model)
         else:
             size = 4 * len(step.heads) * d_model * d_head
-            read += sum(len(reads.slots) * (live if reads.whole else places) for reads in step.reads.values()) * d_model
-            read += _attention_numbers(setting, len(step.heads), places, d_head)
+            slots = sum(len(reads.slots) * (live if reads.whole else places) for reads in step.reads.values())
+            read = max(read, slots * d_model)
+            held += _attention_numbers(setting, len(step.heads), places, d_head)
         flops += 2 * size * places
         weights += size
     if slot.letter is None and slot.name != "logits":
@@ -86,14 +87,14 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         weights += mlp_size
     if slot.letter is not None:
         flops += 4 * d_model * d_head * width
-        read += _attention_numbers(setting, 1, width, d_head)
+        held += _attention_numbers(setting, 1, width, d_head)
     only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None
     inner = min(d_model, d_head * len(down.final_sources)) if only_heads else d_model
     if down.final.any() or slot.name == "logits":
         flops += 2 * inner * model.n_outputs * answers
         weights += inner * model.n_outputs
     changed = len(down.changed) * answers + len(down.changed_whole) * live
-    memory = (changed * d_model + read) * element
+    memory = (changed * d_model + read + held) * element
     return RunCost(
         flops=flops,
         batch=(2 + len(down.steps)) * machine.step + weights * element / machine.bandwidth,

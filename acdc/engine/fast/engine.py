@@ -175,12 +175,11 @@ class FastEngine(PruningEngine):
         left, x, at = int(self._reads[slot.index].sum()), None, 0
         while at < len(groups):
             runs = chain_length(cost, self._rates.predict(slot, nodes[at:])) if self._tactics.chains else 1
+            last = [*self._tried.items()][-1:] if at else []  # all given so far are one prefix
+            self._tried = {key: (trial.only(run), 0) for key, (trial, run) in last}  # which the next batch spoils
             inputs = self._recomputing.chain(slot, down, left, sources[at : at + runs], x)
-            if not at:
-                self._tried = {}  # frees an older batch before the next
             trial = self._recomputing.run(slot, down, inputs)
             trial.values = trial.values.cpu()  # the only time that the host waits for the device
-            self._tried = dict([*self._tried.items()][-1:] if at else [])  # all given so far are one prefix
             for run in range(len(inputs)):
                 self._tried[groups.upto(at + run).tobytes()] = trial, run
             x = inputs[-1]

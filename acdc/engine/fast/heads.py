@@ -57,8 +57,8 @@ def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"
     return x
 
 
-def _centred(norm: Norm, x: Tensor) -> Tensor | None:
-    """The first half of :func:`normalized`, in place: leaves a factor, ``[..., 1]``, or ``None`` for 1."""
+def centred(norm: Norm, x: Tensor) -> Tensor | None:
+    """The first half of :func:`normalized`: leaves a factor, ``[..., 1]``, or ``None`` for 1; centres in place."""
     if norm.kind == "none":
         return None
     if norm.kind == "layer":
@@ -111,6 +111,7 @@ class LayerHeads:
         visible = table.visible[..., :length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=filled.device)
         self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
+        self._hidden: list[tuple[Places, Tensor]] = []  # two at most: live places and answers
         self._bias: Tensor | None = None  # [head, 1 or batch, pos_q, pos_k]
         if table.bias is not None:
             bias = table.bias if table.bias.dim() == 4 else table.bias[None]
@@ -159,12 +160,13 @@ class LayerHeads:
             heads: query heads.
             x: their inputs; one, where all of them read the same.
             places: where the inputs stand.
-            spoils_input: the inputs may be written over, which is quicker: the narrow projection is scaled
-                instead of them.
+            spoils_input: the inputs may be written over, which is quicker.
         """
         projection, scale = self._projections[letter], None
-        if spoils_input and projection.latent is None and projection.everything is None:
-            scale = _centred(self.attention.norm, x)
+        # Where nothing is in between, the narrow projection is scaled instead of the inputs.
+        may_wait = spoils_input or self.attention.norm.kind == "rms"
+        if may_wait and projection.latent is None and projection.everything is None:
+            scale = centred(self.attention.norm, x)
         else:
             x = normalized(self.attention.norm, x)
         if projection.latent is not None:
@@ -213,14 +215,20 @@ class LayerHeads:
         """
         weights = self._projections[letter].weight
         if len(rows) == len(heads):
-            every = heads == list(range(len(weights)))
-            return torch.bmm(rows, weights if every else weights[index(heads, rows.device)])
+            return torch.bmm(rows, self._own(letter, heads))
         key = (letter, *heads)
         if self._joint.get(letter, (None,))[0] != key:
             weight = weights[index(heads, rows.device)]
             self._joint[letter] = key, weight.transpose(0, 1).flatten(1).contiguous()
         y = rows[0] @ self._joint[letter][1]  # [row, head * d_head]
         return y.view(rows.shape[1], len(heads), -1).transpose(0, 1).contiguous()
+
+    def _own(self, letter: Letter, heads: list[int]) -> Tensor:
+        """Some heads' weights, ``[head, width, d_head]``."""
+        weights = self._projections[letter].weight
+        if len(heads) == 1:
+            return weights[heads[0]][None]  # no copy
+        return weights if heads == list(range(len(weights))) else weights[index(heads, weights.device)]
 
     def mix(
         self, heads: list[int], q: Queries, k: Keys, v: Values, places: Places
@@ -239,19 +247,26 @@ class LayerHeads:
         scores = self.attention.scale * _per_run(places.by_prompt(q), k.transpose(-1, -2))
         if self.attention.soft_cap is not None:
             scores = self.attention.soft_cap * torch.tanh(scores / self.attention.soft_cap)
-        rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
-        columns = places.position[places.grid]  # [batch, width]
-        chosen = index(heads, q.device)
         if self._bias is not None:
-            own = self._bias[chosen].expand(-1, len(rows), -1, -1)  # [head, batch, pos_q, pos_k]
-            scores += own[:, rows, columns][:, None]
-        scores = scores.masked_fill_(~self._visible[rows, columns], -torch.inf)  # [head, run, batch, width, pos]
+            rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
+            own = self._bias[index(heads, q.device)].expand(-1, len(rows), -1, -1)  # [head, batch, pos_q, pos_k]
+            scores += own[:, rows, places.position[places.grid]][:, None]
+        scores = scores.masked_fill_(self._hidden_from(places), -torch.inf)  # [head, run, batch, width, pos]
         length = scores.shape[-1]
         if self.attention.sinks is not None:
-            sinks = self.attention.sinks[chosen].to(scores)[:, None, None, None, None]
+            sinks = self.attention.sinks[index(heads, q.device)].to(scores)[:, None, None, None, None]
             scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
-        pattern = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))[..., :length].to(v.dtype)
-        return places.flat(_per_run(pattern, v))
+        return places.flat(_per_run(_softmax(scores)[..., :length].to(v.dtype), v))
+
+    def _hidden_from(self, places: Places) -> Bool[Tensor, "batch width pos"]:
+        """Which keys queries at some places don't see; kept of the places asked for last."""
+        for known, hidden in self._hidden:
+            if known is places:
+                return hidden
+        rows = torch.arange(len(places.grid), device=places.grid.device)[:, None]
+        hidden = ~self._visible[rows, places.position[places.grid]]
+        self._hidden = [(places, hidden), *self._hidden[:1]]
+        return hidden
 
     def _projection(self, letter: Letter) -> _Projection:
         attention, table = self.attention, self._table
@@ -298,6 +313,18 @@ def _per_run(a: Tensor, b: Tensor) -> Tensor:
         flat = a.transpose(1, 2).reshape(heads, batch, runs * rows, inner)
         return (flat @ b[:, 0]).view(heads, batch, runs, rows, -1).transpose(1, 2)
     return a @ b
+
+
+#: Keys of which a softmax in plain passes is quicker on a CPU: torch's own goes row by row.
+_FEW_KEYS = 64
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Over the last dimension, in float32 at least; scores may be written over."""
+    if scores.device.type != "cpu" or scores.shape[-1] > _FEW_KEYS or torch.finfo(scores.dtype).bits < 32:
+        return scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    pattern = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+    return pattern.div_(pattern.sum(-1, keepdim=True))
 
 
 def head_bytes(sizes: Sizes) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.changes import MixtureChange
-from acdc.engine.fast.heads import fold
+from acdc.engine.fast.heads import centred, fold
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
@@ -50,17 +50,45 @@ class LayerMlp:
         found = [_centred_fold(norm, mlp.W_in, mlp.b_in)]
         return found if mlp.W_gate is None else [*found, _centred_fold(norm, mlp.W_gate, None)]
 
-    def run(self, x: Float[Tensor, "run place d_model"]) -> Float[Tensor, "run place d_model"]:
-        """What it writes."""
+    def run(
+        self, x: Float[Tensor, "run place d_model"], *, spoils_input: bool = False
+    ) -> Float[Tensor, "run place d_model"]:
+        """What it writes.
+
+        Args:
+            x: what it reads.
+            spoils_input: that may be written over, which is quicker.
+        """
         if self.plain is None:
             return self._model.mlp(self._layer, x)
         rows = x.flatten(0, 1)
         if x.device.type != "cpu":
             return self.plain(rows).view_as(x)
+        out = torch.empty_like(rows)
         blocks = math.ceil(len(rows) / BLOCK_ROWS)  # of the same size: a short last one would be slow
-        inner = self.plain.plain.W_in.shape[1]
-        parts = [self.plain(part, self._scratch.take("inner 0", (len(part), inner), x)) for part in rows.chunk(blocks)]
-        return (parts[0] if blocks == 1 else torch.cat(parts)).view_as(x)
+        for part, written in zip(rows.chunk(blocks), out.chunk(blocks), strict=True):
+            own = part if spoils_input else self._scratch.take("rows", part.shape, part).copy_(part)
+            self._run_rows(self.plain, own, written)
+        return out.view_as(x)
+
+    def _run_rows(self, mlp: NormedMlp, x: Float[Tensor, "row d_model"], out: Float[Tensor, "row d_model"]) -> None:
+        """What it writes, into `out`; `x` is written over."""
+        norm, plain = mlp.before, mlp.plain
+        if (scale := centred(norm, x)) is not None:
+            x *= scale
+        if norm.weight is not None:
+            x *= norm.weight
+        if norm.bias is not None:
+            x += norm.bias
+        shape = (len(x), plain.W_in.shape[1])
+        inner, gate = self._scratch.take("inner 0", shape, x), None
+        if plain.W_gate is not None:
+            gate = torch.mm(x, plain.W_gate, out=self._scratch.take("inner 1", shape, x))
+        if plain.b_in is None:
+            torch.mm(x, plain.W_in, out=inner)
+        else:
+            torch.addmm(plain.b_in, x, plain.W_in, out=inner)
+        out.copy_(mlp.finish(plain.behind(inner, gate)))
 
     def first_products(self, x: Float[Tensor, "place d_model"]) -> list[Float[Tensor, "place d_mlp"]]:
         """The first products of an input, up to the norm's scale and without bias."""
@@ -121,4 +149,4 @@ def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tens
 def mlp_bytes(sizes: Sizes) -> int:
     """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
     weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
-    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * sizes.d_mlp)
+    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))

@@ -82,10 +82,10 @@ class Present:
 
     def _take(self, effect: Effect, run: int) -> None:
         if isinstance(effect, NewInputs):
-            for i, slot in enumerate(effect.slots):
-                self._inputs[slot.index] = effect.values[i, run].clone()
+            for slot, values in zip(effect.slots, effect.of_run(run), strict=True):
+                self._inputs[slot.index] = values.clone()  # not a part of what it shares with other slots
         elif isinstance(effect, NewMlpOutput):
-            self._mlp_outputs[effect.layer] = effect.values[run].clone()
+            self._mlp_outputs[effect.layer] = effect.of_run(run)
             self._first_products.pop(effect.layer, None)
         else:
             self._take_vectors(effect, run)

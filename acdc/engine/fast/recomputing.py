@@ -7,7 +7,9 @@ change reaches through kept edges are recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -17,7 +19,7 @@ from acdc.engine.fast.baseline import Baseline
 from acdc.engine.fast.changes import Changes, MixtureChange
 from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
-from acdc.engine.fast.heads import LayerHeads
+from acdc.engine.fast.heads import LayerHeads, VectorKind
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.present import AtPlaces, Present, changed_input_bytes
@@ -28,9 +30,30 @@ from acdc.engine.fast.trial import NewInputs, NewMlpOutput, NewVectors, Trial
 from acdc.engine.sizes import Sizes
 from acdc.graph import Letter, Slot
 
-#: By letter, places among a step's heads and the new inputs of their slots,
-#: ``[slot, run, live place or answer, d_model]``.
-_NewHeadInputs = dict[Letter, tuple[list[int], Tensor]]
+#: On a CPU what slots read is made for a block of runs, of so many bytes, used and forgotten: to hold it all takes
+#: fresh memory, which costs more than to compute it.
+BLOCK_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What slots read behind a change, made for some of the runs at a time.
+
+    Attributes:
+        n: slots.
+        places: live places, or answers.
+        of_runs: makes it, ``[slot, run, place, d_model]``; of no use after it is asked again.
+        spoils: it may be written over.
+    """
+
+    n: int
+    places: int
+    of_runs: Callable[[slice], Tensor]
+    spoils: bool
+
+
+#: By letter, places among a step's heads and what their slots read.
+_Given = dict[Letter, tuple[list[int], _Reading]]
 
 
 class Recomputing:
@@ -72,12 +95,15 @@ class Recomputing:
             down: what its node's change reaches.
             left: edges that it still reads before them.
             groups: sources of the edges to remove, one group after another.
-            x: its input before them, if it isn't the present one.
+            x: its input before them, if it isn't the present one; may be the last of what this has given.
+
+        Returns:
+            Them; they stand until this is called again.
         """
         whole = down.whole or slot.letter in ("k", "v")
         differences = self._baseline.differences(whole=whole)
         x = self._present.input(slot, whole=whole) if x is None else x
-        inputs = x.new_empty(len(groups), *x.shape)
+        inputs = self._scratch.take("chain", (len(groups), *x.shape), x)
         for i, sources in enumerate(groups):
             left -= len(sources)
             if left == 0:
@@ -103,31 +129,32 @@ class Recomputing:
             score: without it, the values are the present metric, for a run that is only to be committed.
         """
         trial = Trial(torch.full((len(inputs),), self._present.metric, dtype=torch.float64))
-        trial.effects.append(NewInputs((slot,), inputs[None]))
+        trial.effects.append(NewInputs((slot,), lambda run: inputs[run : run + 1].clone()))
         if slot.name == "logits":
             if score:
                 trial.values = self._scorer.score(inputs)
             return trial
         live, answers = len(self._baseline.live), self._baseline.answer_places
         changes = Changes(down, len(inputs), live, answers, inputs, self._scratch)
+        given = _Reading(1, inputs.shape[1], lambda runs: inputs[None, runs], spoils=False)
         if slot.letter is None:
-            self._run_mlp(slot, inputs, down.whole, None, changes, trial)
+            self._run_mlp(slot, given, down.whole, None, changes, trial)
         else:
             own = HeadStep(slot.node.layer or 0, (slot.node.head or 0,), down.whole, {}, down.first)
-            self._run_heads(own, {slot.letter: ([0], inputs[None])}, changes, trial)
+            self._run_heads(own, {slot.letter: ([0], given)}, changes, trial)
         for step in down.steps:
             if isinstance(step, MlpStep):
-                x = self._changed_inputs(step.reads, changes, trial)[0]
-                self._run_mlp(step.reads.slots[0], x, step.whole, changes.mixtures(step.reads), changes, trial)
+                reading = self._reading(step.reads, changes, trial, "read")
+                self._run_mlp(step.reads.slots[0], reading, step.whole, changes.mixtures(step.reads), changes, trial)
             else:
-                given: _NewHeadInputs = {}
+                of_letters: _Given = {}
                 for letter, reads in step.reads.items():
                     places = [step.heads.index(found.node.head or 0) for found in reads.slots]
-                    given[letter] = (places, self._changed_inputs(reads, changes, trial))
-                self._run_heads(step, given, changes, trial)
+                    of_letters[letter] = places, self._reading(reads, changes, trial, f"read by {letter}")
+                self._run_heads(step, of_letters, changes, trial)
         if down.final.any():
             final = Reads((self._graph.slots[-1],), False, down.final[None])
-            residual = self._changed_inputs(final, changes, trial)[0]
+            residual = self._reading(final, changes, trial, "read").of_runs(slice(0, len(inputs)))[0]
             if score:
                 trial.values = self._score(residual, changes.mixtures(final))
         return trial
@@ -142,29 +169,55 @@ class Recomputing:
         now = self._present.input(self._graph.slots[-1], whole=False)
         return scorer.score_heads(now, residual, heads)
 
-    def _changed_inputs(self, reads: Reads, changes: Changes, trial: Trial) -> Tensor:
-        """Inputs of slots behind a change, ``[slot, run, live place or answer, d_model]``."""
+    def _reading(self, reads: Reads, changes: Changes, trial: Trial, room: str) -> _Reading:
+        """What slots behind a change read, and that it is new; made in scratch room of that name."""
         now = [self._present.input(slot, whole=reads.whole) for slot in reads.slots]
-        total = changes.read(reads, now)
-        trial.effects.append(NewInputs(reads.slots, total))
-        return total
+        shape = now[0].shape
+
+        def of_runs(runs: slice) -> Tensor:
+            out = self._scratch.take(room, (len(now), runs.stop - runs.start, *shape), now[0])
+            return changes.read(reads, now, runs, out)
+
+        trial.effects.append(NewInputs(reads.slots, lambda run: changes.read(reads, now, slice(run, run + 1))[:, 0]))
+        return _Reading(len(now), len(now[0]), of_runs, spoils=True)
+
+    def _blocks(self, runs: int, readings: Iterable[_Reading]) -> Iterator[slice]:
+        """Runs whose inputs stay in the cache; all of them, where there is none to speak of."""
+        step = runs
+        if self._baseline.difference.device.type == "cpu":
+            places = sum(reading.n * reading.places for reading in readings)
+            step = max(1, BLOCK_BYTES // (places * self._baseline.difference[0, 0].nbytes))
+            step = math.ceil(runs / math.ceil(runs / step))  # of about the same size
+        for start in range(0, runs, step):
+            yield slice(start, min(start + step, runs))
 
     def _run_mlp(
-        self, slot: Slot, x: Tensor, whole: bool, heads: list[MixtureChange] | None, changes: Changes, trial: Trial
+        self,
+        slot: Slot,
+        given: _Reading,
+        whole: bool,
+        heads: list[MixtureChange] | None,
+        changes: Changes,
+        trial: Trial,
     ) -> None:
-        """Recompute an MLP from ``[run, live place or answer, d_model]``; `heads` if nothing else changed."""
+        """Recompute an MLP from what it reads; `heads` if nothing else changed."""
         layer = slot.node.layer or 0
-        mlp = self._mlps[layer]
-        short = self._tactics.short_mlps and x.device.type == "cpu" and heads is not None
-        if heads is not None and short and mlp.is_worth(len(heads), heads[0].weight.shape[0]):
-            out = mlp.run_changed(x, self._present.first_products(slot, mlp, whole=whole), heads)
-        else:
-            out = mlp.run(x)
-        trial.effects.append(NewMlpOutput(layer, out))
-        torch.sub(out, self._present.mlp_output(layer, whole=whole), out=changes.room(1, whole)[0])
+        mlp, old, new = self._mlps[layer], self._present.mlp_output(layer, whole=whole), changes.room(1, whole)[0]
+        short = heads if self._tactics.short_mlps and old.device.type == "cpu" else None
+        if short is not None and not mlp.is_worth(len(short), short[0].weight.shape[0]):
+            short = None
+        before = None if short is None else self._present.first_products(slot, mlp, whole=whole)
+        for runs in self._blocks(len(new), [given]):
+            x = given.of_runs(runs)[0]
+            if short is None or before is None:
+                out = mlp.run(x, spoils_input=given.spoils)
+            else:
+                out = mlp.run_changed(x, before, [head.of_runs(runs) for head in short])
+            torch.sub(out, old, out=new[runs])
+        trial.effects.append(NewMlpOutput(layer, lambda run: old + new[run]))
         changes.fill(1, whole)
 
-    def _run_heads(self, step: HeadStep, given: _NewHeadInputs, changes: Changes, trial: Trial) -> None:
+    def _run_heads(self, step: HeadStep, given: _Given, changes: Changes, trial: Trial) -> None:
         """Recompute heads and note how what they write changes.
 
         Args:
@@ -174,43 +227,66 @@ class Recomputing:
             trial: where they are noted for a commit.
         """
         layer, heads = self._layers[step.layer], list(step.heads)
-        z = self._mixtures(step, given, trial)  # [head, run, place, d_head]
         now = self._present.vectors[step.layer]["z"]  # of all heads
-        before = now if step.whole else self._baseline.at_answers(now)
-        own = index(heads, z.device)
-        change = z - before[own][:, None]
+        every_head = now if step.whole else self._baseline.at_answers(now)
+        room = changes.room(len(step.writes), step.whole)  # [head, run, place, d_model]
+        own = index(heads, now.device)
+        before = every_head[own][:, None]
         weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
         multiplier = layer.attention.multiplier
-        if layer.attention.post_norm.kind != "none":
-            raw = torch.bmm(change.flatten(1, 2), weights).view(*change.shape[:-1], -1)
-            changes.room(len(step.writes), step.whole).copy_(self._shares_changed(step, raw, before))
-            changes.fill(len(step.writes), step.whole)
+        is_tied = layer.attention.post_norm.kind != "none"
+        present = self._present_vectors(step)
+        found: list[dict[VectorKind, Tensor]] = []  # of each block, [head, run, place, d_head]
+        mixtures = []
+        for runs in self._blocks(room.shape[1], [reading for _, reading in given.values()]):
+            found.append(self._vectors(step, present, given, runs))
+            change = found[-1]["z"] - before
+            mixtures.append(change)
+            if is_tied:
+                raw = torch.bmm(change.flatten(1, 2), weights).view(*change.shape[:-1], -1)
+                room[:, runs] = self._shares_changed(step, raw, every_head)
+                continue
+            torch.bmm(change.flatten(1, 2), weights, out=room[:, runs].flatten(1, 2))
+            if multiplier != 1.0:
+                room[:, runs] *= multiplier
+        changes.fill(len(step.writes), step.whole)
+        for kind, values in found[0].items():
+            chosen = step.heads if kind == "z" else tuple(heads[i] for i in given[kind][0])
+            every = values if len(found) == 1 else torch.cat([part[kind] for part in found], 1)
+            trial.effects.append(NewVectors(step.layer, kind, chosen, every, step.whole))
+        if is_tied:
             return
-        room = changes.room(len(heads), step.whole)  # [head, run, place, d_model]
-        torch.bmm(change.flatten(1, 2), weights, out=room.flatten(1, 2))
-        if multiplier != 1.0:
-            room *= multiplier
-        changes.fill(len(heads), step.whole)
-        for source, head, mixture in zip(step.writes, heads, change, strict=True):
+        every = mixtures[0] if len(mixtures) == 1 else torch.cat(mixtures, 1)
+        for source, head, mixture in zip(step.writes, heads, every, strict=True):
             weight = layer.W_O[head] if multiplier == 1.0 else multiplier * layer.W_O[head]
             changes.note_mixture(MixtureChange(source, weight, mixture), step.whole)
 
-    def _mixtures(self, step: HeadStep, given: _NewHeadInputs, trial: Trial) -> Tensor:
-        """What heads mix, ``[head, run, place, d_head]``, where some of their slots read other inputs."""
-        layer, heads, now = self._layers[step.layer], list(step.heads), self._present.vectors[step.layer]
-        places = self._baseline.live if step.whole else self._baseline.answers
-        own = index(heads, now["q"].device)
-        q, k, v = now["q"][own], now["k"][own], now["v"][own]
+    def _present_vectors(self, step: HeadStep) -> dict[Letter, Tensor]:
+        """A step's heads' queries, keys and values in the present circuit, ``[head, 1, ..., d_head]``."""
+        now = self._present.vectors[step.layer]
+        own = index(step.heads, now["q"].device)
+        q = now["q"][own]
         q = q if step.whole else self._baseline.at_answers(q)
-        vectors: dict[Letter, Tensor] = {"q": q[:, None], "k": k[:, None], "v": v[:, None]}  # one run for all
-        for letter, (chosen, x) in given.items():
-            changed = tuple(heads[i] for i in chosen)
-            new = layer.project(letter, list(changed), x, places if letter == "q" else self._baseline.live)
+        return {"q": q[:, None], "k": now["k"][own][:, None], "v": now["v"][own][:, None]}
+
+    def _vectors(
+        self, step: HeadStep, present: dict[Letter, Tensor], given: _Given, runs: slice
+    ) -> dict[VectorKind, Tensor]:
+        """New queries, keys, values and mixtures, ``[head, run, place, d_head]``, in some runs.
+
+        Mixtures are those of all heads of the step, the others of the slots that read other inputs.
+        """
+        layer, heads, vectors = self._layers[step.layer], list(step.heads), {**present}
+        places = self._baseline.live if step.whole else self._baseline.answers
+        found: dict[VectorKind, Tensor] = {}
+        for letter, (chosen, reading) in given.items():
+            changed = [heads[i] for i in chosen]
+            at = places if letter == "q" else self._baseline.live
+            new = layer.project(letter, changed, reading.of_runs(runs), at, spoils_input=reading.spoils)
             vectors[letter] = self._replaced(letter, vectors[letter], chosen, new)
-            trial.effects.append(NewVectors(step.layer, letter, changed, new, step.whole))
-        z = layer.mix(heads, vectors["q"], vectors["k"], vectors["v"], places)
-        trial.effects.append(NewVectors(step.layer, "z", step.heads, z, step.whole))
-        return z
+            found[letter] = new
+        found["z"] = layer.mix(heads, vectors["q"], vectors["k"], vectors["v"], places)
+        return found
 
     def _replaced(self, letter: Letter, now: Tensor, chosen: list[int], new: Tensor) -> Tensor:
         """Queries, keys or values with those of some heads replaced.
@@ -258,12 +334,13 @@ class Recomputing:
 
 
 def batch_bytes(sizes: Sizes, changed: float, device: torch.device) -> int:
-    """Of two batches' inputs, which are held at a time, and of the changes of one.
+    """Of a batch, with rooms that others filled more of, of blocks of inputs, and of a run that is kept besides.
 
     Args:
         sizes: of the run.
         changed: share of the slots, and of the nodes, that are behind a change.
         device: where it runs.
     """
-    inputs = max(BATCH_BYTES[machine_kind(device)], changed_input_bytes(sizes, changed))
-    return 2 * inputs + int(changed * sizes.n_sources * sizes.live * sizes.stream)
+    batch = 2 * BATCH_BYTES[machine_kind(device)] + int(changed * sizes.n_sources * sizes.live * sizes.stream)
+    blocks = max(4 * BLOCK_BYTES, 3 * sizes.n_heads * sizes.live * sizes.stream)
+    return batch + blocks + changed_input_bytes(sizes, changed)

@@ -23,7 +23,9 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from acdc.engine.fast.chains import LONGEST_CHAIN
 from acdc.engine.fast.vocabulary import Logits
+from acdc.engine.sizes import Sizes
 
 #: Outputs that are drawn for all predictions together: errors of many predictions' means average out.
 SAMPLE = 32768
@@ -39,6 +41,8 @@ ROUNDINGS = 1.0
 _CARRIED = 3
 #: The third term may be so much of the sum: with more of it float32 isn't enough.
 _LARGEST = 0.05
+#: Logits may be so far from an anchor's, whatever the output: none that the sample hasn't becomes much likelier unseen.
+_FARTHEST = 3.0
 #: Estimates that are proved wrong by so many standard errors show that the sample misses something.
 _WRONG = 8.0
 #: With effectively fewer of a sample's outputs, another is drawn around the present circuit.
@@ -66,12 +70,14 @@ class _Sample:
         weight: of how many outputs each is one, ``[prediction, drawn]``; those that are likely stand for themselves.
         uncertain: `weight`, where an output stands for others too, else 0.
         rows: their rows of the unembedding.
+        longest: length of the longest row of all.
     """
 
     outputs: Int[Tensor, "prediction drawn"]
     weight: Float[Tensor, "prediction drawn"]
     uncertain: Float[Tensor, "prediction drawn"]
     rows: Float[Tensor, "prediction drawn d_model"]
+    longest: float
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class Anchors:
         self._own = _counted(log_p.double(), log_p)
         self._corrupted = _counted(corrupted, log_p)
         self._unembedding = unembedding
+        self._longest = float(torch.linalg.vector_norm(unembedding, dim=1).max())
         n, n_outputs = log_p.shape
         self._drawn = min(n_outputs // SHARE, max(LEAST, SAMPLE // n))
         self._random = torch.Generator().manual_seed(0)
@@ -167,7 +174,7 @@ class Anchors:
         drawn = [_drawn(p, self._drawn, start) for p in mixed]
         outputs, weight = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         weight = weight.to(self._unembedding)
-        return _Sample(outputs, weight, torch.where(weight > 1, weight, 0), self._unembedding[outputs])
+        return _Sample(outputs, weight, torch.where(weight > 1, weight, 0), self._unembedding[outputs], self._longest)
 
 
 class _Batch:
@@ -218,9 +225,9 @@ class _Batch:
         rest = np.setdiff1d(np.arange(len(self._logits)), passed)
         if len(rest):
             nearest = known[apart[np.ix_(self._first + rest, known)].argmin(1)]
-            found, error, is_small = self._estimates(rest, nearest)
+            found, error, is_near = self._estimates(rest, nearest)
             self.sums[rest] = found
-            failed = rest[(error > self._most) | ~is_small]
+            failed = rest[(error > self._most) | ~is_near]
             if len(failed):
                 self.sums[failed] = self._logits.pick(torch.from_numpy(failed)).sums()
                 self.passed += len(failed)
@@ -272,7 +279,7 @@ class _Batch:
 
         Returns:
             The sums, ``[run, prediction]``, by run the standard error of their mean in units of the whole sum, and
-            whether the third term is small.
+            whether it is near enough for the error to be told.
         """
         sample, places = self._sample, torch.from_numpy(self._first + runs)
         used, which = np.unique(nearest, return_inverse=True)
@@ -290,7 +297,8 @@ class _Batch:
             squares[:, n] = term.square_() @ (sample.uncertain[n] > 0).to(term)
         sums = sums + (moved * slopes[inverse]).sum(-1) + third
         error = (squares / whole.square()).sum(-1).sqrt().numpy()
-        return sums, error, (third / whole < _LARGEST).all(-1).numpy()
+        far = torch.linalg.vector_norm(moved, dim=-1) * sample.longest
+        return sums, error, ((third / whole < _LARGEST) & (far < _FARTHEST)).all(-1).numpy()
 
     def _prove(self, apart: np.ndarray, passed: np.ndarray) -> None:
         """Hold what is known of runs against what another anchor says of them."""
@@ -303,10 +311,10 @@ class _Batch:
         if not len(runs):
             return
         nearest = known[far[np.isfinite(far).any(1)].argmin(1)]
-        sums, error, is_small = self._estimates(runs, nearest)
+        sums, error, is_near = self._estimates(runs, nearest)
         whole = self.sums[runs] + self._others[runs]
         off = ((sums - self.sums[runs]) / whole).sum(-1).abs().numpy()
-        wrong = runs[is_small & (off > _WRONG * (error + self._most))]
+        wrong = runs[is_near & (off > _WRONG * (error + self._most))]
         self.missed = int(wrong[0]) if len(wrong) else None
 
 
@@ -364,3 +372,12 @@ def _drawn(p: Tensor, n: int, start: float) -> tuple[Tensor, Tensor]:
     found = certain + found.clamp_max(len(rest) - 1)
     weight = torch.cat([torch.ones(certain, dtype=p.dtype), width / ordered[found]])
     return outputs[torch.cat([torch.arange(certain), found])], weight
+
+
+def anchor_bytes(sizes: Sizes) -> int:
+    """A sample's rows, logits at it of the longest chain with two copies, and probabilities to draw by."""
+    if sizes.element != 4 or sizes.n_outputs < LEAST_OUTPUTS:
+        return 0
+    drawn = max(SAMPLE, LEAST * sizes.predictions)
+    probabilities = 5 * 8 * sizes.predictions * sizes.n_outputs
+    return sizes.element * drawn * (sizes.d_model + 3 * LONGEST_CHAIN) + probabilities

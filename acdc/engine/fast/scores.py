@@ -9,8 +9,8 @@ and the second sum is a dot product of the normed residuals' difference with ``W
 terms take differences, so that the rounding of logits themselves, whose size may be a hundred,
 plays no part. What rounding does to one token's difference or exponential counts by its p,
 and averages out over many tokens, but not over the likeliest, where a confident model has all
-its p: these few are summed in float64. The pass over all others goes block by block, so that
-logits are summed up while they are still in the cache.
+its p: these few are summed in float64. Where many runs hardly differ, most of
+them need no pass over all others (:mod:`acdc.engine.fast.anchors`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from acdc.engine.fast.anchors import Anchors, serves
+from acdc.engine.fast.anchors import Anchors, anchor_bytes, serves
 from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.heads import fold, normalized
 from acdc.engine.fast.vocabulary import Logits, expected
@@ -242,7 +242,7 @@ def make_scorer(setting: Setting, measure: Metric) -> Scorer:
 
 
 def score_bytes(sizes: Sizes) -> int:
-    """Copies of the unembedding, products of heads' last weights with it, and the likeliest tokens' columns."""
+    """Copies of the unembedding, products of heads' last weights with it, likeliest tokens' columns, and anchors."""
     weights = (3 * sizes.d_model + (sizes.n_heads + _MORE_PRODUCTS) * sizes.d_head) * sizes.n_outputs
     likeliest = 2 * sizes.predictions * sizes.d_model * LIKELIEST  # columns of it, and of a product with it
-    return sizes.element * weights + 8 * likeliest
+    return sizes.element * weights + 8 * likeliest + anchor_bytes(sizes)

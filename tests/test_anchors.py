@@ -1,0 +1,101 @@
+"""Sums over a large vocabulary of runs that hardly differ, from a sample: as right as full passes in float64."""
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from families import random_weights
+
+import acdc
+from acdc.engine.choice import make_engine
+from acdc.engine.fast.anchors import Anchors, serves
+from acdc.engine.fast.vocabulary import Logits
+from acdc.engine.setting import prepare
+from acdc.metrics import METRICS
+from acdc.pairs import PromptSet, TokenPair
+from acdc.pruning.pruner import Acdc, AcdcSettings
+
+OUTPUTS, WIDTH, PREDICTIONS, RUNS = 16384, 24, 3, 40
+#: Of the whole sum; a full pass in float32 leaves about as much.
+CLOSE = 5e-7
+
+
+@pytest.fixture
+def case():
+    """Weights, predictions of the model, and those of the corrupted prompts."""
+    draws = torch.Generator().manual_seed(0)
+    weight = torch.randn(OUTPUTS, WIDTH, generator=draws)
+    logits = torch.randn(2, PREDICTIONS, WIDTH, generator=draws) @ weight.T
+    return draws, weight, *logits.log_softmax(-1).float()
+
+
+def exact(left, weight, log_p):
+    """``[run, prediction]`` in float64."""
+    return (log_p.double() + left.double() @ weight.T.double()).exp().sum(-1)
+
+
+def worst(found, left, weight, log_p):
+    """The largest error of a run's mean over predictions, in units of the whole."""
+    right = exact(left, weight, log_p)
+    return float(((found - right) / right).mean(-1).abs().max())
+
+
+def test_a_chain_of_small_and_large_steps(case):
+    draws, weight, log_p, corrupted = case
+    anchors, passed, now = Anchors(log_p, corrupted.double(), weight), 0.0, torch.zeros(PREDICTIONS, WIDTH)
+    for _ in range(4):
+        size = torch.where(torch.rand(RUNS, 1, 1, generator=draws) < 0.08, 0.03, 0.0005)
+        left = now + (size * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+        found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        assert worst(found, left, weight, log_p) < CLOSE
+        now, passed = left[-1], passed + RUNS
+    assert 0 < anchors.passed < passed / 2  # else nothing is saved
+
+
+def test_large_steps_pass_over_the_vocabulary(case):
+    draws, weight, log_p, corrupted = case
+    anchors = Anchors(log_p, corrupted.double(), weight)
+    left = torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws) * 0.3
+    found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    assert worst(found, left, weight, log_p) < CLOSE
+    assert anchors.passed >= RUNS
+
+
+@pytest.mark.parametrize("where", [slice(5, None), slice(RUNS - 1, None), slice(8, 12)])
+def test_an_output_that_the_sample_has_not_and_that_becomes_likely(case, where):
+    draws, weight, log_p, corrupted = case
+    rare = log_p.argmin(1)
+    weight[:, 0] = 0.0
+    weight[rare, 0] = 1.0  # nothing else moves with them
+    anchors = Anchors(log_p, corrupted.double(), weight)
+    left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+    left[where, :, 0] += -5 - log_p[:, rare].amax(1)
+    right = exact(left, weight, log_p)
+    assert float(right[where].min()) > 1.005
+    found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    assert worst(found, left, weight, log_p) < CLOSE
+
+
+def test_only_where_a_pass_costs_and_rounding_can_be_met():
+    assert serves(torch.zeros(1), OUTPUTS)
+    assert not serves(torch.zeros(1), OUTPUTS - 1)
+    assert not serves(torch.zeros(1, dtype=torch.float64), OUTPUTS)
+
+
+@pytest.mark.random_models
+def test_decisions_and_values_of_a_model_with_a_large_vocabulary_are_the_references(tmp_path):
+    config = tf.GPT2Config(
+        n_embd=16, n_layer=2, n_head=2, n_positions=8, vocab_size=OUTPUTS, bos_token_id=0, eos_token_id=0
+    )
+    random_weights(tf.GPT2LMHeadModel(config), 0).save_pretrained(tmp_path)
+    model = acdc.load_model(tmp_path, dtype="float32")
+    draws = np.random.default_rng(0)
+    pairs = [TokenPair(*(tuple(draws.integers(OUTPUTS, size=6).tolist()) for _ in range(2)), (5,)) for _ in range(4)]
+    setting = prepare(model, PromptSet(tuple(pairs), "drawn"))
+    runs = [
+        list(Acdc(make_engine(engine, setting, METRICS["kl"]), AcdcSettings(0.003)).decisions())
+        for engine in ("fast", "reference")
+    ]
+    assert [(one.edge, one.kept) for one in runs[0]] == [(one.edge, one.kept) for one in runs[1]]
+    assert {one.kept for one in runs[0]} == {True, False}
+    np.testing.assert_allclose([one.after for one in runs[0]], [one.after for one in runs[1]], rtol=0, atol=2e-6)

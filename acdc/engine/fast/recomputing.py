@@ -334,13 +334,12 @@ class Recomputing:
 
 
 def batch_bytes(sizes: Sizes, changed: float, device: torch.device) -> int:
-    """Of a batch, with rooms that others filled more of, of blocks of inputs, and of a run that is kept besides.
+    """Of a batch and its changes, with rooms that others filled more of, and as much for blocks and a run that is kept.
 
     Args:
         sizes: of the run.
         changed: share of the slots, and of the nodes, that are behind a change.
         device: where it runs.
     """
-    batch = 2 * BATCH_BYTES[machine_kind(device)] + int(changed * sizes.n_sources * sizes.live * sizes.stream)
-    blocks = max(4 * BLOCK_BYTES, 3 * sizes.n_heads * sizes.live * sizes.stream)
-    return batch + blocks + changed_input_bytes(sizes, changed)
+    batch = max(BATCH_BYTES[machine_kind(device)], changed_input_bytes(sizes, changed))
+    return 2 * batch + int(changed * sizes.n_sources * sizes.live * sizes.stream)

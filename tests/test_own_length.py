@@ -60,16 +60,6 @@ def test_logits_at_some_positions_are_among_those_at_all(opened):
     assert (at - model.without_infinity(model.own_logits(tokens)[rows, columns])).abs().max() < 1e-12
 
 
-def test_clean_prompts_that_the_model_runs_itself_have_the_same_logits_and_nodes(opened):
-    _, _, model = opened
-    prompts = drawn(6, 14, 7, 11)
-    by_nodes, itself = prepare(model, prompts), prepare(model, prompts, own_clean=True)
-    assert (by_nodes.model_logits - itself.model_logits).abs().max() < 1e-5
-    kept = np.random.default_rng(0).random(by_nodes.graph.n_edges) < 0.5
-    values = [ReferenceEngine(setting, METRICS["kl"]).metric_of(kept) for setting in (by_nodes, itself)]
-    assert values[0] == pytest.approx(values[1], rel=1e-4)
-
-
 def test_a_short_prompt_is_not_what_the_long_ones_table_makes_of_it():
     """Else the other tests say nothing."""
     model = acdc.load_model(random_model("phi3-longrope", torch.float64))

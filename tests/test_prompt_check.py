@@ -10,7 +10,7 @@ from families import random_model
 from tiny import gpt2, pairs, write_pairs
 
 from acdc import discover, load_model
-from acdc.engine import agreement
+from acdc.engine import own_logits
 from acdc.engine.agreement import check_prompts
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.reference import ReferenceEngine
@@ -71,12 +71,12 @@ def test_the_corrupted_prompts_count_too(monkeypatch):
 def test_prompts_run_a_few_at_a_time_where_their_logits_are_large(monkeypatch):
     setting = prepare(load_model(gpt2()), prompts(6, 6, 6, 9))
     whole = check_prompts(setting)
-    monkeypatch.setattr(agreement, "_OWN_BYTES", 1)
+    monkeypatch.setattr(own_logits, "_OWN_BYTES", 1)
     runs = []
-    own = BridgeReader.logits
-    monkeypatch.setattr(BridgeReader, "logits", lambda self, tokens: runs.append(tokens) or own(self, tokens))
+    own = BridgeReader.logits_at
+    monkeypatch.setattr(BridgeReader, "logits_at", lambda self, ids, *at: runs.append(ids) or own(self, ids, *at))
     assert check_prompts(setting).difference == pytest.approx(whole.difference, abs=1e-6)
-    assert [tokens.ids.shape for tokens in runs] == 2 * [(1, 6), (1, 6), (1, 6), (1, 9)]
+    assert [ids.shape for ids in runs] == 2 * [(1, 6), (1, 6), (1, 6), (1, 9)]
 
 
 @pytest.mark.random_models

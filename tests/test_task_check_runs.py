@@ -35,15 +35,15 @@ def counted(model, of):
     count = Counter()
     own = getattr(model, of)
 
-    def run(tokens, **more):
+    def run(tokens, *where, **more):
         count.update(tuple(ids[:length]) for ids, length in zip(tokens.ids.tolist(), tokens.lengths, strict=True))
-        return own(tokens, **more)
+        return own(tokens, *where, **more)
 
     return count, mock.patch.object(Model, of, side_effect=run)
 
 
 def test_clean_prompts_run_once_for_all_corruptions(gpt2_model):
-    (by_nodes, nodes), (by_itself, itself) = (counted(gpt2_model, of) for of in ("embed", "own_logits"))
+    (by_nodes, nodes), (by_itself, itself) = (counted(gpt2_model, of) for of in ("embed", "own_logits_at"))
     with nodes, itself:
         found = acdc.check_task(gpt2_model, Numbers, n=6, progress=False)
     assert len(found.figures) == 6

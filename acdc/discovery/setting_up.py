@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from acdc.asked import batch_size as asked_batch_size
 from acdc.asked import flag, text, whole
 from acdc.discovery.asking import Asked, check_fits
 from acdc.discovery.planning import MANY_PAIRS, SAMPLE_PAIRS, plan_memory, refuse_too_many
-from acdc.engine.ablations import ABLATIONS, check_ablation
+from acdc.engine.ablations import check_ablation
 from acdc.engine.agreement import check_prompts
 from acdc.engine.choice import engine_for
 from acdc.engine.memory import MemoryOptions
@@ -169,18 +167,10 @@ def plan(asked: Asked, model: Model, prompts: PromptSet) -> tuple[int, int]:
     )
 
 
-def set_up_asked(
-    asked: Asked, model: Model, prompts: PromptSet, together: int, *, held_out: bool = False
-) -> tuple[Setting, LogitComparison]:
-    """A model on the prompts of a run, and how far the nodes are from the model on them.
-
-    Of held-out prompts only circuits are asked for, which run on what removed edges carry: the clean ones are run by
-    the model itself, and the corrupted ones are compared. In half precision nodes are too far from the model for that.
-    """
-    of_circuits = held_out and not asked.freeze and ABLATIONS[asked.ablation].is_corrupted_run
-    own_clean = of_circuits and torch.finfo(model.dtype).bits >= 32
-    same = asked.ablation, asked.split_input, together, asked.freeze, own_clean
-    what = "setting", prompts.sha256(), together, own_clean
+def set_up_asked(asked: Asked, model: Model, prompts: PromptSet, together: int) -> tuple[Setting, LogitComparison]:
+    """A model on the prompts of a run, and how far the nodes are from the model on them."""
+    same = asked.ablation, asked.split_input, together, asked.freeze
+    what = "setting", prompts.sha256(), together
     made, checked = asked.once(what, lambda: _run_once(model, prompts, *same))
     return _of_run(made, asked.measure, asked.engine, within(asked.once, what)), checked
 
@@ -192,18 +182,9 @@ def _run_once(
     split_input: bool,
     together: int,
     freeze: tuple[str, ...],
-    own_clean: bool = False,
 ) -> tuple[Setting, LogitComparison]:
-    made = prepare(
-        model,
-        prompts,
-        ablation=ablation,
-        split_input=split_input,
-        freeze=freeze,
-        batch_size=together,
-        own_clean=own_clean,
-    )
-    return made, check_prompts(made, corrupted_alone=own_clean)
+    made = prepare(model, prompts, ablation=ablation, split_input=split_input, freeze=freeze, batch_size=together)
+    return made, check_prompts(made)
 
 
 def _of_run(made: Setting, measure: Metric, engine: str, once: Once = anew) -> Setting:

@@ -159,7 +159,7 @@ def held_out_setting(
     others = asked.prompts(model, task, "test", asked.n)
     refuse_overlap(prompts, others)
     together = len(others) if asked.freeze else record.batch_size or len(others)
-    setting, checked = set_up_asked(asked, model, others, together, held_out=True)
+    setting, checked = set_up_asked(asked, model, others, together)
     setting.contributions.forget_clean()  # circuits run on what removed edges carry
     return setting, checked
 

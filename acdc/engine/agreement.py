@@ -21,7 +21,7 @@ def check_prompts(setting: Setting, *, corrupted_alone: bool = False) -> LogitCo
 
     Args:
         setting: model, prompts and their values.
-        corrupted_alone: the clean prompts have been compared before, or their logits are the model's own.
+        corrupted_alone: the clean prompts have been compared before.
 
     Raises:
         ModelError: they differ; names the prompt.

@@ -25,7 +25,7 @@ class Contributions:
 
     Attributes:
         chunks: which prompts are run together, in order.
-        corrupted_residual: the last residual stream of the corrupted prompts, ``[batch, pos, d_model]``.
+        clean_residual, corrupted_residual: the last residual stream, ``[batch, pos, d_model]``.
         inputs: what the input nodes write on clean prompts, ``[1 or 2, batch, pos, d_model]``.
     """
 
@@ -39,8 +39,6 @@ class Contributions:
         ablation: str,
         batch_size: int,
         known: Contributions | None = None,
-        *,
-        runs_clean: bool = True,
     ) -> None:
         """Run all prompts once.
 
@@ -52,20 +50,15 @@ class Contributions:
             ablation: what removed edges carry, by name.
             batch_size: prompts that are run together.
             known: those of the same model, graph, clean prompts and ablation: the clean prompts aren't run again.
-            runs_clean: whether the clean ones are run at once; else when something is asked of them, where the
-                ablation knows nothing of them.
         """
         self._model, self._graph, self._clean, self._corrupted = model, graph, clean, corrupted
         # What it knows is of the clean prompts only.
         self._ablation: Ablation = ABLATIONS[ablation]() if known is None else known._ablation
         self.chunks = _chunks(len(clean.lengths), batch_size)
         self._held: dict[str, Tensor] = {}  # by kind of prompt, where there is one chunk
-        runs_clean = runs_clean or not self._ablation.is_corrupted_run
         inputs, clean_residuals, corrupted_residuals = [], [], []
         for rows in self.chunks:
-            if known is None and not runs_clean:
-                inputs.append(self._inputs(clean[rows]))
-            elif known is None:
+            if known is None:
                 tokens = clean[rows]
                 written, residual = self._run(tokens)
                 inputs.append(written[: graph.n_inputs].clone())
@@ -80,17 +73,8 @@ class Contributions:
                 self._held["corrupted"] = written
             del written
         self.inputs: Tensor = torch.cat(inputs, 1) if known is None else known.inputs
-        self._clean_residual: Tensor | None = torch.cat(clean_residuals) if clean_residuals else None
-        if known is not None:
-            self._clean_residual = known._clean_residual
+        self.clean_residual: Tensor = torch.cat(clean_residuals) if known is None else known.clean_residual
         self.corrupted_residual = torch.cat(corrupted_residuals)
-
-    @property
-    def clean_residual(self) -> Float[Tensor, "batch pos d_model"]:
-        """The last residual stream of the clean prompts."""
-        if self._clean_residual is None:
-            self._clean_residual = torch.cat([self._run(self._clean[rows])[1] for rows in self.chunks])
-        return self._clean_residual
 
     def clean(self, rows: slice) -> Float[Tensor, "n_sources prompt pos d_model"]:
         """What each node writes on some of the clean prompts, ``[n_sources, prompt, pos, d_model]``."""
@@ -113,8 +97,7 @@ class Contributions:
         found.chunks = _chunks(rows.stop - rows.start, rows.stop - rows.start)
         found._held = {which: written[:, rows] for which, written in self._held.items()}
         found.inputs = self.inputs[:, rows]
-        found._clean_residual = None if self._clean_residual is None else self._clean_residual[rows]
-        found.corrupted_residual = self.corrupted_residual[rows]
+        found.clean_residual, found.corrupted_residual = self.clean_residual[rows], self.corrupted_residual[rows]
         return found
 
     def with_inputs(self, inputs: Float[Tensor, "n_inputs batch pos d_model"]) -> Contributions:
@@ -154,10 +137,8 @@ class Contributions:
     @torch.no_grad()
     def _run(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """All nodes' outputs and the last residual of an unpatched run."""
-        return run_unpatched(self._model, self._graph, tokens, self._inputs(tokens))
-
-    def _inputs(self, tokens: Tokens) -> Tensor:
-        return self._model.embed(tokens, split=self._graph.cfg.split_input)
+        inputs = self._model.embed(tokens, split=self._graph.cfg.split_input)
+        return run_unpatched(self._model, self._graph, tokens, inputs)
 
 
 def _chunks(n: int, together: int) -> list[slice]:

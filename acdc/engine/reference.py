@@ -100,10 +100,13 @@ class ReferenceEngine(PruningEngine):
 
     def _some_prompts(self) -> Setting:
         """The setting on as many prompts as tell what rounding does."""
-        first = self.setting.contributions.chunks[0]
-        some = slice(0, min(first.stop, _NOISE_PROMPTS))
-        # What is frozen is so on all prompts.
-        return self.setting if self.setting.model.frozen else self.setting.part(some)
+        chunks, pairs = self.setting.contributions.chunks, self.setting.prompts.pairs
+        if self.setting.model.frozen:  # what is frozen is so on all prompts
+            return self.setting
+        # Pairs of which none is corrupted are no prompts by themselves; there is one that is.
+        # A pair that isn't corrupted has the model's own values in every circuit.
+        start = next((i for i, pair in enumerate(pairs) if pair.clean != pair.corrupted), 0)
+        return self.setting.part(slice(start, min(len(pairs), start + min(chunks[0].stop, _NOISE_PROMPTS))))
 
     def _values(
         self, setting: Setting, logits: Float64[Tensor, "prediction n_outputs"]

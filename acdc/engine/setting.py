@@ -14,7 +14,6 @@ from acdc.displayed import Displayed
 from acdc.engine.ablations import check_ablation
 from acdc.engine.contributions import Contributions
 from acdc.engine.once import Once, anew
-from acdc.engine.own_logits import own_predictions
 from acdc.engine.sizes import Sizes
 from acdc.errors import MemoryLimitError, NumericsError, PromptError
 from acdc.graph import Graph
@@ -135,7 +134,6 @@ def prepare(
     freeze: Sequence[str] = (),
     batch_size: int | None = None,
     known: Setting | None = None,
-    own_clean: bool = False,
 ) -> Setting:
     """Run the clean and the corrupted prompts once.
 
@@ -151,7 +149,6 @@ def prepare(
         batch_size: prompts that the whole model runs at a time; by default all, and what they write is kept.
         known: a setting that differs in its corrupted prompts at most, see :meth:`Setting.has_clean`: the clean ones
             aren't run again.
-        own_clean: the clean prompts' logits are those of the model's own run; its nodes run on them when it is asked.
 
     Raises:
         UnknownNameError: no such ablation.
@@ -170,7 +167,7 @@ def prepare(
     if freeze := freeze or model.frozen:
         _check_together(len(prompts), together)
         model = model.with_frozen(seen_on(model.thawed, freeze, tokens, rows, columns))
-    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before, runs_clean=not own_clean)
+    contributions = Contributions(model, graph, tokens, corrupted, ablation, together, before)
     _check_answers(model, prompts)
     setting = Setting(
         model=model,
@@ -182,22 +179,10 @@ def prepare(
         rows=rows,
         columns=columns,
         answers=answers,
-        model_logits=_clean_logits(model, prompts, contributions, (rows, columns), own=own_clean),
+        model_logits=_read_off(model, contributions.clean_residual, rows, columns),
         corrupted_logits=_read_off(model, contributions.corrupted_residual, rows, columns),
     )
     return _checked_finite(setting)
-
-
-def _clean_logits(
-    model: Model, prompts: PromptSet, contributions: Contributions, at: tuple[Tensor, Tensor], *, own: bool
-) -> Tensor:
-    """Logits on the clean prompts, of the nodes or of the model's own run, ``[prediction, n_outputs]`` in float64."""
-    if not own:
-        return _read_off(model, contributions.clean_residual, *at)
-    found = torch.empty(len(at[0]), model.n_outputs, dtype=torch.float64, device=model.device)
-    for which, logits in own_predictions(model, [pair.clean for pair in prompts.pairs], *at):
-        found[which] = model.without_infinity(logits).double()
-    return found
 
 
 def _read_off(model: Model, residual: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -12,9 +12,12 @@ import peer_process
 import peers
 import pytest
 import torch
+from engine_floor import floor_flops
 from shapes import Shape, prompts_of, timed_run, write_model, write_pairs
 
 import acdc
+from acdc.decision import TraceLine
+from acdc.engine.setting import prepare
 from acdc.graph import Graph
 
 #: Speaks AutoCircuit's part without a model: given logits, seconds from a formula, every edge kept but one.
@@ -248,14 +251,13 @@ def test_stretches_lie_in_the_middle_of_equal_parts_of_a_run():
 
 def test_the_engine_benchmark_times_every_idea_and_says_how_far_the_floor_is(small_model_and_prompts):
     model, prompts = small_model_and_prompts
-    figures = engine_benchmark.measure(model, prompts, 0.001, points=2)
-    names = [row["name"] for row in figures["rows"]]
-    assert names[0] == "fast"
-    assert names[-1] == "reference"
-    assert "without chains" in names
-    assert all(row["cpu_s"] > 0 for row in figures["rows"])
-    assert figures["floor"]["flops"] > 0
-    assert "without short mlps" in engine_benchmark.table(figures)
+    setting = prepare(model, prompts)
+    trace = [TraceLine.of(decision) for decision in timed_run(model, prompts, 0.001).decisions]
+    rows = engine_benchmark.measure_ideas(setting, 0.001, trace, points=2)
+    assert [rows[0].name, rows[-1].name] == ["fast", "reference"]
+    assert {"without chains", "without short mlps"} < {row.name for row in rows}
+    assert all(row.seconds > 0 for row in rows)
+    assert floor_flops(setting, trace) > 0
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ class _Tile:
         self._kind = machine_kind(setting.model.device)
         model, device = setting.model, setting.model.device
         self._tokens = setting.tokens[rows]
-        prompts = replace(setting.prompts, pairs=setting.prompts.pairs[rows])
+        prompts = setting.prompts.part(rows)
         self._live = Places.of(live_positions(model, prompts, setting.ablation, Tactics()), device)
         self._answers = Places.of([pair.answer_positions for pair in prompts.pairs], device)
         number = {place: i for i, place in enumerate(_places(self._live))}

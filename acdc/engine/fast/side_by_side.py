@@ -9,7 +9,6 @@ that no key or value reads, where answers are read alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np

@@ -80,9 +80,14 @@ def random_load(first: int | None) -> Callable[[Path, int], Made]:
     def make(scratch: Path, n: int) -> Made:
         folder = write_model(scratch / "model", GPT2_SMALL)
         model = load_model(folder)
-        asked = {"n": n, "length": LENGTH, "changed": CHANGED, "vocab_size": GPT2_SMALL.vocab_size, "first": first}
-        drawn = [write_pairs(scratch / f"pairs{seed}.jsonl", **asked, seed=seed) for seed in (0, 1)]
-        return Made(model, folder, *(prompts_of(model, pairs) for pairs in drawn))
+        size = GPT2_SMALL.vocab_size
+
+        def drawn(seed: int) -> PromptSet:
+            path = scratch / f"pairs{seed}.jsonl"
+            write_pairs(path, n=n, length=LENGTH, changed=CHANGED, vocab_size=size, first=first, seed=seed)
+            return prompts_of(model, path)
+
+        return Made(model, folder, drawn(0), drawn(1))
 
     return make
 

@@ -77,9 +77,12 @@ def against_table(figures: dict[str, Any]) -> str:
     """Two runs side by side, as text."""
     old, new = figures["old"], figures["new"]
     name = figures["against"]
+
+    def cpu_of(stage: str) -> Callable[[dict[str, Any]], float]:
+        return lambda run: float(run["stages"][stage]["cpu"])
+
     stages: list[tuple[str, Callable[[dict[str, Any]], float], str]] = [
-        (f"{said}, CPU s", lambda run, stage=stage: run["stages"][stage]["cpu"], ".1f")
-        for stage, said in STAGES.items()
+        (f"{said}, CPU s", cpu_of(stage), ".1f") for stage, said in STAGES.items()
     ]
     rows = [
         *stages,

@@ -16,7 +16,7 @@ from tiny import save_toy
 
 import acdc
 from acdc.engine.choice import make_engine
-from acdc.engine.fast import scores, vocabulary
+from acdc.engine.fast import recomputing, scores, vocabulary
 from acdc.engine.fast.chains import KeepRates
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.tactics import Tactics
@@ -121,6 +121,7 @@ def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeyp
         # Large models are scored in blocks of columns and runs; so are these.
         monkeypatch.setitem(vocabulary.BLOCK_OUTPUTS, "cpu", int(draws.choice([3, 1024])))
         monkeypatch.setitem(vocabulary.BLOCK_BYTES, "cpu", int(draws.choice([200, 2**22])))
+        monkeypatch.setattr(recomputing, "BLOCK_BYTES", (1, 2**24)[case % 2])  # and what slots read is made in blocks
         slow, quick = Acdc(reference, settings), Acdc(FastEngine(in_chunks, metric, tactics), settings)
         expected, found = list(slow.decisions()), list(quick.decisions())
         what = (block, case, kind, metric.name, ablation, options, split, threshold, tactics, together)

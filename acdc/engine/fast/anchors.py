@@ -122,7 +122,7 @@ class Anchors:
         self._random = torch.Generator().manual_seed(0)
         self._sample: _Sample | None = None
         self._carried: list[_Anchor] = []
-        self.passed = 0.0  # runs that went over the vocabulary, twice where for a gradient too
+        self.passed = 0  # runs that went over the vocabulary, twice where for a gradient too
 
     def sums(self, logits: Logits, others: Float64[Tensor, "run prediction"]) -> Float64[Tensor, "run prediction"]:
         """Sums of exponentials of each run.
@@ -132,19 +132,23 @@ class Anchors:
             others: what is added to the sums: errors are measured by the whole.
         """
         if len(logits) <= FEW:
-            return logits.sums()
+            return self._of_all(logits)
         batch = self._batch(logits, others)
         if batch.is_worn:
             self._redraw(logits, len(logits) - 1)
             batch = self._batch(logits, others)
         if not batch.run():
-            return logits.sums()
+            return self._of_all(logits)
         self.passed += batch.passed
         if batch.missed is not None:
             self._redraw(logits, batch.missed)
-            return logits.sums()
+            return self._of_all(logits)
         self._carried = (batch.anchors + self._carried)[:_CARRIED]
         return batch.sums
+
+    def _of_all(self, logits: Logits) -> Tensor:
+        self.passed += len(logits)
+        return logits.sums()
 
     def _batch(self, logits: Logits, others: Tensor) -> _Batch:
         if self._sample is None:

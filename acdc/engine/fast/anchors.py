@@ -35,7 +35,7 @@ LEAST, SHARE = 256, 8
 LEAST_OUTPUTS = 16384
 #: Runs that are too few to gain by an anchor.
 FEW = 3
-#: Largest standard error of a metric that a sample may leave, in roundings of the precision: less than a full pass leaves.
+#: Largest standard error of a metric that a sample may leave, in roundings: less than a full pass leaves.
 ROUNDINGS = 0.25
 #: Anchors that are kept from batch to batch.
 _CARRIED = 3

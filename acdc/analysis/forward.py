@@ -68,7 +68,7 @@ class Forward:
         self.between: list[Stream] = []
         for layer, table in enumerate(self._tables):
             x = self.before[-1]
-            q, k, v = (self._vectors(layer, letter, x, table) for letter in "qkv")
+            q, k, v = (vectors_of_all(self.model.attention[layer], letter, x, table) for letter in "qkv")
             self._kept.append((k, v))
             most = max(1, BYTES // self.pattern_bytes(0))
             parts = [
@@ -143,7 +143,7 @@ class Forward:
         """From the stream in front of a layer to the last one."""
         for each in range(layer, len(self._tables)):
             table = _part(self._tables[each], rows, start)
-            q, k, v = (self._vectors(each, letter, x, table) for letter in "qkv")
+            q, k, v = (vectors_of_all(self.model.attention[each], letter, x, table) for letter in "qkv")
             k, v = (
                 torch.cat((kept[:, rows, :start], new), 2) for kept, new in zip(self._kept[each], (k, v), strict=True)
             )
@@ -157,12 +157,12 @@ class Forward:
         """What a layer's attention adds otherwise when slots of single heads read other values."""
         layer = place.layer
         attention, x, whole = self.model.attention[layer], self.before[layer], self._tables[layer]
-        own = {"q": self._vectors(layer, "q", x[rows, start:], _part(whole, rows, start))}
+        own = {"q": vectors_of_all(self.model.attention[layer], "q", x[rows, start:], _part(whole, rows, start))}
         own |= {letter: kept[:, rows] for letter, kept in zip("kv", self._kept[layer], strict=True)}
         groups = [attention.group(head) for head in range(attention.n_heads)]
         vectors = {letter: each if letter == "q" else each[groups] for letter, each in own.items()}
         read = _part(whole, rows, place.first)
-        new = self._vectors(layer, place.kind, values, read)
+        new = vectors_of_all(self.model.attention[layer], place.kind, values, read)
         chosen = heads if place.kind == "q" else torch.tensor(groups, device=heads.device)[heads]
         variants = torch.arange(len(rows), device=rows.device)
         first = at.start if place.kind == "q" else place.first
@@ -171,10 +171,6 @@ class Forward:
             layer, vectors["q"], vectors["k"], vectors["v"], _part(whole, rows, start), self._filled[rows]
         )
         return found - (self.between[layer] - x)[rows, start:]
-
-    def _vectors(self, layer: int, letter: str, x: Tensor, table: PositionTable) -> Tensor:
-        """Queries, keys or values of all heads that have such, ``[head, batch, pos, width]``."""
-        return vectors_of_all(self.model.attention[layer], letter, x, table)
 
     def _attention(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, table: PositionTable, keys: Tensor

@@ -103,7 +103,6 @@ class ReferenceEngine(PruningEngine):
         chunks, pairs = self.setting.contributions.chunks, self.setting.prompts.pairs
         if self.setting.model.frozen:  # what is frozen is so on all prompts
             return self.setting
-        # Pairs of which none is corrupted are no prompts by themselves; there is one that is.
         # A pair that isn't corrupted has the model's own values in every circuit.
         start = next((i for i, pair in enumerate(pairs) if pair.clean != pair.corrupted), 0)
         return self.setting.part(slice(start, min(len(pairs), start + min(chunks[0].stop, _NOISE_PROMPTS))))

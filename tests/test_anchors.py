@@ -9,7 +9,6 @@ from families import random_weights
 import acdc
 from acdc.engine.choice import make_engine
 from acdc.engine.fast.anchors import Anchors, serves
-from acdc.engine.fast.vocabulary import Logits
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
@@ -42,23 +41,23 @@ def worst(found, left, weight, log_p):
 
 def test_a_chain_of_small_and_large_steps(case):
     draws, weight, log_p, corrupted = case
-    anchors, passed, now = Anchors(log_p, corrupted.double(), weight), 0.0, torch.zeros(PREDICTIONS, WIDTH)
+    anchors, passed, now = Anchors(log_p, corrupted.double(), weight, lambda: 0.0), 0.0, torch.zeros(PREDICTIONS, WIDTH)
     for _ in range(4):
         size = torch.where(torch.rand(RUNS, 1, 1, generator=draws) < 0.08, 0.03, 0.0005)
         left = now + (size * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
-        found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
         assert worst(found, left, weight, log_p) < CLOSE
         now, passed = left[-1], passed + RUNS
-    assert 0 < anchors.passed < passed / 2  # else nothing is saved
+    assert 0 < anchors.passed < PREDICTIONS * passed / 2  # else nothing is saved
 
 
 def test_large_steps_pass_over_the_vocabulary(case):
     draws, weight, log_p, corrupted = case
-    anchors = Anchors(log_p, corrupted.double(), weight)
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
     left = torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws) * 0.3
-    found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
     assert worst(found, left, weight, log_p) < CLOSE
-    assert anchors.passed >= RUNS
+    assert anchors.passed >= RUNS * PREDICTIONS
 
 
 @pytest.mark.parametrize("where", [slice(5, None), slice(RUNS - 1, None), slice(8, 12)])
@@ -67,12 +66,12 @@ def test_an_output_that_the_sample_has_not_and_that_becomes_likely(case, where):
     rare = (log_p + corrupted).amax(0).argmin()
     weight[:, 0] = 0.0
     weight[rare, 0] = 1.0  # nothing else moves with it
-    anchors = Anchors(log_p, corrupted.double(), weight)
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
     left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
     before = exact(left, weight, log_p)
     left[where, :, 0] += -5 - log_p[:, rare]
     assert float((exact(left, weight, log_p) - before)[where].min()) > 0.006
-    found = anchors.sums(Logits(left, [weight], log_p), torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
     assert worst(found, left, weight, log_p) < CLOSE
 
 

@@ -1,59 +1,59 @@
 """Sums of exponentials over the vocabulary of many runs that hardly differ, from few full passes.
 
-Let ``a`` be a run whose sum over all outputs v is known, with its gradient. A run whose logits
-are those of ``a`` plus small differences d has
+Each prediction is on its own. Let ``a_1, a_2, ...`` be its logits in runs whose sums over all outputs v are known,
+with their gradients: the anchors. Those of another run are ``r = m + e``, where ``m = sum_k t_k a_k`` is the mixture
+of anchors nearby (``sum_k t_k = 1``) that is nearest, so that e is as small as can be. Then
 
-    sum_v exp(a_v + d_v) = sum_v exp(a_v) + sum_v exp(a_v) d_v + sum_v exp(a_v) (exp(d_v) - 1 - d_v).
+    sum_v exp(r) = sum_k t_k sum_v exp(a_k) (1 + r - a_k / 2 - m / 2) + sum_v [what is left],
 
-The second term is the gradient times how the residual stream differs: exact, and no pass over
-the vocabulary. Only the third, which is quadratic in d, is summed up over a sample: all outputs
-that are likely, and some of the others, each drawn as often as it is likely and weighted by the
-inverse (Horvitz and Thompson 1952). The sample tells how far off that sum may be: where it is
-more than the rounding of the run's precision, a run passes over the vocabulary itself. The last
-run of a batch always does, and proves the sample: what it missed would be missing there.
+where the first part is exact: the anchors' sums, and their gradients times how residual streams differ. What is left
+is quadratic in e, and otherwise of third order in how far the anchors are away; with one anchor it is
+``exp(a) (exp(r - a) - 1 - (r - a))``. Only this is summed up over a sample (:mod:`acdc.engine.fast.sample`), which
+tells how far off that may be, too: where it is more than rounding is, a prediction passes over the vocabulary itself.
+Some always do, in turn, and prove the samples: what they miss would be missing there.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.fast.chains import LONGEST_CHAIN
+from acdc.engine.fast.sample import RAREST, Sample, Sampler, drawn_outputs
+from acdc.engine.fast.spans import FEW, Group, group
 from acdc.engine.fast.vocabulary import Logits
 from acdc.engine.sizes import Sizes
 
-#: Outputs that are drawn for all predictions together: errors of many predictions' means average out.
-SAMPLE = 32768
-#: The fewest for one prediction, and for how many of the vocabulary one is drawn at most.
-LEAST, SHARE = 256, 8
 #: Below so many outputs a full pass is no cost.
 LEAST_OUTPUTS = 16384
-#: Runs that are too few to gain by an anchor.
-FEW = 3
-#: Largest standard error of a metric that a sample may leave, in roundings: less than a full pass leaves.
-ROUNDINGS = 0.25
-#: Anchors that are kept from batch to batch.
-_CARRIED = 3
-#: The third term may be so much of the sum: with more of it float32 isn't enough.
+#: Largest standard error of a metric that samples may leave: in roundings, less than a full pass leaves; or a share of
+#: what rounding the input does to the metric anyway.
+ROUNDINGS, OF_NOISE = 0.25, 0.1
+#: Anchors that a prediction keeps from batch to batch.
+CARRIED = 6
+#: How far anchors may be from each other to be mixed: what is of third order is to be as small as what is of second.
+_THIRD = 0.3
+#: What is left may be so much of the sum: with more of it float32 isn't enough.
 _LARGEST = 0.05
-#: Logits may be so far from an anchor's, whatever the output: none that the sample hasn't becomes much likelier unseen.
+#: Logits may be so far from a mixture, whatever the output: none that a sample hasn't becomes much likelier unseen.
 _FARTHEST = 3.0
+#: Error of an anchor's own sum, in roundings; what a mixture multiplies it by is an error, too.
+_ROUNDED = 0.25
 #: Estimates that are proved wrong by so many standard errors show that the sample misses something.
 _WRONG = 8.0
 #: With effectively fewer of a sample's outputs, another is drawn around the present circuit.
 _WORN = 0.5
 #: How much heavier the tails of differences are taken to be than normal ones.
 _KURTOSIS = 2.5
-#: Shares of the model's own predictions, and of those on the corrupted prompts, in what a sample is drawn by: a
-#: removed edge brings what the corrupted run would say.
-_OWN, _CORRUPTED = 0.1, 0.1
-#: The least that an output counts for when a sample is drawn.
-_RAREST = 1e-30
+#: One of so many predictions is passed to prove its sample, in a batch that passes any or comes after so many.
+_PROVED = 4
 
 
 def serves(left: Tensor, n_outputs: int) -> bool:
@@ -62,39 +62,23 @@ def serves(left: Tensor, n_outputs: int) -> bool:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """Outputs that stand for all.
+class _Known:
+    """Anchors of one prediction.
 
     Attributes:
-        outputs: ``[prediction, drawn]``.
-        weight: of how many outputs each is one, ``[prediction, drawn]``; those that are likely stand for themselves.
-        uncertain: `weight`, where an output stands for others too, else 0.
-        rows: their rows of the unembedding.
-        longest: length of the longest row of all.
+        residual: normed, less the clean run's, ``[anchor, d_model]``.
+        sums: ``[anchor]`` in float64.
+        slopes: gradients of the sums, ``[anchor, d_model]``.
+        at: logits at the sample, ``[anchor, drawn]``.
     """
 
-    outputs: Int[Tensor, "prediction drawn"]
-    weight: Float[Tensor, "prediction drawn"]
-    uncertain: Float[Tensor, "prediction drawn"]
-    rows: Float[Tensor, "prediction drawn d_model"]
-    longest: float
-
-
-@dataclass(frozen=True)
-class _Anchor:
-    """A run whose sums are known.
-
-    Attributes:
-        left: normed residual less the clean run's, ``[prediction, d_model]``.
-        sums: ``[prediction]`` in float64.
-        slopes: gradient of the sums, ``[prediction, d_model]``.
-        at: logits at the sample, ``[prediction, drawn]``.
-    """
-
-    left: Tensor
+    residual: Tensor
     sums: Tensor
     slopes: Tensor
     at: Tensor
+
+    def __len__(self) -> int:
+        return len(self.sums)
 
 
 class Anchors:
@@ -105,283 +89,258 @@ class Anchors:
         log_p: Float[Tensor, "prediction output"],
         corrupted: Float64[Tensor, "prediction output"],
         unembedding: Float[Tensor, "output d_model"],
+        noise: Callable[[], float],
     ) -> None:
         """Begin with the whole model.
 
         Args:
             log_p: its predictions; minus infinity for outputs that aren't summed up here.
             corrupted: logits of the corrupted run.
-            unembedding: the right side of logits whose anchors last from batch to batch.
+            unembedding: the right side of logits.
+            noise: how far rounding alone moves the metric; asked when it is needed.
         """
-        self._own = _counted(log_p.double(), log_p)
-        self._corrupted = _counted(corrupted, log_p)
-        self._unembedding = unembedding
+        self._log_p, self._unembedding, self._noise = log_p, unembedding, noise
         self._longest = float(torch.linalg.vector_norm(unembedding, dim=1).max())
-        n, n_outputs = log_p.shape
-        self._drawn = min(n_outputs // SHARE, max(LEAST, SAMPLE // n))
-        self._random = torch.Generator().manual_seed(0)
-        self._sample: _Sample | None = None
-        self._carried: list[_Anchor] = []
-        self.passed = 0  # runs that went over the vocabulary, twice where for a gradient too
+        self._sampler = Sampler(log_p, corrupted, unembedding)
+        self._samples = [self._sampler.draw(i, own) for i, own in enumerate(log_p)]
+        self._known: list[_Known | None] = [None] * len(log_p)  # of each prediction
+        self._proved, self._unproved = 0, 0  # the prediction that is proved next, and batches since the last one
+        self.passed = 0  # predictions of runs that went over the vocabulary, twice where for a gradient too
 
-    def sums(self, logits: Logits, others: Float64[Tensor, "run prediction"]) -> Float64[Tensor, "run prediction"]:
-        """Sums of exponentials of each run.
+    @cached_property
+    def _near(self) -> float:
+        """Largest standard error of one prediction, if those of all are alike."""
+        # The noise floor is two standard errors.
+        least = ROUNDINGS * torch.finfo(self._unembedding.dtype).eps
+        return max(least, OF_NOISE * self._noise() / 2) * math.sqrt(len(self._log_p))
+
+    def sums(
+        self, left: Float[Tensor, "run prediction d_model"], others: Float64[Tensor, "run prediction"]
+    ) -> Float64[Tensor, "run prediction"]:
+        """Sums over the outputs v of ``exp(left @ unembedding_v + log_p_v)`` of each run.
 
         Args:
-            logits: of the runs, products with the unembedding.
+            left: normed residual streams less those of the whole model.
             others: what is added to the sums: errors are measured by the whole.
         """
-        if len(logits) <= FEW:
-            return self._of_all(logits)
-        batch = self._batch(logits, others)
-        if batch.is_worn:
-            self._redraw(logits, len(logits) - 1)
-            batch = self._batch(logits, others)
-        if not batch.run():
-            return self._of_all(logits)
-        self.passed += batch.passed
-        if batch.missed is not None:
-            self._redraw(logits, batch.missed)
-            return self._of_all(logits)
-        self._carried = (batch.anchors + self._carried)[:_CARRIED]
-        return batch.sums
+        runs, n = others.shape
+        logits = Logits.of_runs(left, [self._unembedding], self._log_p)
+        parts = [self._part(i, left, others) for i in range(n)] if runs > FEW else []
+        if not parts or not all(part.is_finite for part in parts):
+            self.passed += runs * n
+            return logits.sums().view_as(others)
+        for i in (i for i, part in enumerate(parts) if part.worn > 1 / _WORN):
+            self._redraw(i, logits, (runs - 1) * n + i)
+            parts[i] = self._part(i, left, others)
+        for part in parts:
+            part.plan()
+        exact = self._pass(logits, parts, runs)
+        found, square = (torch.stack(one, 1) for one in zip(*(part.estimates() for part in parts), strict=True))
+        self._known = [part.kept() for part in parts]
+        wrong = ((found - exact) / (exact + others)).abs() > _WRONG * (square.sqrt() + self._near)
+        for i in wrong.any(0).nonzero()[:, 0].tolist():
+            self._redraw(i, logits, int(wrong[:, i].nonzero()[0]) * n + i)
+            exact[:, i] = logits.pick(torch.arange(i, runs * n, n)).sums()
+            self.passed += runs
+        return self._finished(logits, exact, found, square)
 
-    def _of_all(self, logits: Logits) -> Tensor:
-        self.passed += len(logits)
-        return logits.sums()
+    def _part(self, prediction: int, left: Tensor, others: Tensor) -> _Part:
+        """All of a batch that is about one prediction."""
+        sample, known = self._samples[prediction], self._known[prediction]
+        at = torch.addmm(self._log_p[prediction, sample.outputs], left[:, prediction], sample.rows.T)
+        return _Part(sample, known, at, left[:, prediction], others[:, prediction], self._near, self._longest)
 
-    def _batch(self, logits: Logits, others: Tensor) -> _Batch:
-        if self._sample is None:
-            self._sample = self._draw(self._own)
-        return _Batch(self._sample, self._carried, logits, self._at(self._sample, logits), others)
+    def _pass(self, logits: Logits, parts: Sequence[_Part], runs: int) -> Float64[Tensor, "run prediction"]:
+        """Sums of what has to pass over the vocabulary, and not a number for the others."""
+        n = len(parts)
+        self._unproved += 1
+        if self._unproved >= _PROVED or any(part.anchors + part.alone for part in parts):
+            self._unproved = 0
+            for _ in range(math.ceil(n / _PROVED)):
+                parts[self._proved].prove()
+                self._proved = (self._proved + 1) % n
+        exact = torch.full((runs * n,), torch.nan, dtype=torch.float64)
+        first = [run * n + i for i, part in enumerate(parts) for run in part.anchors]
+        rows = torch.tensor(
+            [*first, *(run * n + i for i, part in enumerate(parts) for run in part.alone)], dtype=torch.int64
+        )
+        if not len(rows):
+            return exact.view(runs, n)
+        exact[rows], slopes = logits.pick(rows).sums_and_means(len(first), self._unembedding)
+        self.passed += len(rows) + len(first)
+        numbers = [len(part.anchors) for part in parts]
+        for part, own, of_part in zip(parts, rows[: len(first)].split(numbers), slopes.split(numbers), strict=True):
+            part.learn(exact[own], of_part)
+        return exact.view(runs, n)
 
-    def _at(self, sample: _Sample, logits: Logits) -> Tensor:
-        """Logits at the sample, of carried anchors and behind them of all runs, ``[prediction, place, drawn]``."""
-        outputs, first = sample.outputs, len(self._carried)
-        at = logits.left.new_empty(len(outputs), first + len(logits), outputs.shape[1])
-        for place, anchor in enumerate(self._carried):
-            at[:, place] = anchor.at
-        both = zip(logits.left.transpose(0, 1), sample.rows, logits.base.gather(1, outputs), strict=True)
-        for n, (left, rows, base) in enumerate(both):
-            torch.addmm(base, left, rows.T, out=at[n, first:])
-        return at
+    def _finished(self, logits: Logits, exact: Tensor, found: Tensor, square: Tensor) -> Tensor:
+        """Exact sums where they are there, else estimates, as long as a run's errors together are small enough.
 
-    def _redraw(self, logits: Logits, run: int) -> None:
-        """Draw another sample, around a run."""
-        found = logits.pick(torch.tensor([run])).everywhere()[0].double()
-        self._sample, self._carried = self._draw(_counted(found, logits.base)), []
+        Args:
+            logits: of the runs.
+            exact: sums, or not a number, ``[run, prediction]``.
+            found: estimates.
+            square: of their standard errors, in units of the whole.
+        """
+        ordered, which = torch.where(exact.isnan(), square, 0).sort(1)
+        stands = ordered.cumsum(1) <= exact.shape[1] * self._near**2
+        failed = torch.zeros_like(stands).scatter_(1, which, ~stands)
+        sums = torch.where(exact.isnan(), found, exact)
+        rows = failed.flatten().nonzero()[:, 0]
+        if len(rows):
+            self.passed += len(rows)
+            sums.view(-1)[rows] = logits.pick(rows).sums()
+        return sums
 
-    def _draw(self, around: Float64[Tensor, "prediction output"]) -> _Sample:
-        """Outputs by their probabilities."""
-        mixed = (1 - _OWN - _CORRUPTED) * around + _OWN * self._own + _CORRUPTED * self._corrupted
-        start = float(torch.rand(1, generator=self._random))
-        drawn = [_drawn(p, self._drawn, start) for p in mixed]
-        outputs, weight = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-        weight = weight.to(self._unembedding)
-        return _Sample(outputs, weight, torch.where(weight > 1, weight, 0), self._unembedding[outputs], self._longest)
+    def _redraw(self, prediction: int, logits: Logits, row: int) -> None:
+        """Draw another sample of a prediction, around one run's."""
+        self._samples[prediction] = self._sampler.draw(prediction, logits.pick(torch.tensor([row])).everywhere()[0])
+        self._known[prediction] = None
 
 
-class _Batch:
-    """The runs of one batch, a prediction at a time, so that what is computed stays in the cache.
+class _Part:
+    """One prediction of a batch of runs.
+
+    Places are those of carried anchors and, behind them, of runs.
 
     Attributes:
-        sums: ``[run, prediction]``.
-        missed: a run whose sum the sample hasn't foreseen, or ``None``.
-        is_worn: the runs are far from what the sample was drawn around.
-        passed: runs that went over the vocabulary, twice where for a gradient too.
+        anchors: runs to make anchors of.
+        alone: other runs that pass over the vocabulary.
+        worn: how many times fewer than drawn the outputs effectively are.
+        is_finite: there are numbers to go by.
     """
 
-    def __init__(self, sample: _Sample, carried: list[_Anchor], logits: Logits, at: Tensor, others: Tensor) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        known: _Known | None,
+        at: Float[Tensor, "run drawn"],
+        residual: Float[Tensor, "run d_model"],
+        others: Float64[Tensor, " run"],
+        near: float,
+        longest: float,
+    ) -> None:
         """Begin.
 
         Args:
             sample: drawn outputs.
-            carried: anchors of earlier batches.
-            logits: of the runs.
-            at: logits at the sample, of carried anchors and behind them of the runs, ``[prediction, place, drawn]``.
-            others: what is added to the sums, ``[run, prediction]``.
+            known: anchors of earlier batches.
+            at: logits of the runs at the sample.
+            residual: normed, less the clean run's.
+            others: what is added to the sums.
+            near: largest standard error.
+            longest: length of the longest row of the unembedding.
         """
-        self._sample, self._logits, self._others, self._at = sample, logits, others, at
-        self._known = dict(enumerate(carried))  # by place
-        self._first = len(carried)  # place of the first run
-        self._left = logits.left
-        self.sums = torch.zeros_like(others)
-        self.missed: int | None = None
-        self.passed = 0
-        # Largest standard error, of the sum over predictions.
-        self._most = ROUNDINGS * torch.finfo(at.dtype).eps * others.shape[1]
-        self._near, self.is_worn = self._apart()
+        self._weight, self._uncertain = sample.weight, sample.uncertain
+        self._known = _Known(residual[:0], others[:0], residual[:0], at[:0]) if known is None else known
+        self._runs, self._first = len(residual), len(self._known)
+        self._residual, self._others, self._longest = residual, others, longest
+        self._at = torch.cat([self._known.at, at])
+        mean = self._at.exp().mean(0)
+        share = self._uncertain * mean / (float(self._weight @ mean) + float(others.mean()))  # [drawn]
+        fewer = float(share.square().sum()) / max(float(share.sum()) ** 2, RAREST)
+        self.worn = fewer * float((share > 0).sum())
+        scaled = (self._at - self._at[-1]).mul_(share.sqrt())
+        self._gram = (scaled @ scaled.T).double().numpy()
+        self.is_finite = bool(np.isfinite(self._gram).all())
+        # What is left is about half of a square. If differences are normal, the square of that has a mean of three
+        # times its own mean's square.
+        self._near = near / (_KURTOSIS * fewer) ** 0.5 if fewer else np.inf
+        self._reach = (_THIRD * self._near) ** (2 / 3)
+        self.anchors: list[int] = []
+        self.alone: list[int] = []
+        self._groups: list[Group] = []
+        self._places: dict[int, int] = {}  # of anchors, and where they are among those known
 
-    @property
-    def anchors(self) -> list[_Anchor]:
-        """Those made of its runs."""
-        return [anchor for place, anchor in self._known.items() if place >= self._first]
+    def plan(self) -> None:
+        """Choose anchors."""
+        self._groups, far = group(self._gram, self._first, self._near, self._reach)
+        chosen = {place for one in self._groups for place in one.chosen if place >= self._first}
+        self.anchors = sorted(place - self._first for place in chosen)
+        self.alone = [place - self._first for place in far]
+        self._places = {place: i for i, place in enumerate([*range(self._first), *sorted(chosen)])}
 
-    def run(self) -> bool:
-        """Find all sums; whether that was possible."""
-        apart = self._near
-        if not np.isfinite(apart).all():
-            return False
-        anchors, alone = _cover(apart, self._first, self._most)
-        self._pass(anchors, alone)
-        passed = anchors + alone
-        known = np.array(list(self._known))
-        rest = np.setdiff1d(np.arange(len(self._logits)), passed)
-        if len(rest):
-            nearest = known[apart[np.ix_(self._first + rest, known)].argmin(1)]
-            found, error, is_near = self._estimates(rest, nearest)
-            self.sums[rest] = found
-            failed = rest[(error > self._most) | ~is_near]
-            if len(failed):
-                self.sums[failed] = self._logits.pick(torch.from_numpy(failed)).sums()
-                self.passed += len(failed)
-                passed += failed.tolist()
-        self._prove(apart, np.array(passed, dtype=np.int64))
-        return True
+    def prove(self) -> None:
+        """Let the last run pass."""
+        if self._runs - 1 not in self.anchors + self.alone:
+            self.alone.append(self._runs - 1)
 
-    def _apart(self) -> tuple[np.ndarray, bool]:
-        """About how far off the sum of a run would be from each other as its anchor, ``[place, place]``.
-
-        The third term is taken as quadratic and differences as normal: then its square is three times that of their
-        mean square.
-        """
-        sample, squares, worn = (
-            self._sample,
-            torch.zeros(self._at.shape[1], self._at.shape[1], dtype=torch.float64),
-            0.0,
+    def learn(self, sums: Float64[Tensor, " anchor"], slopes: Float[Tensor, "anchor d_model"]) -> None:
+        """Take what the passes over the vocabulary say of the new anchors."""
+        places = [self._first + run for run in self.anchors]
+        old = self._known
+        self._known = _Known(
+            torch.cat([old.residual, self._residual[self.anchors]]),
+            torch.cat([old.sums, sums]),
+            torch.cat([old.slopes, slopes]),
+            torch.cat([old.at, self._at[places]]),
         )
-        for n, at in enumerate(self._at):  # [place, drawn]
-            mean = at.exp().mean(0)
-            whole = float(sample.weight[n] @ mean) + float(self._others[:, n].mean())
-            share = sample.uncertain[n] * mean / whole  # [drawn]
-            scaled = (at - at[-1]).mul_(share.sqrt())
-            products = (scaled @ scaled.T).double()
-            size = products.diagonal()
-            square = (size[:, None] + size - 2 * products).clamp_min_(0)
-            fewer = float(share.square().sum()) / max(float(share.sum()) ** 2, _RAREST)
-            squares += _KURTOSIS * fewer * square.square_()
-            worn += fewer * float((share > 0).sum())
-        return squares.sqrt_().numpy(), worn / len(self._at) > 1 / _WORN
 
-    def _pass(self, anchors: list[int], alone: list[int]) -> None:
-        """Pass over the vocabulary: with gradients for some runs, without for others."""
-        if not anchors + alone:
-            return
-        sums, slopes = self._logits.pick(torch.tensor(anchors + alone)).sums_and_slopes(len(anchors))
-        self.sums[anchors + alone] = sums
-        self.passed += 2 * len(anchors) + len(alone)
-        for run, total, slope in zip(anchors, sums, slopes, strict=False):
-            place = self._first + run
-            self._known[place] = _Anchor(self._left[run], total, slope, self._at[:, place].clone())
+    def kept(self) -> _Known:
+        """The newest anchors."""
+        known, first = self._known, max(0, len(self._known) - CARRIED)
+        return _Known(known.residual[first:], known.sums[first:], known.slopes[first:], known.at[first:])
 
-    def _estimates(self, runs: np.ndarray, nearest: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Sums of runs, each by an anchor.
+    def estimates(self) -> tuple[Float64[Tensor, " run"], Float64[Tensor, " run"]]:
+        """Sums of the runs, and squares of their standard errors in units of the whole, infinite where unknown."""
+        sums = torch.full((self._runs,), torch.nan, dtype=torch.float64)
+        square = torch.full_like(sums, torch.inf)
+        for one in self._groups:
+            if one.members:
+                runs = [place - self._first for place in one.members]
+                sums[runs], square[runs] = self._estimates_of(one, runs)
+        return sums, square
 
-        Args:
-            runs: which.
-            nearest: place of the anchor of each.
+    def _estimates_of(self, one: Group, runs: list[int]) -> tuple[Tensor, Tensor]:
+        """Those of the runs of a group."""
+        known, used = self._known, [self._places[place] for place in one.chosen]
+        residual = (known.residual[used] - known.residual[used[0]]).double()  # [anchor, d_model], from the origin
+        moved = (self._residual[runs] - known.residual[used[0]]).double()  # [run, d_model]
+        slopes = known.slopes[used].double()
+        mixed = torch.from_numpy(one.mixed)  # [run, anchor]
+        parts = torch.cat([1 - mixed.sum(1, keepdim=True), mixed], 1)  # with the origin
+        slope = parts @ slopes  # [run, d_model]
+        sums = parts @ (known.sums[used] - (slopes * residual).sum(1) / 2)
+        outside = moved - parts @ residual  # [run, d_model]
+        sums += ((moved + outside) * slope).sum(1) / 2
+        third, square = self._left(self._at[one.members], known.at[used], mixed.to(known.at))
+        is_far = torch.linalg.vector_norm(outside, dim=1) * self._longest > _FARTHEST
+        whole = (sums + third + self._others[runs]).clamp_min_(RAREST)
+        is_far |= third.abs() > _LARGEST * whole
+        square = square / whole.square() + (_ROUNDED * torch.finfo(self._at.dtype).eps) ** 2 * (
+            parts.square().sum(1) - 1
+        )
+        return sums + third, square.masked_fill_(is_far, torch.inf)
 
-        Returns:
-            The sums, ``[run, prediction]``, by run the standard error of their mean in units of the whole sum, and
-            whether it is near enough for the error to be told.
+    def _left(
+        self,
+        at: Float[Tensor, "run drawn"],
+        anchors: Float[Tensor, "anchor drawn"],
+        mixed: Float[Tensor, "run other_anchor"],
+    ) -> tuple[Tensor, Tensor]:
+        """What is left, summed up over the sample, and the square of its standard error, ``[run]``.
+
+        All is divided by the exponentials of the origin, the first anchor: no difference of large numbers is taken.
         """
-        sample, places = self._sample, torch.from_numpy(self._first + runs)
-        used, which = np.unique(nearest, return_inverse=True)
-        own, inverse = [self._known[place] for place in used.tolist()], torch.from_numpy(which)
-        sums = torch.stack([anchor.sums for anchor in own])[inverse]  # [run, prediction]
-        slopes = torch.stack([anchor.slopes for anchor in own]).double()  # [anchor, prediction, dimension]
-        moved = (self._left[runs] - torch.stack([anchor.left for anchor in own])[inverse]).double()
-        whole = (sums + self._others[runs]).clamp_min(_RAREST)
-        third, squares = torch.empty_like(sums), torch.empty_like(sums)
-        for n, at in enumerate(self._at):
-            likely = at[used].exp_().mul_(sample.weight[n])  # [anchor, drawn]
-            difference = at[places].sub_(at[nearest])  # [run, drawn]
-            term = torch.expm1(difference).sub_(difference).mul_(likely[inverse])
-            third[:, n] = term.sum(-1)
-            squares[:, n] = term.square_() @ (sample.uncertain[n] > 0).to(term)
-        sums = sums + (moved * slopes[inverse]).sum(-1) + third
-        error = (squares / whole.square()).sum(-1).sqrt().numpy()
-        far = torch.linalg.vector_norm(moved, dim=-1) * sample.longest
-        return sums, error, ((third / whole < _LARGEST) & (far < _FARTHEST)).all(-1).numpy()
-
-    def _prove(self, apart: np.ndarray, passed: np.ndarray) -> None:
-        """Hold what is known of runs against what another anchor says of them."""
-        if not self._known:
-            return
-        known = np.array(list(self._known))
-        far = apart[np.ix_(self._first + passed, known)]  # [run, anchor]
-        far[known == self._first + passed[:, None]] = np.inf
-        runs = passed[np.isfinite(far).any(1)]
-        if not len(runs):
-            return
-        nearest = known[far[np.isfinite(far).any(1)].argmin(1)]
-        sums, error, is_near = self._estimates(runs, nearest)
-        whole = self.sums[runs] + self._others[runs]
-        off = ((sums - self.sums[runs]) / whole).sum(-1).abs().numpy()
-        wrong = runs[is_near & (off > _WRONG * (error + self._most))]
-        self.missed = int(wrong[0]) if len(wrong) else None
-
-
-def _cover(apart: np.ndarray, n_carried: int, most: float) -> tuple[list[int], list[int]]:
-    """Which runs to pass over the vocabulary, so that all others are near one; the last one always is.
-
-    Args:
-        apart: ``[place, place]``, places of carried anchors before those of runs.
-        n_carried: of these.
-        most: that is near.
-
-    Returns:
-        Runs to make anchors of, and runs that are near none, or the last.
-    """
-    near: Any = apart <= most
-    left: Any = ~near[:n_carried].any(0)
-    left[:n_carried] = False
-    last = len(apart) - 1
-    left[last] = False  # it passes anyway
-    anchors: list[int] = []
-    while left.any():
-        found = near[n_carried:, left].sum(1)
-        best = int(found.argmax())
-        if found[best] < FEW:
-            break
-        anchors.append(best)
-        left &= ~near[n_carried + best]
-        left[n_carried + best] = False
-    left[last] = last - n_carried not in anchors
-    return anchors, (np.flatnonzero(left) - n_carried).tolist()
-
-
-def _counted(logits: Tensor, log_p: Tensor) -> Tensor:
-    """Probabilities over the outputs that are summed up here, ``[prediction, output]`` in float64."""
-    left_out = log_p.isneginf()
-    likely = logits.double().masked_fill(left_out, -torch.inf).softmax(-1)
-    return likely.clamp_min(_RAREST).masked_fill(left_out, 0)
-
-
-def _drawn(p: Tensor, n: int, start: float) -> tuple[Tensor, Tensor]:
-    """A systematic sample of n outputs by their probabilities, and of how many each is one; likely ones are all in it.
-
-    Args:
-        p: ``[output]`` in float64.
-        n: outputs to draw.
-        start: in [0, 1).
-    """
-    ordered, outputs = p.sort(descending=True)
-    behind = ordered.flip(0).cumsum(0).flip(0)  # with that output
-    step = behind / (n - torch.arange(len(p), dtype=p.dtype)).clamp_min(1)  # if all before it are in for certain
-    certain = int((ordered < step)[:n].int().argmax())
-    rest = ordered[certain:].cumsum(0)
-    width = rest[-1] / (n - certain)
-    found = torch.searchsorted(rest, (torch.arange(n - certain, dtype=p.dtype) + start) * width)
-    found = certain + found.clamp_max(len(rest) - 1)
-    weight = torch.cat([torch.ones(certain, dtype=p.dtype), width / ordered[found]])
-    return outputs[torch.cat([torch.arange(certain), found])], weight
+        likely = anchors[0].exp() * self._weight
+        d = at - anchors[0]  # [run, drawn]
+        left = torch.expm1(d).sub_(d)
+        if len(anchors) > 1:
+            step = anchors[1:] - anchors[0]  # [other anchor, drawn]
+            grown = torch.expm1(step)
+            growth = mixed @ grown  # [run, drawn]
+            left -= mixed @ (grown * (1 - step / 2) - step)
+            left += growth * ((mixed @ step) / 2 - d)
+        left *= likely
+        sums = left.sum(1).double()
+        return sums, (left.square_() @ (self._uncertain > 0).to(left)).double()
 
 
 def anchor_bytes(sizes: Sizes) -> int:
-    """A sample's rows, logits at it of the longest chain with two copies, and probabilities to draw by."""
+    """Logits at a sample of the longest chain with four copies, rows of it, and probabilities to draw by."""
     if sizes.element != 4 or sizes.n_outputs < LEAST_OUTPUTS:
         return 0
-    drawn = max(SAMPLE, LEAST * sizes.predictions)
+    drawn = drawn_outputs(sizes.predictions, sizes.n_outputs)
     probabilities = 5 * 8 * sizes.predictions * sizes.n_outputs
-    return sizes.element * drawn * (sizes.d_model + 3 * LONGEST_CHAIN) + probabilities
+    numbers = drawn * (sizes.predictions * LONGEST_CHAIN + 4 * LONGEST_CHAIN + sizes.d_model)
+    return sizes.element * numbers + probabilities

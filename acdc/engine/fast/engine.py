@@ -78,7 +78,7 @@ class FastEngine(PruningEngine):
         both = zip(self._layers, clean.read_by_heads, strict=True)
         vectors = [heads.vectors(x, self._baseline.live) for heads, x in both]
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
-        self._scorer = make_scorer(setting, measure)
+        self._scorer = make_scorer(setting, measure, self._anew.noise_floor)
         self._alone: Alone | None = None
         self._begin(Present(self._baseline, vectors, list(clean.mlp_outputs)))
 

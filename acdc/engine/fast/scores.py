@@ -16,7 +16,7 @@ them need no pass over all others (:mod:`acdc.engine.fast.anchors`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +76,9 @@ class KlScorer(Scorer):
     ``W_O`` and ``W_U``, which is kept for the heads used last.
     """
 
-    def __init__(self, setting: Setting, measure: Metric, weight: Float[Tensor, "d_model n_outputs"]) -> None:
+    def __init__(
+        self, setting: Setting, measure: Metric, weight: Float[Tensor, "d_model n_outputs"], noise: Callable[[], float]
+    ) -> None:
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
         weight, _ = fold(self._norm, weight, None)  # biases cancel
@@ -93,7 +95,7 @@ class KlScorer(Scorer):
         self._log_p = rest.to(weight.dtype)  # of all others, [prediction, n_outputs]
         self._anchors: Anchors | None = None
         if serves(self._weight, log_p.shape[1]):
-            self._anchors = Anchors(self._log_p, setting.corrupted_logits, self._weight)
+            self._anchors = Anchors(self._log_p, setting.corrupted_logits, self._weight, noise)
         self._most_products = setting.graph.cfg.n_heads + _MORE_PRODUCTS
         self._products: OrderedDict[int, Tensor] = OrderedDict()
         self._base: _Base | None = None
@@ -105,11 +107,13 @@ class KlScorer(Scorer):
             self._clean = y[0].clone()
         left = y - self._clean
         linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
-        logits = Logits(left, [self._weight], self._log_p)
+        logits = Logits.of_runs(left, [self._weight], self._log_p)
         return (self._log_sum_exp(logits, self._likeliest.logits(left.double())) - linear).mean(1)
 
     def is_worth(self, dimensions: int) -> bool:
         """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
+        if self._anchors is not None:  # which go without such products
+            return False
         width = self._expected.shape[1]
         saved = (width - dimensions) * self.setting.model_logits.shape[1]  # of a prediction, in products
         return 2 * dimensions < width and saved >= LEAST_SAVED and self._expected.device.type == "cpu"
@@ -138,24 +142,26 @@ class KlScorer(Scorer):
         linear += (base.difference.double() * expected).sum(-1)
         likeliest = self._likeliest.logits(base.difference.double()) + more * self._likeliest.changes(now.double())
         likeliest = likeliest + self._likeliest.changes(left.double(), written)
-        logits = Logits(left, [self._product(head) for head in heads], base.logits, more.to(left), base.unscaled)
+        rights = [self._product(head) for head in heads]
+        logits = Logits.of_runs(left, rights, base.logits, more.to(left), base.unscaled)
         return (self._log_sum_exp(logits, likeliest) - linear).mean(1)
 
     def _log_sum_exp(self, logits: Logits, likeliest: Tensor) -> Tensor:
-        """Over all outputs, `likeliest` those that aren't in the logits, ``[run, prediction]`` in float64.
+        """Over all outputs, ``[run, prediction]`` in float64.
 
         On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
         overflows. Elsewhere, to look would cost a synchronization.
         """
         if logits.left.device.type == "cpu":
             others = likeliest.exp().sum(-1)
-            if self._anchors is None or logits.more is not None:
-                total = logits.sums() + others
+            if self._anchors is None:
+                total = logits.sums().view_as(others) + others
             else:
-                total = self._anchors.sums(logits, others) + others
+                total = self._anchors.sums(logits.left.view(*others.shape, -1), others) + others
             if bool(((total > _SMALLEST) & total.isfinite()).all()):
                 return total.log()
-        return torch.logaddexp(logits.log_sum_exp(), likeliest.logsumexp(-1))
+        found = logits.log_sum_exp().view(likeliest.shape[:-1])
+        return torch.logaddexp(found, likeliest.logsumexp(-1))
 
     def _base_of(self, now: Tensor) -> _Base:
         """What all runs from one residual stream share; kept while `now` is the same."""
@@ -233,11 +239,17 @@ class _Base:
     logits: Tensor
 
 
-def make_scorer(setting: Setting, measure: Metric) -> Scorer:
-    """The quickest scorer that serves a metric and a model."""
+def make_scorer(setting: Setting, measure: Metric, noise: Callable[[], float]) -> Scorer:
+    """The quickest scorer that serves a metric and a model.
+
+    Args:
+        setting: model, prompts and cached values.
+        measure: the metric.
+        noise: how far rounding alone moves it; asked when it is needed.
+    """
     weight = setting.model.unembedding()
     if measure.name == "kl" and weight is not None:
-        return KlScorer(setting, measure, weight)
+        return KlScorer(setting, measure, weight, noise)
     return Scorer(setting, measure)
 
 

@@ -1,4 +1,4 @@
-"""Passes over the vocabulary: sums of exponentials of many runs' logits, which are never held all at once.
+"""Passes over the vocabulary: sums of exponentials of many rows of logits, which are never held all at once.
 
 They go block by block, so that logits are summed up while they are still in the cache.
 """
@@ -6,7 +6,7 @@ They go block by block, so that logits are summed up while they are still in the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -36,77 +36,95 @@ def expected(
 
 @dataclass(frozen=True)
 class Logits:
-    """``left @ right.T + base`` of many runs, and where the gain of a norm changes ``+ more * unscaled``.
+    """``left @ right.T + base`` of many rows, and where the gain of a norm changes ``+ more * unscaled``.
+
+    A row is one prediction of one run.
 
     Attributes:
         left: what differs between runs.
+        prediction: of each row.
         rights: matrices that side by side are ``right``.
         base: of all runs; minus infinity for outputs that don't count.
         more: likewise different between runs, or ``None``.
         unscaled: with `more`.
     """
 
-    left: Float[Tensor, "run prediction k"]
+    left: Float[Tensor, "row k"]
+    prediction: Int[Tensor, " row"]
     rights: Sequence[Float[Tensor, "output part_of_k"]]
     base: Float[Tensor, "prediction output"]
-    more: Float[Tensor, "run prediction 1"] | None = None
+    more: Float[Tensor, "row 1"] | None = None
     unscaled: Float[Tensor, "prediction output"] | None = None
+
+    @classmethod
+    def of_runs(
+        cls,
+        left: Float[Tensor, "run prediction k"],
+        rights: Sequence[Tensor],
+        base: Tensor,
+        more: Float[Tensor, "run prediction 1"] | None = None,
+        unscaled: Tensor | None = None,
+    ) -> Logits:
+        """All predictions of some runs, one run behind another."""
+        runs, n, _ = left.shape
+        prediction = torch.arange(n, device=left.device).repeat(runs)
+        flat = None if more is None else more.flatten(0, 1)
+        return cls(left.flatten(0, 1), prediction, rights, base, flat, unscaled)
 
     def __len__(self) -> int:
         return len(self.left)
 
-    def pick(self, runs: Int[Tensor, " some"]) -> Logits:
-        """Those of some runs."""
-        more = None if self.more is None else self.more[runs]
-        return Logits(self.left[runs], self.rights, self.base, more, self.unscaled)
+    def pick(self, rows: Int[Tensor, " some"]) -> Logits:
+        """Some rows."""
+        more = None if self.more is None else self.more[rows]
+        return replace(self, left=self.left[rows], prediction=self.prediction[rows], more=more)
 
-    def log_sum_exp(self) -> Float64[Tensor, "run prediction"]:
+    def log_sum_exp(self) -> Float64[Tensor, " row"]:
         """Over all outputs, however large the logits are."""
-        found = self.left.new_full(self.left.shape[:2], -torch.inf, dtype=torch.float64)
-        for runs, _, logits, _ in self._parts():
-            found[runs] = torch.logaddexp(found[runs], logits.logsumexp(-1).double())
+        found = self.left.new_full((len(self),), -torch.inf, dtype=torch.float64)
+        for rows, _, logits in self._parts():
+            found[rows] = torch.logaddexp(found[rows], logits.logsumexp(-1).double())
         return found
 
-    def sums(self) -> Float64[Tensor, "run prediction"]:
+    def sums(self) -> Float64[Tensor, " row"]:
         """Of exponentials, over all outputs; infinite where they are too large."""
-        return self.sums_and_slopes(0)[0]
+        return self.sums_and_means(0, self.rights[0])[0]
 
-    def sums_and_slopes(
-        self, n: int
-    ) -> tuple[Float64[Tensor, "run prediction"], Float[Tensor, "first_run prediction k"]]:
-        """Sums of exponentials of all runs, and the gradients by `left` of those of the first n runs."""
-        sums = self.left.new_zeros(self.left.shape[:2], dtype=torch.float64)
-        slopes = self.left.new_zeros(n, *self.left.shape[1:])
-        for runs, _, logits, right in self._parts():
+    def sums_and_means(
+        self, n: int, vectors: Float[Tensor, "output d"]
+    ) -> tuple[Float64[Tensor, " row"], Float[Tensor, "first_row d"]]:
+        """Sums of exponentials of all rows, and of the first n rows sums of vectors by their exponentials."""
+        sums = self.left.new_zeros(len(self), dtype=torch.float64)
+        means = self.left.new_zeros(n, vectors.shape[1])
+        for rows, outputs, logits in self._parts():
             exponentials = logits.exp_()
-            sums[runs] += exponentials.sum(-1).double()
-            if runs.start < n:
-                own = slice(runs.start, min(runs.stop, n))
-                slopes[own].flatten(0, 1).addmm_(exponentials[: own.stop - own.start].flatten(0, 1), right)
-        return sums, slopes
+            sums[rows] += exponentials.sum(-1).double()
+            if rows.start < n:
+                own = slice(rows.start, min(rows.stop, n))
+                means[own].addmm_(exponentials[: own.stop - own.start], vectors[outputs])
+        return sums, means
 
-    def everywhere(self) -> Float[Tensor, "run prediction output"]:
-        """All of them, for few runs."""
-        found = self.left.new_empty(*self.left.shape[:2], self.base.shape[1])
-        for runs, outputs, logits, _ in self._parts():
-            found[runs, :, outputs] = logits
+    def everywhere(self) -> Float[Tensor, "row output"]:
+        """All of them, for few rows."""
+        found = self.left.new_empty(len(self), self.base.shape[1])
+        for rows, outputs, logits in self._parts():
+            found[rows, outputs] = logits
         return found
 
-    def _parts(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Runs, outputs, their logits, ``[run, prediction, output]``, to be used at once, and ``[output, k]``."""
-        n_runs, n, k = self.left.shape
-        widest = n * min(BLOCK_OUTPUTS[machine_kind(self.left.device)], self.base.shape[1])
-        step = max(1, BLOCK_BYTES[machine_kind(self.left.device)] // (widest * self.left.element_size()))
-        room = self.left.new_empty(min(step, n_runs) * widest)  # the same for all blocks, so that it stays in the cache
-        for outputs in blocks(self.base.shape[1], self.left.device):
-            matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs]
+    def _parts(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Rows, outputs, and their logits, ``[row, output]``, to be used at once."""
+        kind, n_outputs = machine_kind(self.left.device), self.base.shape[1]
+        widest = min(BLOCK_OUTPUTS[kind], n_outputs)
+        step = max(1, BLOCK_BYTES[kind] // (widest * self.left.element_size()))
+        room = self.left.new_empty(min(step, len(self)) * widest)  # for all blocks, so that it stays in the cache
+        for outputs in blocks(n_outputs, self.left.device):
+            matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs].contiguous()
             right = matrices[0] if len(matrices) == 1 else torch.cat(matrices, 1)
-            for i in range(0, n_runs, step):
-                left = self.left[i : i + step]
-                logits = room[: len(left) * base.numel()].view(len(left), *base.shape)
-                if self.more is None or self.unscaled is None:
-                    logits.copy_(base)
-                else:
-                    torch.addcmul(base, self.more[i : i + step], self.unscaled[:, outputs], out=logits)
-                logits.flatten(0, 1).addmm_(left.reshape(-1, k), right.T)
-                yield slice(i, i + len(left)), outputs, logits, right
+            unscaled = None if self.unscaled is None else self.unscaled[:, outputs]
+            for i in range(0, len(self), step):
+                rows = slice(i, min(i + step, len(self)))
+                logits = room[: (rows.stop - i) * base.shape[1]].view(-1, base.shape[1])
+                torch.index_select(base, 0, self.prediction[rows], out=logits)
+                if self.more is not None and unscaled is not None:
+                    logits.addcmul_(self.more[rows], unscaled[self.prediction[rows]])
+                yield rows, outputs, logits.addmm_(self.left[rows], right.T)

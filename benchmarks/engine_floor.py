@@ -38,7 +38,7 @@ def floor_flops(setting: Setting, decisions: Sequence[TraceLine]) -> float:
                 if is_last
                 else plan_downstream(graph, reads, slot.node, tied_heads=tied)
             )
-            total += len(tried) * run_cost(setting, slot, down, live, len(setting.rows)).flops
+            total += len(tried) * run_cost(setting, slot, down, live, len(setting.rows), setting.model.n_outputs).flops
         names = graph.edge_names(slot)
         reads[slot.index, : slot.n_parents] = [name in stays for name in names]
     return total

@@ -8,7 +8,8 @@ from families import random_weights
 
 import acdc
 from acdc.engine.choice import make_engine
-from acdc.engine.fast.anchors import Anchors, serves
+from acdc.engine.fast.anchors import Anchors
+from acdc.engine.fast.sample import serves
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair

@@ -26,13 +26,11 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.fast.chains import LONGEST_CHAIN
-from acdc.engine.fast.sample import RAREST, Sample, Sampler, drawn_outputs
+from acdc.engine.fast.sample import LEAST_OUTPUTS, RAREST, Sample, Sampler, drawn_outputs
 from acdc.engine.fast.spans import FEW, Group, group
 from acdc.engine.fast.vocabulary import Logits
 from acdc.engine.sizes import Sizes
 
-#: Below so many outputs a full pass is no cost.
-LEAST_OUTPUTS = 16384
 #: Largest standard error of a metric that samples may leave: in roundings, less than a full pass leaves; or a share of
 #: what rounding the input does to the metric anyway.
 ROUNDINGS, OF_NOISE = 0.25, 0.1
@@ -52,13 +50,10 @@ _WRONG = 8.0
 _WORN = 0.5
 #: How much heavier the tails of differences are taken to be than normal ones.
 _KURTOSIS = 2.5
+#: Of full passes over the vocabulary, about how many are left at first; and how fast it is learned how many are.
+_PASSED, _LEARNED = 0.15, 0.02
 #: One of so many predictions is passed to prove its sample, in a batch that passes any or comes after so many.
 _PROVED = 4
-
-
-def serves(left: Tensor, n_outputs: int) -> bool:
-    """Whether anchors save anything: on a CPU, where products count, in a precision whose rounding can be met."""
-    return left.device.type == "cpu" and left.dtype == torch.float32 and n_outputs >= LEAST_OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -106,6 +101,12 @@ class Anchors:
         self._known: list[_Known | None] = [None] * len(log_p)  # of each prediction
         self._proved, self._unproved = 0, 0  # the prediction that is proved next, and batches since the last one
         self.passed = 0  # predictions of runs that went over the vocabulary, twice where for a gradient too
+        self._share = _PASSED  # of all
+
+    @property
+    def outputs(self) -> int:
+        """With so many a run's prediction is multiplied, as things are going."""
+        return drawn_outputs(*self._log_p.shape) + int(self._share * self._log_p.shape[1])
 
     @cached_property
     def _near(self) -> float:
@@ -123,6 +124,12 @@ class Anchors:
             left: normed residual streams less those of the whole model.
             others: what is added to the sums: errors are measured by the whole.
         """
+        before = self.passed
+        sums = self._sums(left, others)
+        self._share += (1 - (1 - _LEARNED) ** len(left)) * ((self.passed - before) / others.numel() - self._share)
+        return sums
+
+    def _sums(self, left: Tensor, others: Tensor) -> Tensor:
         runs, n = others.shape
         logits = Logits.of_runs(left, [self._unembedding], self._log_p)
         parts = [self._part(i, left, others) for i in range(n)] if runs > FEW else []

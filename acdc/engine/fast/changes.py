@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -111,10 +112,10 @@ class Changes:
         return total
 
     def mixtures(self, reads: Reads) -> list[MixtureChange] | None:
-        """The changes that a slot reads as those of heads' mixtures, or ``None`` if one of them is not."""
+        """The changes that some of the slots read as those of heads' mixtures, or ``None`` if one of them is not."""
         order = self._whole_order if reads.whole else self._order
         found = []
-        for source in (source for source, read in zip(order, reads.mask[0], strict=False) if read):
+        for source in (order[i] for i in np.flatnonzero(reads.mask.any(0))):
             if source not in self._mixtures:
                 return None
             mixture, whole = self._mixtures[source]

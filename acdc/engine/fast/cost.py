@@ -50,7 +50,7 @@ def machine_kind(device: torch.device) -> str:
     return "cpu" if device.type == "cpu" else "cuda"
 
 
-def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers: int) -> RunCost:
+def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers: int, outputs: int) -> RunCost:
     """Estimate what a slot's patched runs cost.
 
     Args:
@@ -59,6 +59,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
         down: what it reaches.
         live: places that are computed for nodes that are needed everywhere.
         answers: for all others.
+        outputs: with which each answer of a run is multiplied.
     """
     cfg, model = setting.graph.cfg, setting.model
     d_model, d_head = cfg.d_model, model.attention[0].W_V.shape[-1]
@@ -91,7 +92,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     only_heads = all(isinstance(step, HeadStep) for step in down.steps) and slot.letter is not None
     inner = min(d_model, d_head * len(down.final_sources)) if only_heads else d_model
     if down.final.any() or slot.name == "logits":
-        flops += 2 * inner * model.n_outputs * answers
+        flops += 2 * inner * outputs * answers
         weights += inner * model.n_outputs
     changed = len(down.changed) * answers + len(down.changed_whole) * live
     memory = (changed * d_model + read + held) * element

@@ -169,7 +169,7 @@ class FastEngine(PruningEngine):
         if down is None:
             yield [self._present.metric] * len(groups)
             return
-        cost = run_cost(self.setting, slot, down, *self.places)
+        cost = run_cost(self.setting, slot, down, *self.places, self._scorer.outputs)
         sources = groups.sources()
         nodes = [self.graph.nodes[group[0]] for group in sources]  # what the first edge of each comes from
         left, x, at = int(self._reads[slot.index].sum()), None, 0

@@ -165,26 +165,67 @@ class LayerHeads:
         projection, scale = self._projections[letter], None
         # Where nothing is in between, the narrow projection is scaled instead of the inputs.
         may_wait = spoils_input or self.attention.norm.kind == "rms"
-        if may_wait and projection.latent is None and projection.everything is None:
+        if may_wait and self.is_linear(letter):
             scale = centred(self.attention.norm, x)
         else:
             x = normalized(self.attention.norm, x)
         if projection.latent is not None:
             x = projection.latent(x)
-        shape, chosen = (len(heads), *x.shape[1:]), index(heads, x.device)
-        y = self._products(letter, heads, x.reshape(len(x), -1, shape[-1]))  # [head, run * place, d_head]
+        y = self._products(letter, heads, x.reshape(len(x), -1, x.shape[-1]))  # [head, run * place, d_head]
         if scale is not None:
             y *= scale.view(len(x), -1, 1)
+        return self._finished(letter, heads, x, y.view(len(heads), *x.shape[1:-1], -1), places)
+
+    def is_linear(self, letter: Letter) -> bool:
+        """Whether projections are linear in their inputs, but for the norm's scale."""
+        return self._projections[letter].latent is None and self._projections[letter].everything is None
+
+    def before(
+        self, letter: Letter, heads: list[int], x: Float[Tensor, "head place d_model"]
+    ) -> Float[Tensor, "head place d_head"]:
+        """Projections of inputs of some heads, up to the norm's scale and without biases; of :meth:`is_linear` ones."""
+        return torch.bmm(_centred(self.attention.norm, x), self._own(letter, heads))
+
+    def project_changed(
+        self,
+        letter: Letter,
+        heads: list[int],
+        x: Float[Tensor, "head run place d_model"],
+        before: Float[Tensor, "head place d_head"],
+        change: Float[Tensor, "run place k"],
+        written: Float[Tensor, "head k d_model"],
+        places: Places,
+    ) -> Float[Tensor, "head run place d_head"]:
+        """Like :meth:`project`, where inputs change by ``change @ written`` from those that had the products `before`.
+
+        Args:
+            letter: which projections.
+            heads: query heads.
+            x: their inputs after the change.
+            before: what :meth:`before` made of them.
+            change: narrow.
+            written: what it makes of each head's inputs.
+            places: where the inputs stand.
+        """
+        narrow = torch.bmm(_centred(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
+        y = torch.matmul(change.flatten(0, 1), narrow).view(*x.shape[:-1], -1)
+        y += before[:, None]
+        if self.attention.norm.kind != "none":
+            y *= self.attention.norm.inverse_scale(x)
+        return self._finished(letter, heads, x, y, places)
+
+    def _finished(self, letter: Letter, heads: list[int], x: Tensor, y: Tensor, places: Places) -> Tensor:
+        """What stands behind the products `y` of inputs `x`, ``[head, run, place, .]``."""
+        projection, chosen = self._projections[letter], index(heads, y.device)
         if projection.bias is not None:
-            y += projection.bias[chosen]
+            y += projection.bias[chosen][:, None]
         rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
         if rotary is not None and rotary.before_norm:
-            y = rotary(y.view(*shape[:-1], y.shape[-1])).flatten(1, 2)
+            y = rotary(y)
         if projection.everything is not None:
-            y = self._normed_over_heads(letter, heads, x, y)
+            y = self._normed_over_heads(letter, heads, x, y.flatten(1, 2)).view_as(y)
         elif projection.norm.kind != "none":
-            y = _of_heads(projection.norm, chosen)(y)
-        y = y.view(*shape[:-1], y.shape[-1])
+            y = _of_heads(projection.norm, chosen)(y.flatten(1, 2)).view_as(y)
         if self.attention.clip is not None:
             y = y.clamp(-self.attention.clip, self.attention.clip)
         if rotary is not None and not rotary.before_norm:
@@ -297,6 +338,11 @@ def _of_heads(norm: Norm, heads: Tensor) -> Norm:
         return norm
     bias = None if norm.bias is None else norm.bias[heads]
     return replace(norm, weight=norm.weight[heads], bias=bias)
+
+
+def _centred(norm: Norm, x: Tensor) -> Tensor:
+    """Less its mean, where the norm takes that away."""
+    return x - x.mean(-1, keepdim=True) if norm.kind == "layer" else x
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

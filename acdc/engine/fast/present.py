@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
-from acdc.engine.fast.heads import HeadVectors
+from acdc.engine.fast.heads import HeadVectors, LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
 from acdc.engine.sizes import Sizes
@@ -49,6 +49,7 @@ class Present:
         self.metric = 0.0
         self._inputs = {} if inputs is None else inputs  # by slot, where it has changed
         self._mlp_outputs = mlp_outputs  # by layer
+        self._projections: dict[int, Tensor] = {}  # by slot, [live place or answer, d_head]
         self._first_products: dict[int, Sequence[Tensor]] = {}  # by layer, [live place or answer, d_mlp] each
 
     def input(self, slot: Slot, *, whole: bool) -> AtPlaces:
@@ -74,6 +75,14 @@ class Present:
             self._first_products[layer] = mlp.first_products(self.input(slot, whole=whole))
         return self._first_products[layer]
 
+    def projection(self, slot: Slot, heads: LayerHeads, *, whole: bool) -> Float[Tensor, "place d_head"]:
+        """What :meth:`LayerHeads.before` makes of what a head's slot reads."""
+        x, known = self.input(slot, whole=whole), self._projections.get(slot.index)
+        if known is None or len(known) != len(x):
+            known = heads.before(slot.letter or "q", [slot.node.head or 0], x[None])[0]
+            self._projections[slot.index] = known
+        return known
+
     def take(self, trial: Trial, run: int) -> None:
         """Make a run of a batch the present circuit's values."""
         for effect in trial.effects:
@@ -83,6 +92,7 @@ class Present:
     def _take(self, effect: Effect, run: int) -> None:
         if isinstance(effect, NewInputs):
             for slot, values in zip(effect.slots, effect.of_run(run), strict=True):
+                self._projections.pop(slot.index, None)
                 self._inputs[slot.index] = values.clone()  # not a part of what it shares with other slots
         elif isinstance(effect, NewMlpOutput):
             self._mlp_outputs[effect.layer] = effect.of_run(run)
@@ -109,6 +119,7 @@ def present_bytes(sizes: Sizes, changed: float) -> int:
         changed: share of the slots that are read anew behind a change.
     """
     vectors = 2 * sizes.n_layers * sizes.n_heads * (sizes.tokens + sizes.live) * sizes.d_head
+    vectors += 3 * sizes.n_layers * sizes.n_heads * sizes.live * sizes.d_head  # and their first products
     of_mlps = sizes.n_layers * sizes.live * (sizes.d_model + sizes.d_mlp)  # what they write, and first products
     return sizes.element * (vectors + of_mlps) + changed_input_bytes(sizes, changed)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -33,6 +33,23 @@ from acdc.graph import Letter, Slot
 #: On a CPU what slots read is made for a block of runs, of so many bytes, used and forgotten: to hold it all takes
 #: fresh memory, which costs more than to compute it.
 BLOCK_BYTES = 16 * 2**20
+#: Rows for each of so many dimensions of a change, to be worth it to multiply weights for it.
+_LEAST_ROWS = 2
+
+
+@dataclass(frozen=True)
+class _Short:
+    """How what heads' slots read changes, where only what a few heads write has changed: by ``change @ written``.
+
+    Attributes:
+        before: projections before the change, ``[slot, place, d_head]``.
+        change: of the heads' mixtures, side by side, ``[run, place, k]``.
+        written: ``W_O`` of the heads that a slot reads, else 0, ``[slot, k, d_model]``.
+    """
+
+    before: Tensor
+    change: Tensor
+    written: Tensor
 
 
 @dataclass(frozen=True)
@@ -44,12 +61,14 @@ class _Reading:
         places: live places, or answers.
         of_runs: makes it, ``[slot, run, place, d_model]``; of no use after it is asked again.
         spoils: it may be written over.
+        short: how it changes, if that is narrow.
     """
 
     n: int
     places: int
     of_runs: Callable[[slice], Tensor]
     spoils: bool
+    short: _Short | None = None
 
 
 #: By letter, places among a step's heads and what their slots read.
@@ -150,7 +169,9 @@ class Recomputing:
                 of_letters: _Given = {}
                 for letter, reads in step.reads.items():
                     places = [step.heads.index(found.node.head or 0) for found in reads.slots]
-                    of_letters[letter] = places, self._reading(reads, changes, trial, f"read by {letter}")
+                    reading = self._reading(reads, changes, trial, f"read by {letter}")
+                    short = self._short(letter, self._layers[step.layer], reads, changes)
+                    of_letters[letter] = places, replace(reading, short=short)
                 self._run_heads(step, of_letters, changes, trial)
         if down.final.any():
             final = Reads((self._graph.slots[-1],), False, down.final[None])
@@ -164,7 +185,7 @@ class Recomputing:
         scorer = self._scorer
         if heads is None or not self._tactics.short_scores or not isinstance(scorer, KlScorer):
             return scorer.score(residual)
-        if not scorer.is_worth(sum(head.change.shape[-1] for head in heads)):
+        if not scorer.is_worth(heads):
             return scorer.score(residual)
         now = self._present.input(self._graph.slots[-1], whole=False)
         return scorer.score_heads(now, residual, heads)
@@ -180,6 +201,20 @@ class Recomputing:
 
         trial.effects.append(NewInputs(reads.slots, lambda run: changes.read(reads, now, slice(run, run + 1))[:, 0]))
         return _Reading(len(now), len(now[0]), of_runs, spoils=True)
+
+    def _short(self, letter: Letter, layer: LayerHeads, reads: Reads, changes: Changes) -> _Short | None:
+        """How what heads' slots read changes, where that is narrow enough to gain by it."""
+        mixtures = changes.mixtures(reads) if self._tactics.short_heads and layer.is_linear(letter) else None
+        if mixtures is None or self._baseline.difference.device.type != "cpu":
+            return None
+        change = mixtures[0].change if len(mixtures) == 1 else torch.cat([one.change for one in mixtures], -1)
+        runs, places, k = change.shape
+        if 2 * k > layer.W_O.shape[-1] or runs * places < _LEAST_ROWS * k:
+            return None
+        before = torch.stack([self._present.projection(slot, layer, whole=reads.whole) for slot in reads.slots])
+        mask = torch.from_numpy(reads.mask[:, reads.mask.any(0)]).to(change)  # [slot, mixture]
+        written = torch.cat([own[:, None, None] * one.weight for own, one in zip(mask.T, mixtures, strict=True)], 1)
+        return _Short(before, change, written)
 
     def _blocks(self, runs: int, readings: Iterable[_Reading]) -> Iterator[slice]:
         """Runs whose inputs stay in the cache; all of them, where there is none to speak of."""
@@ -282,7 +317,11 @@ class Recomputing:
         for letter, (chosen, reading) in given.items():
             changed = [heads[i] for i in chosen]
             at = places if letter == "q" else self._baseline.live
-            new = layer.project(letter, changed, reading.of_runs(runs), at, spoils_input=reading.spoils)
+            x, short = reading.of_runs(runs), reading.short
+            if short is None:
+                new = layer.project(letter, changed, x, at, spoils_input=reading.spoils)
+            else:
+                new = layer.project_changed(letter, changed, x, short.before, short.change[runs], short.written, at)
             vectors[letter] = self._replaced(letter, vectors[letter], chosen, new)
             found[letter] = new
         found["z"] = layer.mix(heads, vectors["q"], vectors["k"], vectors["v"], places)

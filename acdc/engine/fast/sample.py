@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+#: Below so many outputs a full pass is no cost.
+LEAST_OUTPUTS = 16384
 #: Outputs that are drawn for all predictions together: errors of many predictions' means average out.
 SAMPLE = 16384
 #: The fewest for one prediction, and for how many of the vocabulary one is drawn at most.
@@ -38,6 +40,11 @@ class Sample:
     weight: Float[Tensor, " drawn"]
     uncertain: Float[Tensor, " drawn"]
     rows: Float[Tensor, "drawn d_model"]
+
+
+def serves(left: Tensor, n_outputs: int) -> bool:
+    """Whether samples save anything: on a CPU, where products count, in a precision whose rounding can be met."""
+    return left.device.type == "cpu" and left.dtype == torch.float32 and n_outputs >= LEAST_OUTPUTS
 
 
 class Sampler:

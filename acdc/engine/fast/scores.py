@@ -23,9 +23,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from acdc.engine.fast.anchors import Anchors, anchor_bytes, serves
+from acdc.engine.fast.anchors import Anchors, anchor_bytes
 from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.heads import fold, normalized
+from acdc.engine.fast.sample import serves
 from acdc.engine.fast.vocabulary import Logits, expected
 from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
@@ -39,6 +40,8 @@ LOGITS_BYTES = 64 * 2**20
 LIKELIEST = 16
 #: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
+#: Products that take as long as an exponential.
+_EXPONENTIAL = 50
 #: Sums of exponentials below it may have lost digits to underflow.
 _SMALLEST = 1e-20
 #: Products that are kept besides those of one layer's heads, which come up three times in turn, once a letter, and
@@ -51,6 +54,11 @@ class Scorer:
 
     def __init__(self, setting: Setting, measure: Metric) -> None:
         self.setting, self.measure = setting, measure
+
+    @property
+    def outputs(self) -> int:
+        """With so many a run's prediction is multiplied, on the average."""
+        return self.setting.model.n_outputs
 
     def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
         """The metric of each run."""
@@ -100,6 +108,11 @@ class KlScorer(Scorer):
         self._products: OrderedDict[int, Tensor] = OrderedDict()
         self._base: _Base | None = None
 
+    @property
+    def outputs(self) -> int:
+        """See :attr:`Scorer.outputs`."""
+        return super().outputs if self._anchors is None else self._anchors.outputs
+
     def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
         """The metric of each run."""
         y = normalized(self._norm, residual)
@@ -110,13 +123,22 @@ class KlScorer(Scorer):
         logits = Logits.of_runs(left, [self._weight], self._log_p)
         return (self._log_sum_exp(logits, self._likeliest.logits(left.double())) - linear).mean(1)
 
-    def is_worth(self, dimensions: int) -> bool:
-        """Whether changes of so many dimensions are cheaper to score by :meth:`score_heads`."""
-        if self._anchors is not None:  # which go without such products
+    def is_worth(self, heads: Sequence[MixtureChange]) -> bool:
+        """Whether changes of so few dimensions are cheaper to score by :meth:`score_heads`."""
+        dimensions, (n, width), n_outputs = (
+            sum(h.change.shape[-1] for h in heads),
+            self._expected.shape,
+            len(self._weight),
+        )
+        if 2 * dimensions >= width or self._expected.device.type != "cpu":
             return False
-        width = self._expected.shape[1]
-        saved = (width - dimensions) * self.setting.model_logits.shape[1]  # of a prediction, in products
-        return 2 * dimensions < width and saved >= LEAST_SAVED and self._expected.device.type == "cpu"
+        if self._anchors is None:
+            return (width - dimensions) * n_outputs >= LEAST_SAVED
+        # Of one prediction, in products of one output: runs, their base, and of weights that are asked for three times.
+        runs = len(heads[0].change)
+        new = sum(head.change.shape[-1] for head in heads if head.source not in self._products)
+        short = dimensions + _EXPONENTIAL + 2 * width / runs + new * width / (3 * n * runs)
+        return short < self.outputs / n_outputs * (width + _EXPONENTIAL)
 
     def score_heads(
         self,
@@ -154,7 +176,7 @@ class KlScorer(Scorer):
         """
         if logits.left.device.type == "cpu":
             others = likeliest.exp().sum(-1)
-            if self._anchors is None:
+            if self._anchors is None or logits.more is not None:
                 total = logits.sums().view_as(others) + others
             else:
                 total = self._anchors.sums(logits.left.view(*others.shape, -1), others) + others

@@ -15,6 +15,7 @@ class Tactics:
         unchanged_skipped: positions before the first one that differs are not computed.
         short_scores: heads' changes go through ``W_O W_U``, ``d_head`` numbers each.
         short_mlps: likewise into MLPs, through ``W_O W_in``.
+        short_heads: likewise into heads, through ``W_O W_Q`` and the like.
         runs_reused: an accepted run becomes the cache instead of being run again.
     """
 
@@ -23,4 +24,5 @@ class Tactics:
     unchanged_skipped: bool = True
     short_scores: bool = True
     short_mlps: bool = True
+    short_heads: bool = True
     runs_reused: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -82,6 +83,10 @@ class ReferenceEngine(PruningEngine):
         would say nothing of half precision, where products accumulate in float32 and are
         rounded once.)
         """
+        return self._measured_noise
+
+    @cached_property
+    def _measured_noise(self) -> float:
         return self.setting.once(("noise floor", self.measure), self._noise_floor)
 
     def _noise_floor(self) -> float:

@@ -201,7 +201,7 @@ class LayerHeads:
         Args:
             letter: which projections.
             heads: query heads.
-            x: their inputs after the change.
+            x: their inputs after the change; written over.
             before: what :meth:`before` made of them.
             change: narrow.
             written: what it makes of each head's inputs.
@@ -210,8 +210,8 @@ class LayerHeads:
         narrow = torch.bmm(_centred(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
         y = torch.matmul(change.flatten(0, 1), narrow).view(*x.shape[:-1], -1)
         y += before[:, None]
-        if self.attention.norm.kind != "none":
-            y *= self.attention.norm.inverse_scale(x)
+        if (scale := centred(self.attention.norm, x)) is not None:
+            y *= scale
         return self._finished(letter, heads, x, y, places)
 
     def _finished(self, letter: Letter, heads: list[int], x: Tensor, y: Tensor, places: Places) -> Tensor:

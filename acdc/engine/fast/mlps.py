@@ -107,7 +107,7 @@ class LayerMlp:
         """Like :meth:`run`, where only what some heads write has changed.
 
         Args:
-            x: the input after the change.
+            x: the input after the change; written over.
             before: :meth:`first_products` of the input before it.
             heads: the heads, at the same places.
         """
@@ -115,7 +115,7 @@ class LayerMlp:
             raise ValueError("only a plain MLP has first products")
         runs, places, width = x.shape
         norm, n = self.plain.before, len(self._first)
-        scale = x.new_ones(runs, places, 1) if norm.kind == "none" else norm.inverse_scale(x)
+        scale = centred(norm, x)
         change = torch.cat([head.change for head in heads], -1)  # [run, place, dimension]
         products = [torch.cat([self._product(head)[i] for head in heads]) for i in range(n)]
         out = torch.empty_like(x)
@@ -126,7 +126,8 @@ class LayerMlp:
             for (_, bias), product, old in zip(self._first, products, before, strict=True):
                 y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
                 y.addmm_(part.flatten(0, 1), product)
-                y *= scale[i : i + step].view(-1, 1)
+                if scale is not None:
+                    y *= scale[i : i + step].view(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))
             y = self.plain.plain.behind(inner[0], inner[1] if n > 1 else None)
             out[i : i + step] = self.plain.finish(y).view(-1, places, width)

@@ -76,6 +76,57 @@ def test_an_output_that_the_sample_has_not_and_that_becomes_likely(case, where):
     assert worst(found, left, weight, log_p) < CLOSE
 
 
+def test_an_output_that_the_sample_has_not_and_that_becomes_likely_little_by_little(case):
+    draws, weight, log_p, corrupted = case
+    rare = (log_p + corrupted).amax(0).argmin()
+    weight[:, 0] = 0.0
+    weight[rare, 0] = 1.0
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+    for _ in range(3):  # anchors are there from before
+        left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+        left[:, :, 0] += torch.linspace(0, 1, RUNS)[:, None] * (-5 - log_p[:, rare])
+        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        assert worst(found, left, weight, log_p) < CLOSE
+
+
+@pytest.mark.parametrize("outputs", [range(4), range(4, 8)])
+def test_the_last_run_shows_what_the_sample_has_not(case, outputs):
+    draws, weight, _, _ = case
+    weight *= 0.1  # so flat that any output counts, and one in eight is in a sample
+    log_p, corrupted = (torch.randn(2, PREDICTIONS, WIDTH, generator=draws) @ weight.T).log_softmax(-1)
+    for rare in outputs:
+        weight[:, 0] = 0.0
+        weight[rare, 0] = 1.0
+        anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+        left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+        left[5:, :, 0] += 1.5
+        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        assert worst(found, left, weight, log_p) < CLOSE
+
+
+def test_runs_between_anchors_need_no_pass(case):
+    draws, weight, log_p, corrupted = case
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+    corners = 0.004 * torch.randn(3, PREDICTIONS, WIDTH, generator=draws)
+    shares = torch.rand(RUNS, 3, generator=draws)
+    left = torch.einsum("rc,cpd->rpd", shares / shares.sum(1, keepdim=True), corners)
+    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    assert worst(found, left, weight, log_p) < CLOSE
+    assert anchors.passed <= 7 * PREDICTIONS  # two for each corner, and the last run
+
+
+def test_errors_may_be_a_small_part_of_what_rounding_does(case):
+    draws, weight, log_p, corrupted = case
+    left = (0.002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+    passed = []
+    for noise in (0.0, 1e-5):
+        anchors = Anchors(log_p, corrupted.double(), weight, lambda noise=noise: noise)
+        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        assert worst(found, left, weight, log_p) < max(CLOSE, 0.4 * noise)
+        passed.append(anchors.passed)
+    assert passed[1] < 0.8 * passed[0]
+
+
 def test_only_where_a_pass_costs_and_rounding_can_be_met():
     assert serves(torch.zeros(1), OUTPUTS)
     assert not serves(torch.zeros(1), OUTPUTS - 1)

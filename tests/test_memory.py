@@ -84,7 +84,7 @@ def test_parts_take_what_they_say(model, ablation, together):
         for heads, read in zip(layers, clean.read_by_heads, strict=True)
         for x in heads.vectors(read, baseline.live).values()
     ]
-    products = sizes.n_layers * sizes.live * sizes.d_mlp * sizes.element
+    products = sizes.n_layers * sizes.live * (sizes.d_mlp + 3 * sizes.n_heads * sizes.d_head) * sizes.element
     assert sum(x.nbytes for x in (*vectors, *clean.mlp_outputs)) + products == present_bytes(sizes, 0.0)
     assert present_bytes(sizes, 0.0) < present_bytes(sizes, 0.5) < present_bytes(sizes, 1.0)
     assert head_bytes(sizes) == 4 * sum(heads.W_O.nbytes for heads in layers)

@@ -113,7 +113,7 @@ class Alone:
         x = written.add_(self._baseline.clean(self._graph.slot(f"m{layer}"), whole=whole))
         if products and heads.attention.post_norm.kind == "none":
             weight = heads.attention.multiplier * heads.W_O[head]
-            out = mlp.run_changed(x, products, [MixtureChange(slot.node.index, weight, change)])
+            out = mlp.run_changed(x.clone(), products, [MixtureChange(slot.node.index, weight, change)])
         else:
             out = mlp.run(x)
         return x.add_(out)

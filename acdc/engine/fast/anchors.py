@@ -10,7 +10,7 @@ where the first part is exact: the anchors' sums, and their gradients times how 
 is quadratic in e, and otherwise of third order in how far the anchors are away; with one anchor it is
 ``exp(a) (exp(r - a) - 1 - (r - a))``. Only this is summed up over a sample (:mod:`acdc.engine.fast.sample`), which
 tells how far off that may be, too: where it is more than rounding is, a prediction passes over the vocabulary itself.
-Some always do, in turn, and prove the samples: what they miss would be missing there.
+The last run of a batch always does, and proves the samples: what they miss would be missing there.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ _WORN = 0.5
 _KURTOSIS = 2.5
 #: Of full passes over the vocabulary, about how many are left at first; and how fast it is learned how many are.
 _PASSED, _LEARNED = 0.15, 0.02
-#: One of so many predictions is passed to prove its sample, in a batch that passes any or comes after so many.
-_PROVED = 4
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,6 @@ class Anchors:
         self._sampler = Sampler(log_p, corrupted, unembedding)
         self._samples = [self._sampler.draw(i, own) for i, own in enumerate(log_p)]
         self._known: list[_Known | None] = [None] * len(log_p)  # of each prediction
-        self._proved, self._unproved = 0, 0  # the prediction that is proved next, and batches since the last one
         self.passed = 0  # predictions of runs that went over the vocabulary, twice where for a gradient too
         self._share = _PASSED  # of all
 
@@ -145,6 +142,7 @@ class Anchors:
         found, square = (torch.stack(one, 1) for one in zip(*(part.estimates() for part in parts), strict=True))
         self._known = [part.kept() for part in parts]
         wrong = ((found - exact) / (exact + others)).abs() > _WRONG * (square.sqrt() + self._near)
+        wrong[-1] |= torch.tensor([part.misses for part in parts])
         for i in wrong.any(0).nonzero()[:, 0].tolist():
             self._redraw(i, logits, int(wrong[:, i].nonzero()[0]) * n + i)
             exact[:, i] = logits.pick(torch.arange(i, runs * n, n)).sums()
@@ -160,19 +158,11 @@ class Anchors:
     def _pass(self, logits: Logits, parts: Sequence[_Part], runs: int) -> Float64[Tensor, "run prediction"]:
         """Sums of what has to pass over the vocabulary, and not a number for the others."""
         n = len(parts)
-        self._unproved += 1
-        if self._unproved >= _PROVED or any(part.anchors + part.alone for part in parts):
-            self._unproved = 0
-            for _ in range(math.ceil(n / _PROVED)):
-                parts[self._proved].prove()
-                self._proved = (self._proved + 1) % n
         exact = torch.full((runs * n,), torch.nan, dtype=torch.float64)
         first = [run * n + i for i, part in enumerate(parts) for run in part.anchors]
         rows = torch.tensor(
             [*first, *(run * n + i for i, part in enumerate(parts) for run in part.alone)], dtype=torch.int64
         )
-        if not len(rows):
-            return exact.view(runs, n)
         exact[rows], slopes = logits.pick(rows).sums_and_means(len(first), self._unembedding)
         self.passed += len(rows) + len(first)
         numbers = [len(part.anchors) for part in parts]
@@ -215,6 +205,7 @@ class _Part:
         alone: other runs that pass over the vocabulary.
         worn: how many times fewer than drawn the outputs effectively are.
         is_finite: there are numbers to go by.
+        misses: the sample hasn't foreseen the sum of an anchor.
     """
 
     def __init__(
@@ -238,6 +229,7 @@ class _Part:
             near: largest standard error.
             longest: length of the longest row of the unembedding.
         """
+        self._most = near
         self._weight, self._uncertain = sample.weight, sample.uncertain
         self._known = _Known(residual[:0], others[:0], residual[:0], at[:0]) if known is None else known
         self._runs, self._first = len(residual), len(self._known)
@@ -257,6 +249,7 @@ class _Part:
         self.anchors: list[int] = []
         self.alone: list[int] = []
         self._groups: list[Group] = []
+        self.misses = False
         self._places: dict[int, int] = {}  # of anchors, and where they are among those known
 
     def plan(self) -> None:
@@ -264,13 +257,9 @@ class _Part:
         self._groups, far = group(self._gram, self._first, self._near, self._reach)
         chosen = {place for one in self._groups for place in one.chosen if place >= self._first}
         self.anchors = sorted(place - self._first for place in chosen)
-        self.alone = [place - self._first for place in far]
+        last = self._first + self._runs - 1
+        self.alone = [place - self._first for place in sorted({*far, last} - chosen)]
         self._places = {place: i for i, place in enumerate([*range(self._first), *sorted(chosen)])}
-
-    def prove(self) -> None:
-        """Let the last run pass."""
-        if self._runs - 1 not in self.anchors + self.alone:
-            self.alone.append(self._runs - 1)
 
     def learn(self, sums: Float64[Tensor, " anchor"], slopes: Float[Tensor, "anchor d_model"]) -> None:
         """Take what the passes over the vocabulary say of the new anchors."""
@@ -304,6 +293,7 @@ class _Part:
         residual = (known.residual[used] - known.residual[used[0]]).double()  # [anchor, d_model], from the origin
         moved = (self._residual[runs] - known.residual[used[0]]).double()  # [run, d_model]
         slopes = known.slopes[used].double()
+        self._prove(known.sums[used], residual, slopes[0], known.at[used])
         mixed = torch.from_numpy(one.mixed)  # [run, anchor]
         parts = torch.cat([1 - mixed.sum(1, keepdim=True), mixed], 1)  # with the origin
         slope = parts @ slopes  # [run, d_model]
@@ -314,10 +304,16 @@ class _Part:
         is_far = torch.linalg.vector_norm(outside, dim=1) * self._longest > _FARTHEST
         whole = (sums + third + self._others[runs]).clamp_min_(RAREST)
         is_far |= third.abs() > _LARGEST * whole
-        square = square / whole.square() + (_ROUNDED * torch.finfo(self._at.dtype).eps) ** 2 * (
-            parts.square().sum(1) - 1
-        )
+        rounded = (_ROUNDED * torch.finfo(self._at.dtype).eps) ** 2 * (parts.square().sum(1) - 1).clamp_min_(0)
+        square = square / whole.square() + rounded
         return sums + third, square.masked_fill_(is_far, torch.inf)
+
+    def _prove(self, sums: Tensor, residual: Tensor, slope: Tensor, at: Tensor) -> None:
+        """Hold what the first anchor says of the others against what is known of them."""
+        left, square = self._left(at[1:], at[:1], at.new_empty(len(at) - 1, 0))
+        off = (left - (sums[1:] - sums[0] - residual[1:] @ slope)).abs()
+        whole = sums[1:] + self._others.mean()
+        self.misses |= bool((off > _WRONG * (square.sqrt() + self._most * whole)).any())
 
     def _left(
         self,
@@ -344,10 +340,9 @@ class _Part:
 
 
 def anchor_bytes(sizes: Sizes) -> int:
-    """Logits at a sample of the longest chain with four copies, rows of it, and probabilities to draw by."""
+    """Samples' rows, logits at them of the longest chain, of anchors and a few copies, and probabilities to draw by."""
     if sizes.element != 4 or sizes.n_outputs < LEAST_OUTPUTS:
         return 0
-    drawn = drawn_outputs(sizes.predictions, sizes.n_outputs)
-    probabilities = 5 * 8 * sizes.predictions * sizes.n_outputs
-    numbers = drawn * (sizes.predictions * LONGEST_CHAIN + 4 * LONGEST_CHAIN + sizes.d_model)
-    return sizes.element * numbers + probabilities
+    drawn, places = drawn_outputs(sizes.predictions, sizes.n_outputs), LONGEST_CHAIN + CARRIED
+    numbers = drawn * (sizes.predictions * (sizes.d_model + 2 * places) + 4 * places)
+    return sizes.element * (numbers + sizes.predictions * CARRIED * sizes.d_model) + 8 * 8 * sizes.n_outputs

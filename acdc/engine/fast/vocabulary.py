@@ -47,6 +47,7 @@ class Logits:
         base: of all runs; minus infinity for outputs that don't count.
         more: likewise different between runs, or ``None``.
         unscaled: with `more`.
+        whole: rows are all predictions of some runs, one run behind another.
     """
 
     left: Float[Tensor, "row k"]
@@ -55,6 +56,7 @@ class Logits:
     base: Float[Tensor, "prediction output"]
     more: Float[Tensor, "row 1"] | None = None
     unscaled: Float[Tensor, "prediction output"] | None = None
+    whole: bool = False
 
     @classmethod
     def of_runs(
@@ -69,7 +71,7 @@ class Logits:
         runs, n, _ = left.shape
         prediction = torch.arange(n, device=left.device).repeat(runs)
         flat = None if more is None else more.flatten(0, 1)
-        return cls(left.flatten(0, 1), prediction, rights, base, flat, unscaled)
+        return cls(left.flatten(0, 1), prediction, rights, base, flat, unscaled, whole=True)
 
     def __len__(self) -> int:
         return len(self.left)
@@ -77,7 +79,7 @@ class Logits:
     def pick(self, rows: Int[Tensor, " some"]) -> Logits:
         """Some rows."""
         more = None if self.more is None else self.more[rows]
-        return replace(self, left=self.left[rows], prediction=self.prediction[rows], more=more)
+        return replace(self, left=self.left[rows], prediction=self.prediction[rows], more=more, whole=False)
 
     def log_sum_exp(self) -> Float64[Tensor, " row"]:
         """Over all outputs, however large the logits are."""
@@ -113,18 +115,30 @@ class Logits:
 
     def _parts(self) -> Iterator[tuple[slice, slice, Tensor]]:
         """Rows, outputs, and their logits, ``[row, output]``, to be used at once."""
-        kind, n_outputs = machine_kind(self.left.device), self.base.shape[1]
+        kind, (n, n_outputs) = machine_kind(self.left.device), self.base.shape
         widest = min(BLOCK_OUTPUTS[kind], n_outputs)
         step = max(1, BLOCK_BYTES[kind] // (widest * self.left.element_size()))
+        step = max(1, step // n) * n if self.whole else step
         room = self.left.new_empty(min(step, len(self)) * widest)  # for all blocks, so that it stays in the cache
         for outputs in blocks(n_outputs, self.left.device):
-            matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs].contiguous()
+            matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs]
             right = matrices[0] if len(matrices) == 1 else torch.cat(matrices, 1)
             unscaled = None if self.unscaled is None else self.unscaled[:, outputs]
             for i in range(0, len(self), step):
                 rows = slice(i, min(i + step, len(self)))
                 logits = room[: (rows.stop - i) * base.shape[1]].view(-1, base.shape[1])
-                torch.index_select(base, 0, self.prediction[rows], out=logits)
-                if self.more is not None and unscaled is not None:
-                    logits.addcmul_(self.more[rows], unscaled[self.prediction[rows]])
+                self._begin(logits, rows, base, unscaled)
                 yield rows, outputs, logits.addmm_(self.left[rows], right.T)
+
+    def _begin(self, logits: Tensor, rows: slice, base: Tensor, unscaled: Tensor | None) -> None:
+        """Write into a block of logits what isn't a product with `left`."""
+        if not self.whole:
+            torch.index_select(base, 0, self.prediction[rows], out=logits)
+            if self.more is not None and unscaled is not None:
+                logits.addcmul_(self.more[rows], unscaled[self.prediction[rows]])
+            return
+        by_run = logits.view(-1, *base.shape)
+        if self.more is None or unscaled is None:
+            by_run.copy_(base)
+        else:
+            torch.addcmul(base, self.more[rows].view(-1, len(base), 1), unscaled, out=by_run)

@@ -131,7 +131,6 @@ def measure(load: Load, made: Made, threshold: float, points: int, repeat: int, 
         "about": f"{len(made.used)} prompts {load.about}",
         "threshold": threshold,
         **whole,
-        "whole_run": {"cpu_s": decisions.cpu, "wall_s": decisions.wall},
         "decisions_per_s": whole["tried"] / decisions.cpu,
         "edges_per_s": whole["edges"] / decisions.cpu,
         "rows": [{"name": row.name, "cpu_s": row.seconds, "ratio": row.seconds / rows[0].seconds} for row in rows],
@@ -169,7 +168,7 @@ def table(figures: dict[str, Any]) -> str:
 @click.command()
 @click.option("--shape", type=click.Choice(list(LOADS)), default="tiny-tasks", show_default=True, help="The load.")
 @click.option("--threshold", type=float, help="In KL.  [default: the load's]")
-@click.option("--points", type=click.IntRange(min=0), help="Stretches that are timed.  [default: the load's]")
+@click.option("--points", type=click.IntRange(min=0), help="Stretches; 0 for none.  [default: the load's]")
 @click.option("--n", type=click.IntRange(min=1), help="Prompt pairs.  [default: the load's]")
 @click.option("--against", metavar="COMMIT", help="Time whole runs of an earlier commit's code side by side.")
 @click.option(
@@ -178,7 +177,7 @@ def table(figures: dict[str, Any]) -> str:
 @click.option("--circuits", "whole_circuits", is_flag=True, help="Time whole circuits, on both shapes.")
 @click.option("--methods", is_flag=True, help="Time every method that scores edges, at GPT-2 small's shape.")
 @click.option("--method", "chosen", multiple=True, help="With --methods: only these.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for engine.json.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for engine.json.")
 def command(
     shape: str,
     threshold: float | None,
@@ -198,6 +197,12 @@ def command(
     if against is not None and (points or whole_circuits or methods):
         other = "points" if points else "circuits" if whole_circuits else "methods"
         raise SettingsError(f"`against` times whole runs alone; leave `{other}` out.")
+    if methods and whole_circuits:
+        raise SettingsError("`circuits` and `methods` are measured one at a time; leave one out.")
+    if chosen and not methods:
+        raise SettingsError("`method` chooses among `methods`; give both.")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # that it can't be is to be known before the time is spent
     write: Callable[[dict[str, Any]], str] = table
     if methods:
         write, figures = methods_table, measure_methods(chosen or TIMED)
@@ -220,7 +225,6 @@ def command(
     for line in write(figures).splitlines():
         say(line)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         with atomic_write(out / "engine.json") as file:
             json.dump(figures, file, indent=1)
         say(out / "engine.json")

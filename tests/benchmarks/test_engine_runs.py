@@ -164,6 +164,27 @@ def test_what_against_leaves_no_room_for_is_refused(run):
     assert errors == "engine: --against times whole runs alone; leave --points out.\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--circuits", "--methods"], "--circuits and --methods are measured one at a time; leave one out."),
+        (["--method", "eap"], "--method chooses among --methods; give both."),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(run, options, said):
+    code, _, errors = run(engine, *options)
+    assert (code, errors) == (2, f"engine: {said}\n")
+
+
+def test_a_folder_that_cant_be_is_told_before_the_time_is_spent(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(engine, "measure", lambda *_: pytest.fail("it ran"))
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        code, _, errors = run(engine, "--out", out)
+        assert code == 2
+        assert str(tmp_path / "file") in errors
+
+
 def test_a_load_is_timed_and_written(run, monkeypatch, tmp_path):
     monkeypatch.setattr(engine_whole, "matmul_speed", lambda device: 1e10)  # a second
     code, said, errors = run(engine, "--n", 3, "--threshold", 0.2, "--points", 1, "--out", tmp_path / "out")

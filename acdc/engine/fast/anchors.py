@@ -347,4 +347,5 @@ def anchor_bytes(sizes: Sizes) -> int:
         return 0
     drawn, places = drawn_outputs(sizes.predictions, sizes.n_outputs), LONGEST_CHAIN + CARRIED
     numbers = drawn * (sizes.predictions * (sizes.d_model + 2 * places) + 4 * places)
-    return sizes.element * (numbers + sizes.predictions * CARRIED * sizes.d_model) + 8 * 8 * sizes.n_outputs
+    kept = 2 * sizes.predictions * CARRIED * sizes.d_model  # residuals and slopes
+    return sizes.element * (numbers + kept) + 8 * 8 * sizes.n_outputs

@@ -104,6 +104,22 @@ def test_the_last_run_shows_what_the_sample_has_not(case, outputs):
         assert worst(found, left, weight, log_p) < CLOSE
 
 
+@pytest.mark.parametrize("jump", [0.0, 1.0])
+def test_each_group_of_runs_shows_what_the_sample_has_not(case, jump):
+    draws, weight, _, _ = case
+    weight *= 0.1
+    weight[:, 0] = 0.0
+    weight[2, 0] = 1.0  # an output that isn't in the samples
+    log_p, corrupted = (torch.randn(2, PREDICTIONS, WIDTH, generator=draws) @ weight.T).log_softmax(-1)
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+    left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
+    left[5:, :, 0] += 1.5
+    left[14:, :, 1:] += jump * torch.randn(PREDICTIONS, WIDTH - 1, generator=draws)  # where another group begins
+    left[-1, :, 1:] += torch.randn(PREDICTIONS, WIDTH - 1, generator=draws)  # the last run is far from all others
+    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    assert worst(found, left, weight, log_p) < CLOSE
+
+
 def test_runs_between_anchors_need_no_pass(case):
     draws, weight, log_p, corrupted = case
     anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)

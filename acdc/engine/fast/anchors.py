@@ -10,7 +10,8 @@ where the first part is exact: the anchors' sums, and their gradients times how 
 is quadratic in e, and otherwise of third order in how far the anchors are away; with one anchor it is
 ``exp(a) (exp(r - a) - 1 - (r - a))``. Only this is summed up over a sample (:mod:`acdc.engine.fast.sample`), which
 tells how far off that may be, too: where it is more than rounding is, a prediction passes over the vocabulary itself.
-The last run of a batch always does, and proves the samples: what they miss would be missing there.
+So does the last run of each group that goes by the same anchors, and proves the sample: removals add up, and what the
+sample misses would be missing there.
 """
 
 from __future__ import annotations
@@ -257,8 +258,9 @@ class _Part:
         self._groups, far = group(self._gram, self._first, self._near, self._reach)
         chosen = {place for one in self._groups for place in one.chosen if place >= self._first}
         self.anchors = sorted(place - self._first for place in chosen)
-        last = self._first + self._runs - 1
-        self.alone = [place - self._first for place in sorted({*far, last} - chosen)]
+        # The last one that is near proves its group; the batch's last may be far from all, and proves nothing then.
+        proofs = [max(near) for one in self._groups if (near := {*one.members}.difference(far))]
+        self.alone = sorted(place - self._first for place in {*far, *proofs})
         self._places = {place: i for i, place in enumerate([*range(self._first), *sorted(chosen)])}
 
     def learn(self, sums: Float64[Tensor, " anchor"], slopes: Float[Tensor, "anchor d_model"]) -> None:
@@ -344,5 +346,6 @@ def anchor_bytes(sizes: Sizes) -> int:
     if sizes.element != 4 or sizes.n_outputs < LEAST_OUTPUTS:
         return 0
     drawn, places = drawn_outputs(sizes.predictions, sizes.n_outputs), LONGEST_CHAIN + CARRIED
-    numbers = drawn * (sizes.predictions * (sizes.d_model + 2 * places) + 4 * places)
-    return sizes.element * (numbers + sizes.predictions * CARRIED * sizes.d_model) + 8 * 8 * sizes.n_outputs
+    numbers = drawn * (sizes.predictions * (sizes.d_model + 3 * places) + 4 * places)
+    kept = 2 * sizes.predictions * CARRIED * sizes.d_model  # residuals and slopes
+    return sizes.element * (numbers + kept) + 8 * 8 * sizes.n_outputs

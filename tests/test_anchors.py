@@ -10,6 +10,7 @@ import acdc
 from acdc.engine.choice import make_engine
 from acdc.engine.fast.anchors import Anchors
 from acdc.engine.fast.sample import serves
+from acdc.engine.fast.scores import Scorer, make_scorer
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
@@ -149,8 +150,9 @@ def test_only_where_a_pass_costs_and_rounding_can_be_met():
     assert not serves(torch.zeros(1, dtype=torch.float64), OUTPUTS)
 
 
-@pytest.mark.random_models
-def test_decisions_and_values_of_a_model_with_a_large_vocabulary_are_the_references(tmp_path):
+@pytest.fixture
+def setting(tmp_path):
+    """Of a random model with a large vocabulary."""
     config = tf.GPT2Config(
         n_embd=16, n_layer=2, n_head=2, n_positions=8, vocab_size=OUTPUTS, bos_token_id=0, eos_token_id=0
     )
@@ -158,7 +160,24 @@ def test_decisions_and_values_of_a_model_with_a_large_vocabulary_are_the_referen
     model = acdc.load_model(tmp_path, dtype="float32")
     draws = np.random.default_rng(0)
     pairs = [TokenPair(*(tuple(draws.integers(OUTPUTS, size=6).tolist()) for _ in range(2)), (5,)) for _ in range(4)]
-    setting = prepare(model, PromptSet(tuple(pairs), "drawn"))
+    return prepare(model, PromptSet(tuple(pairs), "drawn"))
+
+
+@pytest.mark.random_models
+def test_scores_of_a_chain_of_small_steps(setting):
+    clean = setting.contributions.clean_residual[setting.rows, setting.columns]  # [prediction, d_model]
+    steps = torch.randn(3 * RUNS, *clean.shape, generator=torch.Generator().manual_seed(0))
+    runs = clean + (0.001 * clean.std() * steps).cumsum(0)
+    scorer, plain = make_scorer(setting, METRICS["kl"], lambda: 0.0), Scorer(setting, METRICS["kl"])
+    scorer.score(clean[None])
+    found = torch.cat([scorer.score(runs[i : i + RUNS]) for i in range(0, len(runs), RUNS)])
+    torch.testing.assert_close(found, plain.score(runs), rtol=0, atol=2e-7)
+    assert found.max() > 1e-5
+    assert scorer.outputs < OUTPUTS / 2  # of which each run passes over, on the average
+
+
+@pytest.mark.random_models
+def test_decisions_and_values_of_a_model_with_a_large_vocabulary_are_the_references(setting):
     runs = [
         list(Acdc(make_engine(engine, setting, METRICS["kl"]), AcdcSettings(0.003)).decisions())
         for engine in ("fast", "reference")

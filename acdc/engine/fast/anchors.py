@@ -230,7 +230,7 @@ class _Part:
             near: largest standard error.
             longest: length of the longest row of the unembedding.
         """
-        self._most = near
+        self._error = near
         self._weight, self._uncertain = sample.weight, sample.uncertain
         self._known = _Known(residual[:0], others[:0], residual[:0], at[:0]) if known is None else known
         self._runs, self._first = len(residual), len(self._known)
@@ -312,10 +312,12 @@ class _Part:
 
     def _prove(self, sums: Tensor, residual: Tensor, slope: Tensor, at: Tensor) -> None:
         """Hold what the first anchor says of the others against what is known of them."""
+        if len(sums) == 1:
+            return
         left, square = self._left(at[1:], at[:1], at.new_empty(len(at) - 1, 0))
         off = (left - (sums[1:] - sums[0] - residual[1:] @ slope)).abs()
         whole = sums[1:] + self._others.mean()
-        self.misses |= bool((off > _WRONG * (square.sqrt() + self._most * whole)).any())
+        self.misses |= bool((off > _WRONG * (square.sqrt() + self._error * whole)).any())
 
     def _left(
         self,

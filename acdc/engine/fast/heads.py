@@ -180,7 +180,7 @@ class LayerHeads:
         """Whether projections are linear in their inputs, but for the norm's scale."""
         return self._projections[letter].latent is None and self._projections[letter].everything is None
 
-    def before(
+    def first_products(
         self, letter: Letter, heads: list[int], x: Float[Tensor, "head place d_model"]
     ) -> Float[Tensor, "head place d_head"]:
         """Projections of inputs of some heads, up to the norm's scale and without biases; of :meth:`is_linear` ones."""
@@ -202,7 +202,7 @@ class LayerHeads:
             letter: which projections.
             heads: query heads.
             x: their inputs after the change; written over.
-            before: what :meth:`before` made of them.
+            before: what :meth:`first_products` made of them.
             change: narrow.
             written: what it makes of each head's inputs.
             places: where the inputs stand.

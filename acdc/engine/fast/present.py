@@ -76,10 +76,10 @@ class Present:
         return self._first_products[layer]
 
     def projection(self, slot: Slot, heads: LayerHeads, *, whole: bool) -> Float[Tensor, "place d_head"]:
-        """What :meth:`LayerHeads.before` makes of what a head's slot reads."""
+        """What :meth:`LayerHeads.first_products` makes of what a head's slot reads."""
         x, known = self.input(slot, whole=whole), self._projections.get(slot.index)
         if known is None or len(known) != len(x):
-            known = heads.before(slot.letter or "q", [slot.node.head or 0], x[None])[0]
+            known = heads.first_products(slot.letter or "q", [slot.node.head or 0], x[None])[0]
             self._projections[slot.index] = known
         return known
 

@@ -38,7 +38,8 @@ def group(gram: np.ndarray, first: int, near: float, reach: float) -> tuple[list
         reach: largest square of a distance from a plane's origin.
 
     Returns:
-        Groups, and points that aren't near any; these may be members.
+        Groups, and points that aren't near any, or are near one that fewer than :data:`FEW` would gain by; these may
+        be members.
     """
     size = gram.diagonal()
     within: Any = size[:, None] + size - 2 * gram <= reach

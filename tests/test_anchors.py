@@ -11,6 +11,7 @@ from acdc.engine.choice import make_engine
 from acdc.engine.fast.anchors import Anchors
 from acdc.engine.fast.sample import serves
 from acdc.engine.fast.scores import Scorer, make_scorer
+from acdc.engine.fast.vocabulary import Logits
 from acdc.engine.setting import prepare
 from acdc.metrics import METRICS
 from acdc.pairs import PromptSet, TokenPair
@@ -35,6 +36,12 @@ def exact(left, weight, log_p):
     return (log_p.double() + left.double() @ weight.T.double()).exp().sum(-1)
 
 
+def sums_by(anchors, left, weight, log_p):
+    """``[run, prediction]``"""
+    logits = Logits.of_runs(left, [weight], log_p)
+    return anchors.sums(logits, left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+
+
 def worst(found, left, weight, log_p):
     """The largest error of a run's mean over predictions, in units of the whole."""
     right = exact(left, weight, log_p)
@@ -47,7 +54,7 @@ def test_a_chain_of_small_and_large_steps(case):
     for _ in range(4):
         size = torch.where(torch.rand(RUNS, 1, 1, generator=draws) < 0.08, 0.03, 0.0005)
         left = now + (size * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
-        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        found = sums_by(anchors, left, weight, log_p)
         assert worst(found, left, weight, log_p) < CLOSE
         now, passed = left[-1], passed + RUNS
     assert 0 < anchors.passed < PREDICTIONS * passed / 2  # else nothing is saved
@@ -57,7 +64,7 @@ def test_large_steps_pass_over_the_vocabulary(case):
     draws, weight, log_p, corrupted = case
     anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
     left = torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws) * 0.3
-    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = sums_by(anchors, left, weight, log_p)
     assert worst(found, left, weight, log_p) < CLOSE
     assert anchors.passed >= RUNS * PREDICTIONS
 
@@ -73,7 +80,7 @@ def test_an_output_that_the_sample_has_not_and_that_becomes_likely(case, where):
     before = exact(left, weight, log_p)
     left[where, :, 0] += -5 - log_p[:, rare]
     assert float((exact(left, weight, log_p) - before)[where].min()) > 0.006
-    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = sums_by(anchors, left, weight, log_p)
     assert worst(found, left, weight, log_p) < CLOSE
 
 
@@ -86,7 +93,7 @@ def test_an_output_that_the_sample_has_not_and_that_becomes_likely_little_by_lit
     for _ in range(3):  # anchors are there from before
         left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
         left[:, :, 0] += torch.linspace(0, 1, RUNS)[:, None] * (-5 - log_p[:, rare])
-        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        found = sums_by(anchors, left, weight, log_p)
         assert worst(found, left, weight, log_p) < CLOSE
 
 
@@ -101,7 +108,7 @@ def test_the_last_run_shows_what_the_sample_has_not(case, outputs):
         anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
         left = (0.0002 * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)).cumsum(0)
         left[5:, :, 0] += 1.5
-        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        found = sums_by(anchors, left, weight, log_p)
         assert worst(found, left, weight, log_p) < CLOSE
 
 
@@ -117,7 +124,7 @@ def test_each_group_of_runs_shows_what_the_sample_has_not(case, jump):
     left[5:, :, 0] += 1.5
     left[14:, :, 1:] += jump * torch.randn(PREDICTIONS, WIDTH - 1, generator=draws)  # where another group begins
     left[-1, :, 1:] += torch.randn(PREDICTIONS, WIDTH - 1, generator=draws)  # the last run is far from all others
-    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = sums_by(anchors, left, weight, log_p)
     assert worst(found, left, weight, log_p) < CLOSE
 
 
@@ -127,9 +134,26 @@ def test_runs_between_anchors_need_no_pass(case):
     corners = 0.004 * torch.randn(3, PREDICTIONS, WIDTH, generator=draws)
     shares = torch.rand(RUNS, 3, generator=draws)
     left = torch.einsum("rc,cpd->rpd", shares / shares.sum(1, keepdim=True), corners)
-    found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+    found = sums_by(anchors, left, weight, log_p)
     assert worst(found, left, weight, log_p) < CLOSE
     assert anchors.passed <= 7 * PREDICTIONS  # two for each corner, and the last run
+
+
+def test_logits_may_come_by_a_shorter_way(case):
+    draws, weight, log_p, corrupted = case
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+    now = 0.1 * torch.randn(PREDICTIONS, WIDTH, generator=draws)  # all runs are this, scaled, and little else
+    others = torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64)
+    for _ in range(2):  # anchors are there from before
+        written = torch.randn(4, WIDTH, generator=draws)
+        change = (0.0003 * torch.randn(RUNS, PREDICTIONS, 4, generator=draws)).cumsum(0)
+        more = 0.01 * torch.rand(RUNS, PREDICTIONS, 1, generator=draws)
+        left = (1 + more) * now + change @ written
+        base, unscaled = log_p + now @ weight.T, now @ weight.T
+        logits = Logits.of_runs(change, [weight @ written.T], base, more, unscaled)
+        found = anchors.sums(logits, left, others)
+        assert worst(found, left, weight, log_p) < CLOSE
+    assert anchors.passed < RUNS * PREDICTIONS
 
 
 def test_errors_may_be_a_small_part_of_what_rounding_does(case):
@@ -138,7 +162,7 @@ def test_errors_may_be_a_small_part_of_what_rounding_does(case):
     passed = []
     for noise in (0.0, 1e-5):
         anchors = Anchors(log_p, corrupted.double(), weight, lambda noise=noise: noise)
-        found = anchors.sums(left, torch.zeros(RUNS, PREDICTIONS, dtype=torch.float64))
+        found = sums_by(anchors, left, weight, log_p)
         assert worst(found, left, weight, log_p) < max(CLOSE, 0.4 * noise)
         passed.append(anchors.passed)
     assert passed[1] < 0.8 * passed[0]

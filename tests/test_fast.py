@@ -16,7 +16,7 @@ from tiny import save_toy
 
 import acdc
 from acdc.engine.choice import make_engine
-from acdc.engine.fast import recomputing, scores, vocabulary
+from acdc.engine.fast import narrow, recomputing, scores, vocabulary
 from acdc.engine.fast.chains import KeepRates
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.tactics import Tactics
@@ -92,7 +92,7 @@ def draw_prompts(draws):
 @pytest.mark.parametrize("block", range(10))
 def test_the_fast_engine_makes_the_references_decisions(block, tmp_path, monkeypatch):
     monkeypatch.setattr(scores, "LEAST_SAVED", 0)  # else only large models take that way
-    monkeypatch.setattr(recomputing, "_LEAST_ROWS", 0)
+    monkeypatch.setattr(narrow, "_LEAST_ROWS", 0)
     cases = CASES // 10
     for case in range(cases):
         draws = np.random.default_rng([block, case])

@@ -113,30 +113,37 @@ class Anchors:
         least = ROUNDINGS * torch.finfo(self._unembedding.dtype).eps
         return max(least, OF_NOISE * self._noise() / 2) * math.sqrt(len(self._log_p))
 
+    def share_of(self, runs: int) -> float:
+        """Which share of the predictions of so many runs passes over the vocabulary, as things are going."""
+        return self._share if runs > FEW else 1.0
+
     def sums(
-        self, left: Float[Tensor, "run prediction d_model"], others: Float64[Tensor, "run prediction"]
+        self,
+        logits: Logits,
+        left: Float[Tensor, "run prediction d_model"],
+        others: Float64[Tensor, "run prediction"],
     ) -> Float64[Tensor, "run prediction"]:
         """Sums over the outputs v of ``exp(left @ unembedding_v + log_p_v)`` of each run.
 
         Args:
+            logits: these, whichever way is the shortest for what passes over the vocabulary.
             left: normed residual streams less those of the whole model.
             others: what is added to the sums: errors are measured by the whole.
         """
         before = self.passed
-        sums = self._sums(left, others)
+        sums = self._sums(logits, left, others)
         self._share += (1 - (1 - _LEARNED) ** len(left)) * ((self.passed - before) / others.numel() - self._share)
         return sums
 
-    def _sums(self, left: Tensor, others: Tensor) -> Tensor:
+    def _sums(self, logits: Logits, left: Tensor, others: Tensor) -> Tensor:
         runs, n = others.shape
-        logits = Logits.of_runs(left, [self._unembedding], self._log_p)
-        parts = [self._part(i, left, others) for i in range(n)] if runs > FEW else []
+        parts = [self._part(i, logits, left, others) for i in range(n)] if runs > FEW else []
         if not parts or not all(part.is_finite for part in parts):
             self.passed += runs * n
             return logits.sums().view_as(others)
         for i in (i for i, part in enumerate(parts) if part.worn > 1 / _WORN):
             self._redraw(i, logits, (runs - 1) * n + i)
-            parts[i] = self._part(i, left, others)
+            parts[i] = self._part(i, logits, left, others)
         for part in parts:
             part.plan()
         exact = self._pass(logits, parts, runs)
@@ -150,10 +157,13 @@ class Anchors:
             self.passed += runs
         return self._finished(logits, exact, found, square)
 
-    def _part(self, prediction: int, left: Tensor, others: Tensor) -> _Part:
+    def _part(self, prediction: int, logits: Logits, left: Tensor, others: Tensor) -> _Part:
         """All of a batch that is about one prediction."""
         sample, known = self._samples[prediction], self._known[prediction]
-        at = torch.addmm(self._log_p[prediction, sample.outputs], left[:, prediction], sample.rows.T)
+        if logits.left.shape[-1] < left.shape[-1]:
+            at = logits.at(prediction, sample.outputs)
+        else:  # the rows are at hand
+            at = torch.addmm(self._log_p[prediction, sample.outputs], left[:, prediction], sample.rows.T)
         return _Part(sample, known, at, left[:, prediction], others[:, prediction], self._near, self._longest)
 
     def _pass(self, logits: Logits, parts: Sequence[_Part], runs: int) -> Float64[Tensor, "run prediction"]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,30 +10,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.engine.fast.downstream import Downstream, Reads
+from acdc.engine.fast.gains import MixtureChange, Squares, gains
 from acdc.engine.fast.scratch import Scratch
-
-
-@dataclass(frozen=True)
-class MixtureChange:
-    """How one head's mixture changes: all that it writes is ``change @ weight``.
-
-    Attributes:
-        source: the head's node.
-        weight: its ``W_O``.
-        change: of its mixture.
-    """
-
-    source: int
-    weight: Float[Tensor, "d_head d_model"]
-    change: Float[Tensor, "run place d_head"]
-
-    def of_runs(self, runs: slice) -> MixtureChange:
-        """In some of the runs."""
-        return MixtureChange(self.source, self.weight, self.change[runs])
+from acdc.models.norms import Norm
 
 
 class Changes:
-    """Filled in the plan's order."""
+    """Filled in the plan's order.
+
+    Attributes:
+        runs: patched runs.
+    """
 
     def __init__(
         self,
@@ -56,12 +42,15 @@ class Changes:
             scratch: where there is room, until the next changes.
         """
         width = like.shape[-1]
-        self._answers = answers
+        self.runs, self._answers = runs, answers
         self._at_answers = scratch.take("at answers", (len(down.changed), runs, len(answers), width), like)
         self._whole = scratch.take("whole", (len(down.changed_whole), runs, live, width), like)
         self._n_at_answers = self._n_whole = 0
         self._order, self._whole_order = down.changed, down.changed_whole
         self._mixtures: dict[int, tuple[MixtureChange, bool]] = {}  # by source; whether at all live places
+        # Changes that aren't written out yet, by their place in the order: at the answers, and at all live places.
+        self._later: dict[bool, dict[int, MixtureChange]] = {False: {}, True: {}}
+        self._squares: dict[tuple[str, bool], Squares] = {}  # by the kind of norm, and whether at all live places
 
     def room(self, n: int, whole: bool) -> Float[Tensor, "source run place d_model"]:
         """Where the next n sources' changes go; :meth:`fill` follows."""
@@ -77,9 +66,36 @@ class Changes:
             self._n_whole += n
         self._n_at_answers += n
 
+    def add_mixtures(self, mixtures: Iterable[MixtureChange], whole: bool) -> None:
+        """Say how heads' mixtures change; what they write is made of that where somebody reads it in full."""
+        for mixture in mixtures:
+            self.note_mixture(mixture, whole)
+            if whole:
+                self._later[True][self._n_whole] = mixture
+                self._n_whole += 1
+            self._later[False][self._n_at_answers] = self._at(mixture, whole, False)
+            self._n_at_answers += 1
+
     def note_mixture(self, mixture: MixtureChange, whole: bool) -> None:
         """Say that a head's change is no more than one of its mixture."""
         self._mixtures[mixture.source] = mixture, whole
+
+    def _at(self, mixture: MixtureChange, given: bool, wanted: bool) -> MixtureChange:
+        """A mixture's change where it is wanted: at all live places, or at the answers."""
+        if given == wanted:
+            return mixture
+        return MixtureChange(mixture.source, mixture.weight, mixture.change[:, self._answers])
+
+    def _written(self, whole: bool, source: int, runs: slice) -> Float[Tensor, "run place d_model"]:
+        """How much one of the sources changes what it writes, in some runs."""
+        later, room = self._later[whole], self._whole if whole else self._at_answers
+        if source in later:
+            mixture = later[source]
+            if runs.stop - runs.start == 1:  # one that is accepted, say: the others aren't needed for it
+                return torch.matmul(mixture.change[runs], mixture.weight)
+            torch.matmul(mixture.change, mixture.weight, out=room[source])
+            del later[source]
+        return room[source, runs]
 
     def read(
         self, reads: Reads, before: Sequence[Float[Tensor, "place d_model"]], runs: slice, out: Tensor | None = None
@@ -94,11 +110,12 @@ class Changes:
         """
         n_slots, n_sources = reads.mask.shape
         changes = (self._whole if reads.whole else self._at_answers)[:n_sources, runs]
+        later = self._later[reads.whole]
         shape = (n_slots, *changes.shape[1:])
         total = changes.new_empty(shape) if out is None else out
         # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
         # what it has written is read once more.
-        if 3 * reads.mask.sum() > n_sources + 4 * n_slots:
+        if not later and 3 * reads.mask.sum() > n_sources + 4 * n_slots:
             mask = torch.from_numpy(reads.mask).to(changes, non_blocking=True)  # nothing waits for the device
             torch.mm(mask, changes.flatten(1), out=total.flatten(1))
             for after, old in zip(total, before, strict=True):
@@ -106,9 +123,9 @@ class Changes:
             return total
         for after, old, mask in zip(total, before, reads.mask, strict=True):
             first, *others = mask.nonzero()[0].tolist()
-            torch.add(old, changes[first], out=after)
+            torch.add(old, self._written(reads.whole, first, runs), out=after)
             for source in others:
-                after += changes[source]
+                after += self._written(reads.whole, source, runs)
         return total
 
     def mixtures(self, reads: Reads) -> list[MixtureChange] | None:
@@ -118,7 +135,24 @@ class Changes:
         for source in (order[i] for i in np.flatnonzero(reads.mask.any(0))):
             if source not in self._mixtures:
                 return None
-            mixture, whole = self._mixtures[source]
-            change = mixture.change[:, self._answers] if whole and not reads.whole else mixture.change
-            found.append(MixtureChange(source, mixture.weight, change))
+            found.append(self._at(*self._mixtures[source], reads.whole))
         return found
+
+    def gains(
+        self,
+        norm: Norm,
+        reads: Reads,
+        before: Sequence[Float[Tensor, "place d_model"]],
+        mixtures: Sequence[MixtureChange],
+    ) -> Float[Tensor, "slot run place 1"] | None:
+        """What a norm multiplies slots' changed inputs by, see :func:`acdc.engine.fast.gains.gains`.
+
+        Args:
+            norm: the norm; not none.
+            reads: the slots.
+            before: their inputs before the change.
+            mixtures: what they read, of :meth:`mixtures`.
+        """
+        mask = reads.mask[:, reads.mask.any(0)]  # [slot, mixture]
+        known = self._squares.setdefault((norm.kind, reads.whole), {})
+        return gains(norm, torch.stack([*before]), mixtures, mask, known)

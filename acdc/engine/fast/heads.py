@@ -174,7 +174,7 @@ class LayerHeads:
         y = self._products(letter, heads, x.reshape(len(x), -1, x.shape[-1]))  # [head, run * place, d_head]
         if scale is not None:
             y *= scale.view(len(x), -1, 1)
-        return self._finished(letter, heads, x, y.view(len(heads), *x.shape[1:-1], -1), places)
+        return self._finished(letter, heads, y.view(len(heads), *x.shape[1:-1], -1), places, x)
 
     def is_linear(self, letter: Letter) -> bool:
         """Whether projections are linear in their inputs, but for the norm's scale."""
@@ -190,7 +190,7 @@ class LayerHeads:
         self,
         letter: Letter,
         heads: list[int],
-        x: Float[Tensor, "head run place d_model"],
+        gain: Float[Tensor, "head run place 1"] | None,
         before: Float[Tensor, "head place d_head"],
         change: Float[Tensor, "run place k"],
         written: Float[Tensor, "head k d_model"],
@@ -201,28 +201,28 @@ class LayerHeads:
         Args:
             letter: which projections.
             heads: query heads.
-            x: their inputs after the change; written over.
+            gain: what the norm multiplies their inputs after the change by.
             before: what :meth:`first_products` made of them.
             change: narrow.
             written: what it makes of each head's inputs.
             places: where the inputs stand.
         """
         narrow = torch.bmm(_centred(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
-        y = torch.matmul(change.flatten(0, 1), narrow).view(*x.shape[:-1], -1)
+        y = torch.matmul(change.flatten(0, 1), narrow).view(len(heads), *change.shape[:-1], -1)
         y += before[:, None]
-        if (scale := centred(self.attention.norm, x)) is not None:
-            y *= scale
-        return self._finished(letter, heads, x, y, places)
+        if gain is not None:
+            y *= gain
+        return self._finished(letter, heads, y, places)
 
-    def _finished(self, letter: Letter, heads: list[int], x: Tensor, y: Tensor, places: Places) -> Tensor:
-        """What stands behind the products `y` of inputs `x`, ``[head, run, place, .]``."""
+    def _finished(self, letter: Letter, heads: list[int], y: Tensor, places: Places, x: Tensor | None = None) -> Tensor:
+        """What stands behind products `y`, ``[head, run, place, .]``; of inputs `x`, if they aren't linear."""
         projection, chosen = self._projections[letter], index(heads, y.device)
         if projection.bias is not None:
             y += projection.bias[chosen][:, None]
         rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
         if rotary is not None and rotary.before_norm:
             y = rotary(y)
-        if projection.everything is not None:
+        if projection.everything is not None and x is not None:
             y = self._normed_over_heads(letter, heads, x, y.flatten(1, 2)).view_as(y)
         elif projection.norm.kind != "none":
             y = _of_heads(projection.norm, chosen)(y.flatten(1, 2)).view_as(y)

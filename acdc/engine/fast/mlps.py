@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc.engine.fast.changes import MixtureChange
+from acdc.engine.fast.gains import MixtureChange
 from acdc.engine.fast.heads import centred, fold
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.sizes import Sizes
@@ -100,34 +100,33 @@ class LayerMlp:
 
     def run_changed(
         self,
-        x: Float[Tensor, "run place d_model"],
+        gain: Float[Tensor, "run place 1"] | None,
         before: Sequence[Float[Tensor, "place d_mlp"]],
         heads: Sequence[MixtureChange],
     ) -> Float[Tensor, "run place d_model"]:
         """Like :meth:`run`, where only what some heads write has changed.
 
         Args:
-            x: the input after the change; written over.
+            gain: what the norm multiplies the input after the change by.
             before: :meth:`first_products` of the input before it.
             heads: the heads, at the same places.
         """
         if self.plain is None:
             raise ValueError("only a plain MLP has first products")
-        runs, places, width = x.shape
-        norm, n = self.plain.before, len(self._first)
-        scale = centred(norm, x)
+        n, width = len(self._first), heads[0].weight.shape[1]
         change = torch.cat([head.change for head in heads], -1)  # [run, place, dimension]
+        runs, places, _ = change.shape
         products = [torch.cat([self._product(head)[i] for head in heads]) for i in range(n)]
-        out = torch.empty_like(x)
-        step = runs if x.device.type != "cpu" else max(1, BLOCK_ROWS // places)
+        out = change.new_empty(runs, places, width)
+        step = max(1, BLOCK_ROWS // places)
         for i in range(0, runs, step):
             inner: list[Tensor] = []
             part = change[i : i + step]
             for (_, bias), product, old in zip(self._first, products, before, strict=True):
                 y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
                 y.addmm_(part.flatten(0, 1), product)
-                if scale is not None:
-                    y *= scale[i : i + step].view(-1, 1)
+                if gain is not None:
+                    y *= gain[i : i + step].reshape(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))
             y = self.plain.plain.behind(inner[0], inner[1] if n > 1 else None)
             out[i : i + step] = self.plain.finish(y).view(-1, places, width)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
+from acdc.engine.fast.downstream import Reads
 from acdc.engine.fast.heads import HeadVectors, LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
@@ -60,6 +61,10 @@ class Present:
         if not whole and len(changed) != len(self._baseline.answers):
             changed = self._inputs[slot.index] = self._baseline.at_answers(changed)
         return changed
+
+    def inputs(self, reads: Reads) -> list[AtPlaces]:
+        """What slots behind a change read before it."""
+        return [self.input(slot, whole=reads.whole) for slot in reads.slots]
 
     def mlp_output(self, layer: int, *, whole: bool) -> AtPlaces:
         """What an MLP writes; needed at the answers alone, it is so for good."""

@@ -16,12 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.baseline import Baseline
-from acdc.engine.fast.changes import Changes, MixtureChange
+from acdc.engine.fast.changes import Changes
 from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
+from acdc.engine.fast.gains import MixtureChange
 from acdc.engine.fast.heads import LayerHeads, VectorKind
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import LayerMlp
+from acdc.engine.fast.narrow import Narrow, NarrowHeads, NarrowMlp
 from acdc.engine.fast.present import AtPlaces, Present, changed_input_bytes
 from acdc.engine.fast.scores import KlScorer, Scorer
 from acdc.engine.fast.scratch import Scratch
@@ -33,23 +35,6 @@ from acdc.graph import Letter, Slot
 #: On a CPU what slots read is made for a block of runs, of so many bytes, used and forgotten: to hold it all takes
 #: fresh memory, which costs more than to compute it.
 BLOCK_BYTES = 16 * 2**20
-#: Rows for each of so many dimensions of a change, to be worth it to multiply weights for it.
-_LEAST_ROWS = 2
-
-
-@dataclass(frozen=True)
-class _Short:
-    """How what heads' slots read changes, where only what a few heads write has changed: by ``change @ written``.
-
-    Attributes:
-        before: projections before the change, ``[slot, place, d_head]``.
-        change: of the heads' mixtures, side by side, ``[run, place, k]``.
-        written: ``W_O`` of the heads that a slot reads, else 0, ``[slot, k, d_model]``.
-    """
-
-    before: Tensor
-    change: Tensor
-    written: Tensor
 
 
 @dataclass(frozen=True)
@@ -59,6 +44,7 @@ class _Reading:
     Attributes:
         n: slots.
         places: live places, or answers.
+        width: numbers that are made at each.
         of_runs: makes it, ``[slot, run, place, d_model]``; of no use after it is asked again.
         spoils: it may be written over.
         short: how it changes, if that is narrow.
@@ -66,9 +52,10 @@ class _Reading:
 
     n: int
     places: int
+    width: int
     of_runs: Callable[[slice], Tensor]
     spoils: bool
-    short: _Short | None = None
+    short: NarrowHeads | None = None
 
 
 #: By letter, places among a step's heads and what their slots read.
@@ -103,6 +90,7 @@ class Recomputing:
         self._layers, self._mlps = layers, mlps
         self._scorer, self._scratch, self._tactics = scorer, scratch, tactics
         self._graph = baseline.setting.graph
+        self._narrow = Narrow(present, tactics)
 
     def chain(
         self, slot: Slot, down: Downstream, left: int, groups: Sequence[Sequence[int]], x: AtPlaces | None = None
@@ -155,23 +143,26 @@ class Recomputing:
             return trial
         live, answers = len(self._baseline.live), self._baseline.answer_places
         changes = Changes(down, len(inputs), live, answers, inputs, self._scratch)
-        given = _Reading(1, inputs.shape[1], lambda runs: inputs[None, runs], spoils=False)
+        _, places, width = inputs.shape
+        given = _Reading(1, places, width, lambda runs: inputs[None, runs], spoils=False)
         if slot.letter is None:
-            self._run_mlp(slot, given, down.whole, None, changes, trial)
+            self._run_mlp(slot, given, down.whole, changes, trial)
         else:
             own = HeadStep(slot.node.layer or 0, (slot.node.head or 0,), down.whole, {}, down.first)
             self._run_heads(own, {slot.letter: ([0], given)}, changes, trial)
         for step in down.steps:
             if isinstance(step, MlpStep):
                 reading = self._reading(step.reads, changes, trial, "read")
-                self._run_mlp(step.reads.slots[0], reading, step.whole, changes.mixtures(step.reads), changes, trial)
+                short = self._narrow.mlp(self._mlps[step.layer], step.reads, changes)
+                self._run_mlp(step.reads.slots[0], reading, step.whole, changes, trial, short)
             else:
                 of_letters: _Given = {}
                 for letter, reads in step.reads.items():
-                    places = [step.heads.index(found.node.head or 0) for found in reads.slots]
+                    chosen = [step.heads.index(found.node.head or 0) for found in reads.slots]
                     reading = self._reading(reads, changes, trial, f"read by {letter}")
-                    short = self._short(letter, self._layers[step.layer], reads, changes)
-                    of_letters[letter] = places, replace(reading, short=short)
+                    if narrow := self._narrow.heads(letter, self._layers[step.layer], reads, changes):
+                        reading = replace(reading, short=narrow, width=narrow.before.shape[-1])
+                    of_letters[letter] = chosen, reading
                 self._run_heads(step, of_letters, changes, trial)
         if down.final.any():
             final = Reads((self._graph.slots[-1],), False, down.final[None])
@@ -192,36 +183,22 @@ class Recomputing:
 
     def _reading(self, reads: Reads, changes: Changes, trial: Trial, room: str) -> _Reading:
         """What slots behind a change read, and that it is new; made in scratch room of that name."""
-        now = [self._present.input(slot, whole=reads.whole) for slot in reads.slots]
-        shape = now[0].shape
+        now = self._present.inputs(reads)
+        places, width = now[0].shape
 
         def of_runs(runs: slice) -> Tensor:
-            out = self._scratch.take(room, (len(now), runs.stop - runs.start, *shape), now[0])
+            out = self._scratch.take(room, (len(now), runs.stop - runs.start, places, width), now[0])
             return changes.read(reads, now, runs, out)
 
         trial.effects.append(NewInputs(reads.slots, lambda run: changes.read(reads, now, slice(run, run + 1))[:, 0]))
-        return _Reading(len(now), len(now[0]), of_runs, spoils=True)
-
-    def _short(self, letter: Letter, layer: LayerHeads, reads: Reads, changes: Changes) -> _Short | None:
-        """How what heads' slots read changes, where that is narrow enough to gain by it."""
-        mixtures = changes.mixtures(reads) if self._tactics.short_heads and layer.is_linear(letter) else None
-        if mixtures is None or self._baseline.difference.device.type != "cpu":
-            return None
-        change = mixtures[0].change if len(mixtures) == 1 else torch.cat([one.change for one in mixtures], -1)
-        runs, places, k = change.shape
-        if 2 * k > layer.W_O.shape[-1] or runs * places < _LEAST_ROWS * k:
-            return None
-        before = torch.stack([self._present.projection(slot, layer, whole=reads.whole) for slot in reads.slots])
-        mask = torch.from_numpy(reads.mask[:, reads.mask.any(0)]).to(change)  # [slot, mixture]
-        written = torch.cat([own[:, None, None] * one.weight for own, one in zip(mask.T, mixtures, strict=True)], 1)
-        return _Short(before, change, written)
+        return _Reading(len(now), places, width, of_runs, spoils=True)
 
     def _blocks(self, runs: int, readings: Iterable[_Reading]) -> Iterator[slice]:
         """Runs whose inputs stay in the cache; all of them, where there is none to speak of."""
         step = runs
         if self._baseline.difference.device.type == "cpu":
-            places = sum(reading.n * reading.places for reading in readings)
-            step = max(1, BLOCK_BYTES // (places * self._baseline.difference[0, 0].nbytes))
+            read = sum(reading.n * reading.places * reading.width for reading in readings)
+            step = max(1, BLOCK_BYTES // (read * self._baseline.difference.element_size()))
             step = math.ceil(runs / math.ceil(runs / step))  # of about the same size
         for start in range(0, runs, step):
             yield slice(start, min(start + step, runs))
@@ -231,24 +208,18 @@ class Recomputing:
         slot: Slot,
         given: _Reading,
         whole: bool,
-        heads: list[MixtureChange] | None,
         changes: Changes,
         trial: Trial,
+        short: NarrowMlp | None = None,
     ) -> None:
-        """Recompute an MLP from what it reads; `heads` if nothing else changed."""
+        """Recompute an MLP from what it reads."""
         layer = slot.node.layer or 0
         mlp, old, new = self._mlps[layer], self._present.mlp_output(layer, whole=whole), changes.room(1, whole)[0]
-        short = heads if self._tactics.short_mlps and old.device.type == "cpu" else None
-        if short is not None and not mlp.is_worth(len(short), short[0].weight.shape[0]):
-            short = None
-        before = None if short is None else self._present.first_products(slot, mlp, whole=whole)
-        for runs in self._blocks(len(new), [given]):
-            x = given.of_runs(runs)[0]
-            if short is None or before is None:
-                out = mlp.run(x, spoils_input=given.spoils)
-            else:
-                out = mlp.run_changed(x, before, [head.of_runs(runs) for head in short])
-            torch.sub(out, old, out=new[runs])
+        if short is None:
+            for runs in self._blocks(len(new), [given]):
+                torch.sub(mlp.run(given.of_runs(runs)[0], spoils_input=given.spoils), old, out=new[runs])
+        else:
+            torch.sub(mlp.run_changed(short.gain, short.before, short.heads), old, out=new)
         trial.effects.append(NewMlpOutput(layer, lambda run: old + new[run]))
         changes.fill(1, whole)
 
@@ -264,37 +235,34 @@ class Recomputing:
         layer, heads = self._layers[step.layer], list(step.heads)
         now = self._present.vectors[step.layer]["z"]  # of all heads
         every_head = now if step.whole else self._baseline.at_answers(now)
-        room = changes.room(len(step.writes), step.whole)  # [head, run, place, d_model]
         own = index(heads, now.device)
         before = every_head[own][:, None]
-        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
-        multiplier = layer.attention.multiplier
         is_tied = layer.attention.post_norm.kind != "none"
         present = self._present_vectors(step)
         found: list[dict[VectorKind, Tensor]] = []  # of each block, [head, run, place, d_head]
-        mixtures = []
-        for runs in self._blocks(room.shape[1], [reading for _, reading in given.values()]):
+        for runs in self._blocks(changes.runs, [reading for _, reading in given.values()]):
             found.append(self._vectors(step, present, given, runs))
-            change = found[-1]["z"] - before
-            mixtures.append(change)
             if is_tied:
-                raw = torch.bmm(change.flatten(1, 2), weights).view(*change.shape[:-1], -1)
-                room[:, runs] = self._shares_changed(step, raw, every_head)
-                continue
-            torch.bmm(change.flatten(1, 2), weights, out=room[:, runs].flatten(1, 2))
-            if multiplier != 1.0:
-                room[:, runs] *= multiplier
-        changes.fill(len(step.writes), step.whole)
-        for kind, values in found[0].items():
+                room = changes.room(len(step.writes), step.whole)[:, runs]
+                room.copy_(self._shares_changed(step, found[-1]["z"] - before, every_head))
+        for kind in found[0]:
             chosen = step.heads if kind == "z" else tuple(heads[i] for i in given[kind][0])
-            every = values if len(found) == 1 else torch.cat([part[kind] for part in found], 1)
+            every = found[0][kind] if len(found) == 1 else torch.cat([part[kind] for part in found], 1)
             trial.effects.append(NewVectors(step.layer, kind, chosen, every, step.whole))
         if is_tied:
+            changes.fill(len(step.writes), step.whole)
             return
-        every = mixtures[0] if len(mixtures) == 1 else torch.cat(mixtures, 1)
-        for source, head, mixture in zip(step.writes, heads, every, strict=True):
-            weight = layer.W_O[head] if multiplier == 1.0 else multiplier * layer.W_O[head]
-            changes.note_mixture(MixtureChange(source, weight, mixture), step.whole)
+        change = torch.cat([part["z"] - before for part in found], 1)  # [head, run, place, d_head]
+        multiplier = layer.attention.multiplier
+        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
+        weights = weights if multiplier == 1.0 else multiplier * weights
+        mixtures = map(MixtureChange, step.writes, weights, change)
+        if self._baseline.difference.device.type == "cpu":
+            changes.add_mixtures(mixtures, step.whole)
+            return
+        room = changes.room(len(step.writes), step.whole)
+        torch.bmm(change.flatten(1, 2), weights, out=room.flatten(1, 2))
+        changes.fill(len(step.writes), step.whole)
 
     def _present_vectors(self, step: HeadStep) -> dict[Letter, Tensor]:
         """A step's heads' queries, keys and values in the present circuit, ``[head, 1, ..., d_head]``."""
@@ -317,11 +285,11 @@ class Recomputing:
         for letter, (chosen, reading) in given.items():
             changed = [heads[i] for i in chosen]
             at = places if letter == "q" else self._baseline.live
-            x, short = reading.of_runs(runs), reading.short
-            if short is None:
-                new = layer.project(letter, changed, x, at, spoils_input=reading.spoils)
+            if (short := reading.short) is None:
+                new = layer.project(letter, changed, reading.of_runs(runs), at, spoils_input=reading.spoils)
             else:
-                new = layer.project_changed(letter, changed, x, short.before, short.change[runs], short.written, at)
+                gain = None if short.gain is None else short.gain[:, runs]
+                new = layer.project_changed(letter, changed, gain, short.before, short.change[runs], short.written, at)
             vectors[letter] = self._replaced(letter, vectors[letter], chosen, new)
             found[letter] = new
         found["z"] = layer.mix(heads, vectors["q"], vectors["k"], vectors["v"], places)
@@ -353,22 +321,23 @@ class Recomputing:
                 self._baseline.live.put(new[i], all_runs[place])
         return all_runs
 
-    def _shares_changed(self, step: HeadStep, raw: Tensor, before: Tensor) -> Tensor:
+    def _shares_changed(self, step: HeadStep, change: Tensor, before: Tensor) -> Tensor:
         """How heads' shares of a normed sum change, ``[written head, run, place, d_model]``.
 
         Args:
             step: the heads that change, and those that write.
-            raw: how the outputs of the former change, ``[head, run, place, d_model]``.
+            change: how mixtures of the former change, ``[head, run, place, d_head]``.
             before: mixtures of all heads before, ``[head, place, d_head]``.
         """
         layer = self._layers[step.layer]
         outputs = torch.matmul(before, layer.W_O)  # [head, place, d_model]
         old, _ = layer.attention.contributions(outputs)
-        everything = outputs[:, None].repeat(1, raw.shape[1], 1, 1)  # [head, run, place, d_model]
-        everything[index(step.heads, raw.device)] += raw
+        own = index(step.heads, change.device)
+        everything = outputs[:, None].repeat(1, change.shape[1], 1, 1)  # [head, run, place, d_model]
+        everything[own] += torch.matmul(change, layer.W_O[own][:, None])
         new, _ = layer.attention.contributions(everything)
         start = self._graph.node(f"a{step.layer}.h0").index
-        written = index([source - start for source in step.writes], raw.device)
+        written = index([source - start for source in step.writes], change.device)
         return new[written] - old[written][:, None]
 
 

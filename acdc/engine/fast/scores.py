@@ -24,7 +24,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.fast.anchors import Anchors, anchor_bytes
-from acdc.engine.fast.changes import MixtureChange
+from acdc.engine.fast.gains import MixtureChange
 from acdc.engine.fast.heads import fold, normalized
 from acdc.engine.fast.sample import serves
 from acdc.engine.fast.vocabulary import Logits, expected
@@ -40,8 +40,6 @@ LOGITS_BYTES = 64 * 2**20
 LIKELIEST = 16
 #: Products that the way through ``W_O W_U`` must save for each prediction, to be worth its passes over the blocks.
 LEAST_SAVED = 500_000
-#: Products that take as long as an exponential.
-_EXPONENTIAL = 50
 #: Sums of exponentials below it may have lost digits to underflow.
 _SMALLEST = 1e-20
 #: Products that are kept besides those of one layer's heads, which come up three times in turn, once a letter, and
@@ -115,13 +113,10 @@ class KlScorer(Scorer):
 
     def score(self, residual: Float[Tensor, "run prediction d_model"]) -> Float64[Tensor, " run"]:
         """The metric of each run."""
-        y = normalized(self._norm, residual)
-        if self._clean is None:  # the first residual that is scored is the clean one
-            self._clean = y[0].clone()
-        left = y - self._clean
+        left = self._moved(residual)
         linear = (left.double() * self._expected).sum(-1)  # [run, prediction]
         logits = Logits.of_runs(left, [self._weight], self._log_p)
-        return (self._log_sum_exp(logits, self._likeliest.logits(left.double())) - linear).mean(1)
+        return (self._log_sum_exp(logits, left, self._likeliest.logits(left.double())) - linear).mean(1)
 
     def is_worth(self, heads: Sequence[MixtureChange]) -> bool:
         """Whether changes of so few dimensions are cheaper to score by :meth:`score_heads`."""
@@ -134,11 +129,12 @@ class KlScorer(Scorer):
             return False
         if self._anchors is None:
             return (width - dimensions) * n_outputs >= LEAST_SAVED
-        # Of one prediction, in products of one output: runs, their base, and of weights that are asked for three times.
+        # Of one prediction, in products of one output: what passes, and for all runs their base, and weights that are
+        # asked for three times.
         runs = len(heads[0].change)
         new = sum(head.change.shape[-1] for head in heads if head.source not in self._products)
-        short = dimensions + _EXPONENTIAL + 2 * width / runs + new * width / (3 * n * runs)
-        return short < self.outputs / n_outputs * (width + _EXPONENTIAL)
+        short = 2 * width / runs + new * width / (3 * n * runs)
+        return short < self._anchors.share_of(runs) * (width - dimensions)
 
     def score_heads(
         self,
@@ -166,20 +162,25 @@ class KlScorer(Scorer):
         likeliest = likeliest + self._likeliest.changes(left.double(), written)
         rights = [self._product(head) for head in heads]
         logits = Logits.of_runs(left, rights, base.logits, more.to(left), base.unscaled)
-        return (self._log_sum_exp(logits, likeliest) - linear).mean(1)
+        return (self._log_sum_exp(logits, self._moved(residual), likeliest) - linear).mean(1)
 
-    def _log_sum_exp(self, logits: Logits, likeliest: Tensor) -> Tensor:
-        """Over all outputs, ``[run, prediction]`` in float64.
+    def _moved(self, residual: Tensor) -> Tensor:
+        """Normed residual streams, ``[run, prediction, d_model]``, less the clean run's."""
+        y = normalized(self._norm, residual)
+        if self._clean is None:  # the first residual that is scored is the clean one
+            self._clean = y[0].clone()
+        return y - self._clean
+
+    def _log_sum_exp(self, logits: Logits, left: Tensor, likeliest: Tensor) -> Tensor:
+        """Over all outputs, ``[run, prediction]`` in float64; `left` is normed, less the clean run's.
 
         On a CPU a plain sum is tried first: it is 1 where the circuit is the model, and hardly ever
         overflows. Elsewhere, to look would cost a synchronization.
         """
         if logits.left.device.type == "cpu":
             others = likeliest.exp().sum(-1)
-            if self._anchors is None or logits.more is not None:
-                total = logits.sums().view_as(others) + others
-            else:
-                total = self._anchors.sums(logits.left.view(*others.shape, -1), others) + others
+            sums = logits.sums().view_as(others) if self._anchors is None else self._anchors.sums(logits, left, others)
+            total = sums + others
             if bool(((total > _SMALLEST) & total.isfinite()).all()):
                 return total.log()
         found = logits.log_sum_exp().view(likeliest.shape[:-1])

@@ -81,6 +81,15 @@ class Logits:
         more = None if self.more is None else self.more[rows]
         return replace(self, left=self.left[rows], prediction=self.prediction[rows], more=more, whole=False)
 
+    def at(self, prediction: int, outputs: Int[Tensor, " some"]) -> Float[Tensor, "run some"]:
+        """Some outputs of one prediction, of whole runs."""
+        rows = slice(prediction, None, len(self.base))
+        right = torch.cat([right[outputs] for right in self.rights], 1)
+        found = torch.addmm(self.base[prediction, outputs], self.left[rows], right.T)
+        if self.more is None or self.unscaled is None:
+            return found
+        return found.addcmul_(self.more[rows], self.unscaled[prediction, outputs])
+
     def log_sum_exp(self) -> Float64[Tensor, " row"]:
         """Over all outputs, however large the logits are."""
         found = self.left.new_full((len(self),), -torch.inf, dtype=torch.float64)

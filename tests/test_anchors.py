@@ -69,6 +69,16 @@ def test_large_steps_pass_over_the_vocabulary(case):
     assert anchors.passed >= RUNS * PREDICTIONS
 
 
+def test_where_anchors_have_saved_nothing_they_do_later(case):
+    draws, weight, log_p, corrupted = case
+    anchors = Anchors(log_p, corrupted.double(), weight, lambda: 0.0)
+    for size in [0.3] * 10 + [0.0003] * 30:
+        left = size * torch.randn(RUNS, PREDICTIONS, WIDTH, generator=draws)
+        before = anchors.passed
+        assert worst(sums_by(anchors, left, weight, log_p), left, weight, log_p) < CLOSE
+    assert anchors.passed - before < RUNS * PREDICTIONS / 2
+
+
 @pytest.mark.parametrize("where", [slice(5, None), slice(RUNS - 1, None), slice(8, 12)])
 def test_an_output_that_the_sample_has_not_and_that_becomes_likely(case, where):
     draws, weight, log_p, corrupted = case

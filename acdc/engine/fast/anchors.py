@@ -53,6 +53,8 @@ _WORN = 0.5
 _KURTOSIS = 2.5
 #: Of full passes over the vocabulary, about how many are left at first; and how fast it is learned how many are.
 _PASSED, _LEARNED = 0.15, 0.02
+#: Where more are left, anchors save nothing, and only one batch of so many tries whether they do by now.
+_HOPELESS, _TRY = 0.9, 8
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Anchors:
         self._known: list[_Known | None] = [None] * len(log_p)  # of each prediction
         self.passed = 0  # predictions of runs that went over the vocabulary, twice where for a gradient too
         self._share = _PASSED  # of all
+        self._skipped = 0  # batches since anchors were tried
 
     @property
     def outputs(self) -> int:
@@ -130,15 +133,19 @@ class Anchors:
             left: normed residual streams less those of the whole model.
             others: what is added to the sums: errors are measured by the whole.
         """
-        before = self.passed
+        if len(left) <= FEW or (self._share > _HOPELESS and self._skipped < _TRY - 1):
+            self.passed += others.numel()
+            self._skipped += 1
+            return logits.sums().view_as(others)
+        self._skipped, before = 0, self.passed
         sums = self._sums(logits, left, others)
         self._share += (1 - (1 - _LEARNED) ** len(left)) * ((self.passed - before) / others.numel() - self._share)
         return sums
 
     def _sums(self, logits: Logits, left: Tensor, others: Tensor) -> Tensor:
         runs, n = others.shape
-        parts = [self._part(i, logits, left, others) for i in range(n)] if runs > FEW else []
-        if not parts or not all(part.is_finite for part in parts):
+        parts = [self._part(i, logits, left, others) for i in range(n)]
+        if not all(part.is_finite for part in parts):
             self.passed += runs * n
             return logits.sums().view_as(others)
         for i in (i for i, part in enumerate(parts) if part.worn > 1 / _WORN):

@@ -105,7 +105,13 @@ class Recomputing:
         self._graph = baseline.setting.graph
 
     def chain(
-        self, slot: Slot, down: Downstream, left: int, groups: Sequence[Sequence[int]], x: AtPlaces | None = None
+        self,
+        slot: Slot,
+        down: Downstream,
+        left: int,
+        groups: Sequence[Sequence[int]],
+        stay: Sequence[bool] = (False,),
+        x: AtPlaces | None = None,
     ) -> Float[Tensor, "run place d_model"]:
         """Inputs of a slot after each of some removals.
 
@@ -114,7 +120,8 @@ class Recomputing:
             down: what its node's change reaches.
             left: edges that it still reads before them.
             groups: sources of the edges to remove, one group after another.
-            x: its input before them, if it isn't the present one; may be the last of what this has given.
+            stay: which groups are back behind their own run.
+            x: its input before them, if it isn't the present one; not a part of what this has given.
 
         Returns:
             Them; they stand until this is called again.
@@ -123,17 +130,17 @@ class Recomputing:
         differences = self._baseline.differences(whole=whole)
         x = self._present.input(slot, whole=whole) if x is None else x
         inputs = self._scratch.take("chain", (len(groups), *x.shape), x)
-        for i, sources in enumerate(groups):
-            left -= len(sources)
-            if left == 0:
-                inputs[i] = self._baseline.ablated(slot, whole=whole)
+        for new, sources, stays in zip(inputs, groups, stay, strict=True):
+            if left == len(sources):
+                new.copy_(self._baseline.ablated(slot, whole=whole))
             elif len(sources) == 1:
-                torch.sub(x, differences[sources[0]], out=inputs[i])
+                torch.sub(x, differences[sources[0]], out=new)
             else:
-                inputs[i] = x
+                new.copy_(x)
                 for source in sources:  # in the order of single removals: so rounds a run that is resumed
-                    inputs[i] -= differences[source]
-            x = inputs[i]
+                    new -= differences[source]
+            if not stays:
+                x, left = new, left - len(sources)
         return inputs
 
     def run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,7 @@ from acdc.engine.fast.changes import Changes, MixtureChange
 from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.fast.heads import LayerHeads, VectorKind
-from acdc.engine.fast.indices import index
+from acdc.engine.fast.indices import index, rows
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.present import AtPlaces, Present, changed_input_bytes
 from acdc.engine.fast.scores import KlScorer, Scorer
@@ -171,7 +172,7 @@ class Recomputing:
         for step in down.steps:
             if isinstance(step, MlpStep):
                 reading = self._reading(step.reads, changes, trial, "read")
-                self._run_mlp(step.reads.slots[0], reading, step.whole, changes.mixtures(step.reads), changes, trial)
+                self._run_mlp(step.reads.slots[0], reading, step.whole, step.reads, changes, trial)
             else:
                 of_letters: _Given = {}
                 for letter, reads in step.reads.items():
@@ -211,8 +212,10 @@ class Recomputing:
 
     def _short(self, letter: Letter, layer: LayerHeads, reads: Reads, changes: Changes) -> _Short | None:
         """How what heads' slots read changes, where that is narrow enough to gain by it."""
+        if self._baseline.difference.device.type != "cpu":
+            return None
         mixtures = changes.mixtures(reads) if self._tactics.short_heads and layer.is_linear(letter) else None
-        if mixtures is None or self._baseline.difference.device.type != "cpu":
+        if mixtures is None:
             return None
         change = mixtures[0].change if len(mixtures) == 1 else torch.cat([one.change for one in mixtures], -1)
         runs, places, k = change.shape
@@ -238,14 +241,16 @@ class Recomputing:
         slot: Slot,
         given: _Reading,
         whole: bool,
-        heads: list[MixtureChange] | None,
+        reads: Reads | None,
         changes: Changes,
         trial: Trial,
     ) -> None:
-        """Recompute an MLP from what it reads; `heads` if nothing else changed."""
+        """Recompute an MLP from what is given; `reads` says which changes that has, if they are others'."""
         layer = slot.node.layer or 0
         mlp, old, new = self._mlps[layer], self._present.mlp_output(layer, whole=whole), changes.room(1, whole)[0]
-        short = heads if self._tactics.short_mlps and old.device.type == "cpu" else None
+        short = None
+        if reads is not None and self._tactics.short_mlps and old.device.type == "cpu":
+            short = changes.mixtures(reads)
         if short is not None and not mlp.is_worth(len(short), short[0].weight.shape[0]):
             short = None
         before = None if short is None else self._present.first_products(slot, mlp, whole=whole)
@@ -272,9 +277,7 @@ class Recomputing:
         now = self._present.vectors[step.layer]["z"]  # of all heads
         every_head = now if step.whole else self._baseline.at_answers(now)
         room = changes.room(len(step.writes), step.whole)  # [head, run, place, d_model]
-        own = index(heads, now.device)
-        before = every_head[own][:, None]
-        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
+        before, weights = rows(every_head, heads)[:, None], rows(layer.W_O, heads)
         multiplier = layer.attention.multiplier
         is_tied = layer.attention.post_norm.kind != "none"
         present = self._present_vectors(step)
@@ -306,10 +309,9 @@ class Recomputing:
     def _present_vectors(self, step: HeadStep) -> dict[Letter, Tensor]:
         """A step's heads' queries, keys and values in the present circuit, ``[head, 1, ..., d_head]``."""
         now = self._present.vectors[step.layer]
-        own = index(step.heads, now["q"].device)
-        q = now["q"][own]
+        q, k, v = (rows(now[letter], step.heads) for letter in get_args(Letter))
         q = q if step.whole else self._baseline.at_answers(q)
-        return {"q": q[:, None], "k": now["k"][own][:, None], "v": now["v"][own][:, None]}
+        return {"q": q[:, None], "k": k[:, None], "v": v[:, None]}
 
     def _vectors(
         self, step: HeadStep, present: dict[Letter, Tensor], given: _Given, runs: slice

@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 import acdc
+from acdc.engine.fast.indices import kept_index
 
 GPU = torch.device("cuda", 0)
 _READ_BY_HOST = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "allclose", "equal"}
@@ -50,6 +51,14 @@ class ClaimedGpu(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
+
+    def __enter__(self) -> ClaimedGpu:
+        kept_index.cache_clear()  # a real GPU has the same name
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        kept_index.cache_clear()
+        super().__exit__(*raised)
 
     def claim(self, x: Any) -> Any:
         """A deep copy of anything, with all tensors in it claimed."""

@@ -35,7 +35,7 @@ class Additive:
         kept = self.kept.copy()
         for edges in groups:
             kept[edges] = False
-            yield self.metric_of(kept)
+            kept[edges] = bool((yield self.metric_of(kept)))
 
     def remove(self, edges):
         self.kept[edges] = False

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from acdc.engine.fast.chains import LONGEST_CHAIN, KeepRates, chain_length
+from acdc.engine.base import Outcome
+from acdc.engine.fast.chains import Expected, KeepRates, chain_length
 from acdc.engine.fast.cost import RunCost
 from acdc.graph import Graph, GraphConfig
 
@@ -15,15 +16,15 @@ def cost(batch, run, most_runs=1000):
     return RunCost(flops=0.0, batch=batch, run=run, most_runs=most_runs)
 
 
-def test_a_chain_ends_at_an_edge_that_surely_stays():
-    assert chain_length(cost(1.0, 1.0), np.array([0.0, 0.0, 1.0, 0.0, 0.0])) == 3
-    assert chain_length(cost(1.0, 1.0), np.array([1.0, 0.0, 0.0])) == 1
+def test_a_chain_ends_at_an_edge_that_nothing_is_known_of_and_not_at_one_that_surely_stays():
+    assert chain_length(cost(1.0, 1.0), np.array([0.0, 0.0, 1.0, 0.0, 0.0])) == 5
+    assert chain_length(cost(1.0, 1.0), np.array([0.0, 0.0, 0.5, 0.0, 0.0])) == 3
+    assert chain_length(cost(0.1, 1.0), np.array([0.5, 0.0, 0.0])) == 1
 
 
-def test_where_all_edges_surely_go_only_memory_and_the_longest_chain_bound_it():
+def test_where_all_edges_surely_go_only_memory_bounds_it():
     assert chain_length(cost(1.0, 1.0), np.zeros(20)) == 20
     assert chain_length(cost(1.0, 1.0, most_runs=6), np.zeros(20)) == 6
-    assert chain_length(cost(1.0, 1.0), np.zeros(1000)) == LONGEST_CHAIN
 
 
 def test_the_dearer_a_run_and_the_likelier_a_stay_the_shorter_the_chain():
@@ -57,3 +58,27 @@ def test_older_decisions_are_forgotten():
     for stayed in [True] * 30 + [False] * 10:
         rates.learn(slot, source, stayed=stayed)
     assert rates.predict(slot, [source])[0] < 0.5
+
+
+def test_what_was_run_in_vain_tells_what_stays():
+    """Two edges by which the metric rises much: the first tells from where on they stay, and then so will the other."""
+    expected = Expected(KeepRates(), GRAPH.slot("m2"), [[node] for node in GRAPH.sources[:6]])
+    assert expected.path(cost(100.0, 1.0), 9) == [False] * 6
+    expected.learn(Outcome([False, True], [0.1, 1.0, 1.1, 2.2, 2.3, 2.4]))
+    assert expected.at == 2
+    assert expected.path(cost(100.0, 1.0), 9) == [False, True, False, False]
+    assert expected.path(cost(100.0, 1.0), 2) == [False, True]
+    expected.learn(Outcome([False, True], [0.2, 1.2]))
+    assert expected.at == 4
+
+
+def test_what_would_only_seem_to_stay_is_tried_without_much_ado():
+    """Rises seen in vain that mislead are believed less and less."""
+    rates = KeepRates()
+    rates.learn_rise(1.0, np.nan, stayed=True)
+    chances = []
+    for _ in range(10):
+        chances.append(float(rates.sharpened(np.array([0.1]), np.array([3.0]))[0]))
+        rates.learn_rise(0.1, 3.0, stayed=False)
+    assert chances[0] > 0.5 > chances[-1]
+    assert list(rates.sharpened(np.array([0.1, 0.2]), np.array([np.nan, 0.5]))) == [0.1, 0.2]

@@ -9,6 +9,7 @@ from families import random_model
 
 import acdc
 from acdc.engine.fast.engine import FastEngine
+from acdc.engine.fast.recomputing import Recomputing
 from acdc.engine.reference import ReferenceEngine
 from acdc.engine.setting import prepare
 from acdc.errors import SettingsError
@@ -178,6 +179,44 @@ def test_edges_of_several_slots_go_in_one_call_from_the_output_back(kind):
     assert slow.metric() > 0.01
     assert np.array_equal(quick.kept, slow.kept)
     assert quick.kept.sum() == quick.graph.n_edges - len(some) - len(into(quick, "logits")[::2])
+
+
+def told(engine, groups, stay):
+    """The values of removals, where it is told which groups stay."""
+    removals, values, stays = engine.removals(groups), [], None
+    for group_stays in stay:
+        values.append(removals.send(stays))
+        stays = group_stays
+    with pytest.raises(StopIteration):
+        removals.send(stays)
+    return values
+
+
+@pytest.mark.drawn
+@pytest.mark.parametrize("kind", ["gpt2", "olmo2"])
+def test_each_group_is_tried_on_top_of_those_that_went(kind, monkeypatch):
+    """Whether it was expected to go or not, and in fewer batches than there are groups that stay."""
+    batches = []
+    run = Recomputing.run
+    monkeypatch.setattr(
+        Recomputing, "run", lambda *args, **kw: batches.append(kw.get("score", True)) or run(*args, **kw)
+    )
+    quick, slow = (begin(engine, kind) for engine in ENGINES)
+    draws = np.random.default_rng(0)
+    n_stayed = 0
+    for slot in reversed(quick.graph.slots):
+        parents = draws.permutation(slot.n_parents)
+        groups = np.split(slot.first_edge + parents, sorted(draws.choice(slot.n_parents, slot.n_parents * 2)))
+        groups = [group for group in groups if len(group)]
+        stay = [bool(group[0] % 2 == slot.first_edge % 2) != bool(draws.random() < 0.05) for group in groups]
+        assert told(quick, groups, stay) == pytest.approx(told(slow, groups, stay), abs=1e-9), slot.name
+        n_stayed += sum(stay)
+        if not all(stay):
+            for engine in (quick, slow):
+                engine.remove(np.concatenate([group for group, stays in zip(groups, stay, strict=True) if not stays]))
+    assert quick.metric() == pytest.approx(slow.metric(), abs=1e-9)
+    assert all(batches)  # what was accepted needn't be run again
+    assert 0 < len(batches) < n_stayed, n_stayed
 
 
 @pytest.mark.drawn

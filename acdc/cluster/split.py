@@ -2,21 +2,23 @@
 
 A part is asked a question and gives an answer; where it lives is the business of a :class:`Team`. All parts are asked
 at once, and a question carries what has become of the circuit since the last one, so that a chain of removals costs
-one round trip: what was accepted of the last chain, what is to be tried next, and back come the values of as many
-removals as the part's engine computes ahead.
+one round trip: what was decided of it so far, what is to be tried next, and back come the values of as many
+removals as the part's engine computes ahead. Where parts expect otherwise of a removal, what they have run beyond it
+doesn't belong together.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from acdc.engine.base import PruningEngine
+from acdc.engine.base import Outcome, Path, PruningEngine
 from acdc.engine.choice import make_engine
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.setting import Setting
@@ -33,13 +35,13 @@ class Question:
     Attributes:
         what: a method of :class:`Part`.
         given: its argument, if it has one.
-        decided: of the chain before, how many groups were decided on, and whether the last of them stays.
+        outcome: of the chain that goes on, or has just ended, from its beginning.
         removed: edges that are gone since the last question, ``[edge]`` each, in order.
     """
 
     what: str
     given: Any = None
-    decided: tuple[int, bool] = (0, False)
+    outcome: Outcome = field(default_factory=lambda: Outcome([], []))
     removed: tuple[np.ndarray, ...] = ()
 
 
@@ -50,7 +52,7 @@ class Chain:
     Attributes:
         slot: number of the slot.
         edges, ends: see :class:`acdc.pruning.shrinking.Groups`.
-        at: how many of the values are known already; those behind them are asked for.
+        at: how many of the groups are decided on already; the values of those behind them are asked for.
     """
 
     slot: int
@@ -71,8 +73,10 @@ class Part:
         self._setting, self._measure = setting, measure
         self._engine: PruningEngine | None = None
         self._groups: Groups | None = None  # of the chain that goes on
-        self._ahead: Iterator[Sequence[float]] = iter(())
-        self._n_values = self._n_learnt = 0
+        self._outcome = Outcome([], [])  # of that
+        self._ahead: Generator[Path, Outcome, None] | None = None
+        self._start = 0  # where its last path begins
+        self._path = Path([], [])
 
     def answer(self, question: Question) -> Any:
         """Bring the circuit up to date and answer.
@@ -81,7 +85,11 @@ class Part:
             AcdcError: a value is no number, or memory is short.
         """
         with own_torch_state():
-            self._learn(*question.decided)
+            self._outcome = question.outcome
+            if self._groups is not None and len(self._outcome.stayed) == len(self._groups):
+                with suppress(StopIteration):  # there is no other path
+                    self._go_on(len(self._groups))
+                self._groups = None
             for edges in question.removed:
                 self.engine.remove(edges)
             method = getattr(self, question.what)
@@ -95,7 +103,7 @@ class Part:
 
     def begin(self) -> tuple[str, tuple[int, int]]:
         """Begin with the whole graph; gives the engine's name, and places that its costs are reckoned by."""
-        self._engine, self._groups, self._ahead = None, None, iter(())  # there is room for one
+        self._engine, self._groups, self._ahead = None, None, None  # there is room for one
         made = make_engine(self._setting.engine, self._setting, self._measure)
         assert isinstance(made, PruningEngine)  # a part isn't split again
         self._engine = made
@@ -106,17 +114,29 @@ class Part:
         if isinstance(self.engine, FastEngine):
             self.engine.places = places
 
-    def chain(self, asked: Chain) -> tuple[int, list[float]]:
-        """Go on with a chain, or begin one; gives where the values begin that it has computed."""
+    def chain(self, asked: Chain) -> tuple[int, Path]:
+        """Go on with a chain, or begin one; gives the path that goes on behind what is decided, and where it begins."""
         if not asked.at or self._groups is None:
             self._groups = Groups(self.engine.graph.slots[asked.slot], asked.edges, asked.ends)
-            self._ahead, self._n_values, self._n_learnt = self.engine.ahead(self._groups), 0, 0
-        start, found = self._n_values, list[float]()
-        while self._n_values <= asked.at:
-            values = next(self._ahead)
-            found.extend(values)
-            self._n_values += len(values)
-        return start, found
+            self._ahead = self.engine.ahead(self._groups)
+            self._start, self._path = 0, next(self._ahead)
+        while (end := self._end(asked.at)) <= asked.at:
+            self._go_on(end)
+        return self._start, self._path
+
+    def _end(self, at: int) -> int:
+        """Up to which group the last path holds, as far as is known when so many are decided on."""
+        for i, expected in enumerate(self._path.stay, start=self._start):
+            if i < at and self._outcome.stayed[i] != expected:
+                return i + 1
+        return self._start + len(self._path.stay)
+
+    def _go_on(self, end: int) -> None:
+        """Tell the engine what has become of the last path, up to a group, and get the next."""
+        assert self._ahead is not None  # a chain goes on
+        own = slice(self._start, self._start + len(self._path.values))
+        path = self._ahead.send(Outcome(self._outcome.stayed[self._start : end], self._outcome.values[own]))
+        self._start, self._path = end, path
 
     def metric(self) -> float:
         """See :class:`acdc.pruning.protocol.Pruning`; likewise the next."""
@@ -141,14 +161,6 @@ class Part:
 
     def catch_up(self) -> None:
         """Nothing but what the question carries."""
-
-    def _learn(self, n: int, stayed: bool) -> None:
-        """Tell the engine what has become of the first groups of its chain."""
-        if self._groups is None:
-            return
-        for i in range(self._n_learnt, n):
-            self.engine.learn(self._groups, i, stayed=stayed and i == n - 1)
-        self._n_learnt = max(n, self._n_learnt)
 
 
 class Past:
@@ -233,7 +245,7 @@ class SplitEngine(PruningEngine):
         super().__init__(setting, measure)
         self._team = team
         self._pending: list[np.ndarray] = []
-        self._decided = 0, False
+        self._outcome = Outcome([], [])
         begun = self._ask("begin")
         self.name = begun[0][0]
         self._ask("reckon", tuple(max(places) for places in zip(*(places for _, places in begun), strict=True)))
@@ -256,21 +268,21 @@ class SplitEngine(PruningEngine):
         super().begin_again()
         self._ask("begin_again")
 
-    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
-        """As far as all parts have computed; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
-        values: list[list[float]] = [[] for _ in self._team.rows]
-        at = 0
+    def ahead(self, groups: Groups) -> Generator[Path, Outcome, None]:
+        """As far as all parts have computed, and alike; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
+        at, known = 0, Outcome([], [])
         while at < len(groups):
+            self._outcome = known if at else self._outcome
             asked = Chain(groups.slot.index, groups.edges, groups.ends, at)
-            for own, (start, found) in zip(values, self._ask("chain", asked), strict=True):
-                own[start:] = found
-            upto = min(len(own) for own in values)
-            yield self._mean([own[at:upto] for own in values]).tolist()
-            at = upto
-
-    def learn(self, groups: Groups, i: int, *, stayed: bool) -> None:
-        """Tell the parts with the next question."""
-        self._decided = i + 1, stayed
+            found: list[tuple[int, Path]] = self._ask("chain", asked)
+            n = min(start + len(path.values) for start, path in found) - at
+            values = self._mean([path.values[at - start :][:n] for start, path in found]).tolist()
+            expected = [path.stay[at - start :][:n] for start, path in found]
+            alike = next((i for i, stay in enumerate(zip(*expected, strict=True), 1) if len(set(stay)) > 1), n)
+            outcome = yield Path(values[:alike], expected[0][:alike])
+            known = Outcome(known.stayed + outcome.stayed, known.values[:at] + values)
+            at = len(known.stayed)
+        self._outcome = known  # for the next question
 
     def _effects(self, slot: Slot) -> np.ndarray:
         return self._mean(self._ask("effects", slot.index))
@@ -279,9 +291,9 @@ class SplitEngine(PruningEngine):
         self._pending.append(edges)
 
     def _ask(self, what: str, given: Any = None) -> list[Any]:
-        question = Question(what, given, self._decided, tuple(self._pending))
+        question = Question(what, given, self._outcome, tuple(self._pending))
         found = self._team.ask(question)
-        self._pending, self._decided = [], (0, False)
+        self._pending, self._outcome = [], Outcome([], [])
         return found
 
     def _mean(self, of_parts: Sequence[Any]) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -13,6 +14,32 @@ from acdc.errors import NumericsError, SettingsError
 from acdc.graph import Graph, Slot
 from acdc.metrics import Metric
 from acdc.pruning.shrinking import Groups, Shrinking
+
+
+@dataclass(frozen=True)
+class Path:
+    """Groups of edges tried in a row, each on top of those before it that are expected to go.
+
+    Attributes:
+        values: ``[group]`` the metric without each.
+        stay: ``[group]`` which of them are expected to stay.
+    """
+
+    values: list[float]
+    stay: list[bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of a path.
+
+    Attributes:
+        stayed: ``[group]`` which of them stayed, up to the first that did otherwise than was expected, or the last.
+        values: ``[group]`` the metric behind the decisions; as far as they are known those beyond, too.
+    """
+
+    stayed: list[bool]
+    values: list[float]
 
 
 class PruningEngine(ABC):
@@ -55,10 +82,9 @@ class PruningEngine(ABC):
         """See :class:`acdc.pruning.protocol.Pruning`."""
         return not self.setting.model.tied_heads
 
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
+    def removals(self, groups: Sequence[np.ndarray]) -> Generator[float, bool | None, None]:
         """See :meth:`acdc.pruning.protocol.Pruning.removals`."""
-        asked = self._circuit.groups(groups)
-        return iter(()) if asked is None else self._circuit.unchanged(self._try(asked))
+        return self._circuit.unchanged(self._try(self._circuit.groups(groups)))
 
     def remove(self, edges: np.ndarray) -> None:
         """See :meth:`acdc.pruning.protocol.Pruning.remove`."""
@@ -95,15 +121,12 @@ class PruningEngine(ABC):
         """See :meth:`acdc.pruning.protocol.Pruning.noise_floor`."""
 
     @abstractmethod
-    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
-        """The metric after removing the first group, the first two, and so on, as many at a time as are computed.
+    def ahead(self, groups: Groups) -> Generator[Path, Outcome, None]:
+        """Paths through the groups, as long as are computed at a time: each goes on where the one before it has led to.
 
-        Whoever asks has looked whether they may be removed, refuses what is no number, and tells
-        :meth:`learn` what has become of them.
+        Whoever asks has looked whether they may be removed, refuses what is no number, and sends what has
+        become of each path, of the last one too. How far is computed ahead may depend on it.
         """
-
-    def learn(self, groups: Groups, i: int, *, stayed: bool) -> None:  # noqa: B027  # most compute nothing ahead
-        """Called where a group was decided on: how far to compute ahead may depend on it."""
 
     def refuse(self, kept: np.ndarray) -> NoReturn:
         """Raise :class:`NumericsError` for a circuit whose metric is no number; names the prompt if it can."""
@@ -113,21 +136,31 @@ class PruningEngine(ABC):
             'use `engine="reference"`, and please report it.'
         )
 
-    def _try(self, groups: Groups) -> Generator[float, None, None]:
-        at = 0
-        try:
-            for values in self.ahead(groups):
-                for value in values:
-                    if not np.isfinite(value):
-                        kept = self.kept
-                        kept[groups.upto(at)] = False
-                        self.refuse(kept)
-                    at += 1
-                    yield value
-                    self.learn(groups, at - 1, stayed=False)
-        except GeneratorExit:  # a caller that stops does so at a group that stays
-            self.learn(groups, at - 1, stayed=True)
-            raise
+    def _try(self, groups: Groups | None) -> Generator[float, bool | None, None]:
+        if groups is None:
+            return
+        stayed: list[bool] = []
+        ahead = self.ahead(groups)
+        path = next(ahead, None)
+        while path is not None:
+            start = len(stayed)
+            for value, expected in zip(path.values, path.stay, strict=True):
+                if not np.isfinite(value):
+                    self._refuse_group(groups, stayed)
+                stayed.append(bool((yield value)))
+                if stayed[-1] != expected:
+                    break
+            try:
+                path = ahead.send(Outcome(stayed[start:], path.values))
+            except StopIteration:
+                return
+
+    def _refuse_group(self, groups: Groups, stayed: Sequence[bool]) -> NoReturn:
+        """Refuse the group behind those that were decided on."""
+        kept = self.kept
+        for i, stays in enumerate([*stayed, False]):
+            kept[groups[i]] &= stays
+        self.refuse(kept)
 
     def _removed(self, slot: Slot, edges: np.ndarray) -> None:  # noqa: B027  # nothing to do where nothing is cached
         """Called after edges of one slot are gone."""

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from acdc.engine.alone import run_alone
-from acdc.engine.base import PruningEngine
+from acdc.engine.base import Outcome, Path, PruningEngine
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.graph import Slot
@@ -35,12 +35,13 @@ class ReferenceEngine(PruningEngine):
         """The metric of the present circuit."""
         return self.metric_of(self._circuit.kept)
 
-    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
+    def ahead(self, groups: Groups) -> Generator[Path, Outcome, None]:
         """One at a time; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
         kept = self.kept
         for i in range(len(groups)):
             kept[groups[i]] = False
-            yield (self.metric_of(kept),)
+            outcome = yield Path([self.metric_of(kept)], [False])
+            kept[groups[i]] = outcome.stayed[0]
 
     def _effects(self, slot: Slot) -> np.ndarray:
         kept, before = self.kept, self.metric()

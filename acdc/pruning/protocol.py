@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -41,12 +41,12 @@ class Pruning(Protocol):
         """The metric of the present circuit."""
         ...
 
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
-        """The metric after removing the first group, the first two, and so on.
+    def removals(self, groups: Sequence[np.ndarray]) -> Generator[float, bool | None, None]:
+        """The metric without the first group, without the second, and so on; each on top of those before it that went.
 
-        Nothing is committed. The caller may stop early, at a group that stays: an engine that
-        computes ahead does so in batches, throws the rest away, and guesses by it how far to
-        compute ahead next time.
+        Nothing is committed. Behind each value the caller sends whether that group stays; who only
+        iterates lets them all go. An engine that computes ahead does so in batches, expects of each
+        group that it goes or that it stays, and throws away what it ran beyond one that does otherwise.
 
         Args:
             groups: edge numbers, all into one slot; each edge once, and still in the circuit.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -237,22 +238,25 @@ class Acdc:
             at += 1
         if at < len(groups):
             self._check_left()
-        while at < len(groups):
-            if self._metric is None:
-                self._metric = self.engine.metric()
-            accepted = []
-            for after in self.engine.removals(groups[at:]):
-                kept = self._stays(self._metric, after)
-                decision = Decision(slot, sources[at], self._metric, after, kept)
-                self._settle(decision, groups[at], commit=False)
-                if not kept:
-                    accepted.append(groups[at])
-                at += 1
-                yield decision
-                if kept:
-                    break
-            if accepted:
-                self.engine.remove(np.concatenate(accepted))
+            yield from self._decide(slot, sources[at:], groups[at:])
+
+    def _decide(self, slot: Slot, sources: Sequence[Node | None], groups: Sequence[np.ndarray]) -> Iterator[Decision]:
+        """Ask the engine about groups, and let it remove those that go."""
+        if self._metric is None:
+            self._metric = self.engine.metric()
+        removals, kept, accepted = self.engine.removals(groups), None, []
+        for source, edges in zip(sources, groups, strict=True):
+            after = removals.send(kept)
+            kept = self._stays(self._metric, after)
+            decision = Decision(slot, source, self._metric, after, kept)
+            self._settle(decision, edges, commit=False)
+            if not kept:
+                accepted.append(edges)
+            yield decision
+        with suppress(StopIteration):  # there is no other
+            removals.send(kept)
+        if accepted:
+            self.engine.remove(np.concatenate(accepted))
 
     def _check_left(self) -> None:
         """Raise :class:`RunFolderError` unless the engine has the metric that the last past decision left."""

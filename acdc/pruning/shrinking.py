@@ -9,7 +9,7 @@ of one layer's heads, may come in any order, and again and again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
@@ -47,10 +47,6 @@ class Groups:
         """Of each group, the numbers of the nodes that its edges come from."""
         numbers = (self.edges - self.slot.first_edge).tolist()
         return [numbers[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
-
-    def upto(self, i: int) -> np.ndarray:
-        """Edge numbers of all groups up to one, and of that one."""
-        return self.edges[: self.ends[i]]
 
 
 class Shrinking:
@@ -96,21 +92,25 @@ class Shrinking:
             self._refuse(slot, edges)
         return Groups(slot, edges, list(accumulate(sizes)))
 
-    def unchanged(self, values: Generator[float, None, None]) -> Iterator[float]:
-        """The values, as long as the circuit stays what it is now.
+    def unchanged(self, values: Generator[float, bool | None, None]) -> Generator[float, bool | None, None]:
+        """The values, as long as the circuit stays what it is now; what is sent goes where they come from.
 
         Raises:
             SettingsError: it has changed since.
         """
         return self._unchanged(values, self._n_changes)
 
-    def _unchanged(self, values: Generator[float, None, None], n_changes: int) -> Iterator[float]:
+    def _unchanged(
+        self, values: Generator[float, bool | None, None], n_changes: int
+    ) -> Generator[float, bool | None, None]:
+        stayed = None
         with closing(values):
             while self._n_changes == n_changes:
-                value = next(values, None)
-                if value is None:
+                try:
+                    value = values.send(stayed)
+                except StopIteration:
                     return
-                yield value
+                stayed = yield value
         raise SettingsError("the circuit has changed since these removals were asked about; ask `removals` again.")
 
     def remove(self, edges: np.ndarray) -> list[tuple[Slot, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ class _Paper:
         """Asked for only where the trace ends too early."""
         raise RunFolderError("it ends before the run does.")
 
-    def removals(self, groups: Sequence[np.ndarray]) -> Iterator[float]:
+    def removals(self, groups: Sequence[np.ndarray]) -> Generator[float, bool | None, None]:
         """Likewise; the first group is the first that is missing."""
         raise RunFolderError(f"it ends where {self.graph.edge(groups[0][-1]).name} should follow.")
 

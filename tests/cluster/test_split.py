@@ -30,8 +30,9 @@ class Here(Team):
         self.parts = [self._new(data) for data in self._sent]
 
     def answers(self, question):
-        self.questions.append(question)
-        return [part.answer(question) for part in self.parts]
+        found = [part.answer(question) for part in self.parts]
+        self.questions.append((question, found))
+        return found
 
     def replace(self, i):
         """Another takes a part."""
@@ -108,13 +109,14 @@ def test_a_chain_costs_a_question_and_parts_run_equally_far_ahead(setting):
     engine = split(setting, metric, 3)
     decisions = list(Acdc(engine, settings).decisions())
     team = engine._team
-    chains = [question.given for question in team.questions if question.what == "chain"]
+    chains = [found for question, found in team.questions if question.what == "chain"]
     kept, slots = sum(d.kept for d in decisions), len({d.slot for d in decisions})
     assert len(chains) < min(len(decisions), kept + 3 * slots)
-    assert {question.what for question in team.questions} == {"begin", "reckon", "metric", "chain"}
-    assert [question.what for question in team.questions].count("metric") <= 1
-    ends = [part._n_values for part in team.parts]
-    assert len(set(ends)) == 1
+    assert {question.what for question, _ in team.questions} == {"begin", "reckon", "metric", "chain"}
+    assert [question.what for question, _ in team.questions].count("metric") <= 1
+    paths = [{(start, tuple(path.stay)) for start, path in found} for found in chains]
+    assert all(len(of_parts) == 1 for of_parts in paths)
+    assert any(any(stay) for of_parts in paths for _, stay in of_parts)
 
 
 def test_effects_and_the_noise_floor_are_those_of_all_prompts(setting):

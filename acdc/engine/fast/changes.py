@@ -115,14 +115,12 @@ class Changes:
         total = changes.new_empty(shape) if out is None else out
         # By passes over memory: adding up reads two and writes one; a product reads all sources, and then
         # what it has written is read once more.
-        if not later and 3 * reads.mask.sum() > n_sources + 4 * n_slots:
+        if not later and 3 * sum(map(len, reads.columns)) > n_sources + 4 * n_slots:
             mask = torch.from_numpy(reads.mask).to(changes, non_blocking=True)  # nothing waits for the device
             torch.mm(mask, changes.flatten(1), out=total.flatten(1))
-            for after, old in zip(total, before, strict=True):
-                after += old
+            total += torch.stack(tuple(before))[:, None]
             return total
-        for after, old, mask in zip(total, before, reads.mask, strict=True):
-            first, *others = mask.nonzero()[0].tolist()
+        for after, old, (first, *others) in zip(total, before, reads.columns, strict=True):
             torch.add(old, self._written(reads.whole, first, runs), out=after)
             for source in others:
                 after += self._written(reads.whole, source, runs)

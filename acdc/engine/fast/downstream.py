@@ -9,6 +9,7 @@ positions. Nothing here runs the model.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -30,6 +31,11 @@ class Reads:
     slots: tuple[Slot, ...]
     whole: bool
     mask: np.ndarray
+
+    @cached_property
+    def columns(self) -> list[list[int]]:
+        """Of each slot, which of the sources that changed it reads."""
+        return [np.flatnonzero(row).tolist() for row in self.mask]
 
 
 @dataclass(frozen=True)
@@ -100,25 +106,25 @@ def plan_downstream(
         tied_heads: heads of a layer share a norm behind their sum.
         answers_only: compute nodes at the answers alone where that is enough.
     """
-    planner = _Planner(graph, reads, tied_heads)
+    planner = _Planner(graph, reads, node, tied_heads)
     if not answers_only:
         planner.whole[:] = True
     return planner.plan(node)
 
 
 class _Planner:
-    def __init__(self, graph: Graph, reads: np.ndarray, tied_heads: bool) -> None:
+    def __init__(self, graph: Graph, reads: np.ndarray, node: Node, tied_heads: bool) -> None:
         self.graph, self.reads, self.tied = graph, reads, tied_heads
         self.read_at_all = np.logical_or.reduce(reads, axis=0)  # [n_sources] bool
-        self.whole = self._needed_everywhere()
+        self.whole = self._needed_everywhere(node.index - (node.head or 0))
 
-    def _needed_everywhere(self) -> np.ndarray:
-        """``[n_sources]`` bool."""
+    def _needed_everywhere(self, first: int) -> np.ndarray:
+        """``[n_sources]`` bool, right from a number on: nothing asks about those in front of it."""
         graph = self.graph
         whole = np.zeros(len(graph.nodes), dtype=bool)
         keys_values = np.array([slot.letter in ("k", "v") for slot in graph.slots])
         reader = np.array([slot.node.index for slot in graph.slots])
-        for source in reversed(graph.sources):
+        for source in reversed(graph.sources[first:]):
             slots = self.reads[:, source.index]
             whole[source.index] = bool((slots & (keys_values | whole[reader])).any())
             if self.tied and source.kind == "head" and source.head == 0:

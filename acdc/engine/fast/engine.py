@@ -4,8 +4,9 @@ It uses that slots are visited from the output back, so that what never changes
 (:mod:`acdc.engine.fast.baseline`) gives a slot's input and only nodes behind it are recomputed
 (:mod:`acdc.engine.fast.recomputing`) from the circuit's present values
 (:mod:`acdc.engine.fast.present`); that most nodes matter at few positions
-(:mod:`acdc.engine.fast.downstream`, :mod:`acdc.engine.fast.places`); and that most edges go: a
-chain of removals is evaluated in one batch, as far as they are likely to be accepted.
+(:mod:`acdc.engine.fast.downstream`, :mod:`acdc.engine.fast.places`); and that it shows beforehand
+which edges will stay: a chain of removals is evaluated in one batch, as far as that is likely to be right
+(:mod:`acdc.engine.fast.chains`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from acdc.engine.base import PruningEngine
+from acdc.engine.base import Outcome, Path, PruningEngine
 from acdc.engine.fast.alone import Alone
 from acdc.engine.fast.anew import Anew
 from acdc.engine.fast.baseline import run_clean
 from acdc.engine.fast.begun import run_circuit
-from acdc.engine.fast.chains import KeepRates, chain_length
-from acdc.engine.fast.cost import run_cost
+from acdc.engine.fast.chains import LONGEST_CHAIN, Expected, KeepRates
+from acdc.engine.fast.cost import machine_kind, run_cost
 from acdc.engine.fast.downstream import Downstream, plan_downstream
 from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
@@ -78,6 +79,9 @@ class FastEngine(PruningEngine):
         both = zip(self._layers, clean.read_by_heads, strict=True)
         vectors = [heads.vectors(x, self._baseline.live) for heads, x in both]
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
+        #: Removals in a batch, at most. Where a batch costs as much as many runs, only memory bounds it.
+        on_cpu = machine_kind(model.device) == "cpu"
+        self._longest = LONGEST_CHAIN if on_cpu and tactics.chains else graph.n_sources if tactics.chains else 1
         self._scorer = make_scorer(setting, measure, self._anew.noise_floor)
         self._alone: Alone | None = None
         self._begin(Present(self._baseline, vectors, list(clean.mlp_outputs)))
@@ -161,38 +165,34 @@ class FastEngine(PruningEngine):
         self._pending.append((slot, edges))
 
     @torch.no_grad()
-    def ahead(self, groups: Groups) -> Generator[Sequence[float], None, None]:
-        """Batches as long as are likely to be accepted; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
+    def ahead(self, groups: Groups) -> Generator[Path, Outcome, None]:
+        """A batch for each path, as long as is likely to be right; see :meth:`acdc.engine.base.PruningEngine.ahead`."""
         self._commit()
-        slot = groups.slot
+        slot, sources = groups.slot, groups.sources()
         down = self._reached(slot)
         if down is None:
-            yield [self._present.metric] * len(groups)
+            n = len(groups)
+            while n:
+                n -= len((yield Path([self._present.metric] * n, [False] * n)).stayed)
             return
+        expected = Expected(self._rates, slot, [[self.graph.nodes[source] for source in own] for own in sources])
         cost = run_cost(self.setting, slot, down, *self.places, self._scorer.outputs)
-        sources = groups.sources()
-        nodes = [self.graph.nodes[group[0]] for group in sources]  # what the first edge of each comes from
-        left, x, at = int(self._reads[slot.index].sum()), None, 0
-        while at < len(groups):
-            runs = chain_length(cost, self._rates.predict(slot, nodes[at:])) if self._tactics.chains else 1
-            last = [*self._tried.items()][-1:] if at else []  # all given so far are one prefix
-            self._tried = {key: (trial.only(run), 0) for key, (trial, run) in last}  # which the next batch spoils
-            inputs = self._recomputing.chain(slot, down, left, sources[at : at + runs], x)
+        gone, left, x = b"", int(self._reads[slot.index].sum()), None  # key of what went so far, and what that leaves
+        while (at := expected.at) < len(groups):
+            stay = expected.path(cost, self._longest)
+            trial, run = self._tried.get(gone, (None, 0))
+            self._tried = {} if trial is None else {gone: (trial.only(run), 0)}  # which the next batch spoils
+            inputs = self._recomputing.chain(slot, down, left, sources[at : at + len(stay)], stay, x)
             trial = self._recomputing.run(slot, down, inputs)
             trial.values = trial.values.cpu()  # the only time that the host waits for the device
-            for run in range(len(inputs)):
-                self._tried[groups.upto(at + run).tobytes()] = trial, run
-            x = inputs[-1]
-            left -= sum(len(group) for group in sources[at : at + len(inputs)])
-            at += len(inputs)
-            yield trial.values.tolist()
-
-    def learn(self, groups: Groups, i: int, *, stayed: bool) -> None:
-        """See :meth:`acdc.engine.base.PruningEngine.learn`."""
-        edges = groups[i]
-        if len(edges) == 1:
-            slot = groups.slot
-            self._rates.learn(slot, self.graph.nodes[int(edges[0]) - slot.first_edge], stayed=stayed)
+            keys = _keys(groups, at, stay, gone)
+            self._tried |= {key: (trial, run) for run, key in enumerate(keys)}
+            outcome = yield Path(trial.values.tolist(), stay)
+            expected.learn(outcome)
+            went = [i for i, stayed in enumerate(outcome.stayed) if not stayed]
+            if went:
+                gone, x = keys[went[-1]], inputs[went[-1]].clone()
+                left -= sum(len(sources[at + i]) for i in went)
 
     def _reached(self, slot: Slot) -> Downstream | None:
         """What a slot's node reaches, or those that share a norm with it; ``None`` if that is nothing."""
@@ -242,3 +242,12 @@ class FastEngine(PruningEngine):
                     trial.values[0] = value
             self._present.take(trial, run)
             self._tried = {}
+
+
+def _keys(groups: Groups, at: int, stay: Sequence[bool], gone: bytes) -> list[bytes]:
+    """What is removed in each run of a path that begins at a group, behind what has gone."""
+    found = []
+    for i, stays in enumerate(stay, start=at):
+        found.append(gone + groups[i].tobytes())
+        gone = gone if stays else found[-1]
+    return found

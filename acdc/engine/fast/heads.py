@@ -112,6 +112,7 @@ class LayerHeads:
         own = torch.eye(length, dtype=torch.bool, device=filled.device)
         self._visible = visible | own & ~filled[:, :, None]  # [batch, pos_q, pos_k]
         self._hidden: list[tuple[Places, Tensor]] = []  # two at most: live places and answers
+        self._turned: list[tuple[Places, Rotary]] = []  # likewise
         self._bias: Tensor | None = None  # [head, 1 or batch, pos_q, pos_k]
         if table.bias is not None:
             bias = table.bias if table.bias.dim() == 4 else table.bias[None]
@@ -219,7 +220,7 @@ class LayerHeads:
         projection, chosen = self._projections[letter], index(heads, y.device)
         if projection.bias is not None:
             y += projection.bias[chosen][:, None]
-        rotary = None if projection.rotary is None else projection.rotary.at(places.prompt, places.position)
+        rotary = None if projection.rotary is None else self._rotary_at(projection.rotary, places)
         if rotary is not None and rotary.before_norm:
             y = rotary(y)
         if projection.everything is not None and x is not None:
@@ -298,6 +299,15 @@ class LayerHeads:
             sinks = self.attention.sinks[index(heads, q.device)].to(scores)[:, None, None, None, None]
             scores = torch.cat((scores, sinks.expand(*scores.shape[:-1], 1)), -1)
         return places.flat(_per_run(_softmax(scores)[..., :length].to(v.dtype), v))
+
+    def _rotary_at(self, rotary: Rotary, places: Places) -> Rotary:
+        """The rotation of some places; kept of the places asked for last."""
+        for known, turned in self._turned:
+            if known is places:
+                return turned
+        turned = rotary.at(places.prompt, places.position)
+        self._turned = [(places, turned), *self._turned[:1]]
+        return turned
 
     def _hidden_from(self, places: Places) -> Bool[Tensor, "batch width pos"]:
         """Which keys queries at some places don't see; kept of the places asked for last."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.engine.fast.baseline import Baseline
 from acdc.engine.fast.downstream import Reads
 from acdc.engine.fast.heads import HeadVectors, LayerHeads
+from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.trial import Effect, NewInputs, NewMlpOutput, NewVectors, Trial
 from acdc.engine.sizes import Sizes
@@ -96,9 +97,10 @@ class Present:
 
     def _take(self, effect: Effect, run: int) -> None:
         if isinstance(effect, NewInputs):
-            for slot, values in zip(effect.slots, effect.of_run(run), strict=True):
-                self._projections.pop(slot.index, None)
-                self._inputs[slot.index] = values.clone()  # not a part of what it shares with other slots
+            every = effect.of_run(run)
+            for slot, values in zip(effect.slots, every, strict=True):
+                self._projections.pop(slot.index, None)  # a slot keeps nothing of what it shares with others
+                self._inputs[slot.index] = values if len(every) == 1 else values.clone()
         elif isinstance(effect, NewMlpOutput):
             self._mlp_outputs[effect.layer] = effect.of_run(run)
             self._first_products.pop(effect.layer, None)
@@ -106,14 +108,14 @@ class Present:
             self._take_vectors(effect, run)
 
     def _take_vectors(self, effect: NewVectors, run: int) -> None:
-        now = self.vectors[effect.layer][effect.kind]
-        for head, values in zip(effect.heads, effect.values[:, run], strict=True):
-            if effect.kind in ("k", "v"):
-                self._baseline.live.put(values, now[head])
-            elif effect.whole:
-                now[head] = values
-            else:
-                now[head, self._baseline.answer_places] = values
+        now, values = self.vectors[effect.layer][effect.kind], effect.values[:, run]  # [head, place, d_head]
+        heads = index(effect.heads, now.device)
+        if effect.kind in ("k", "v"):
+            now[heads[:, None], self._baseline.live.prompt, self._baseline.live.position] = values
+        elif effect.whole:
+            now[heads] = values
+        else:
+            now[heads[:, None], self._baseline.answer_places] = values
 
 
 def present_bytes(sizes: Sizes, changed: float) -> int:

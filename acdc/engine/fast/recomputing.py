@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,7 @@ from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep, Reads
 from acdc.engine.fast.gains import MixtureChange
 from acdc.engine.fast.heads import LayerHeads, VectorKind
-from acdc.engine.fast.indices import index
+from acdc.engine.fast.indices import index, rows
 from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.narrow import Narrow, NarrowHeads, NarrowMlp
 from acdc.engine.fast.present import AtPlaces, Present, changed_input_bytes
@@ -93,7 +94,13 @@ class Recomputing:
         self._narrow = Narrow(present, tactics)
 
     def chain(
-        self, slot: Slot, down: Downstream, left: int, groups: Sequence[Sequence[int]], x: AtPlaces | None = None
+        self,
+        slot: Slot,
+        down: Downstream,
+        left: int,
+        groups: Sequence[Sequence[int]],
+        stay: Sequence[bool] = (False,),
+        x: AtPlaces | None = None,
     ) -> Float[Tensor, "run place d_model"]:
         """Inputs of a slot after each of some removals.
 
@@ -102,7 +109,8 @@ class Recomputing:
             down: what its node's change reaches.
             left: edges that it still reads before them.
             groups: sources of the edges to remove, one group after another.
-            x: its input before them, if it isn't the present one; may be the last of what this has given.
+            stay: which groups are back behind their own run.
+            x: its input before them, if it isn't the present one; not a part of what this has given.
 
         Returns:
             Them; they stand until this is called again.
@@ -111,17 +119,17 @@ class Recomputing:
         differences = self._baseline.differences(whole=whole)
         x = self._present.input(slot, whole=whole) if x is None else x
         inputs = self._scratch.take("chain", (len(groups), *x.shape), x)
-        for i, sources in enumerate(groups):
-            left -= len(sources)
-            if left == 0:
-                inputs[i] = self._baseline.ablated(slot, whole=whole)
+        for new, sources, stays in zip(inputs, groups, stay, strict=True):
+            if left == len(sources):
+                new.copy_(self._baseline.ablated(slot, whole=whole))
             elif len(sources) == 1:
-                torch.sub(x, differences[sources[0]], out=inputs[i])
+                torch.sub(x, differences[sources[0]], out=new)
             else:
-                inputs[i] = x
+                new.copy_(x)
                 for source in sources:  # in the order of single removals: so rounds a run that is resumed
-                    inputs[i] -= differences[source]
-            x = inputs[i]
+                    new -= differences[source]
+            if not stays:
+                x, left = new, left - len(sources)
         return inputs
 
     def run(
@@ -235,8 +243,7 @@ class Recomputing:
         layer, heads = self._layers[step.layer], list(step.heads)
         now = self._present.vectors[step.layer]["z"]  # of all heads
         every_head = now if step.whole else self._baseline.at_answers(now)
-        own = index(heads, now.device)
-        before = every_head[own][:, None]
+        before = rows(every_head, heads)[:, None]
         is_tied = layer.attention.post_norm.kind != "none"
         present = self._present_vectors(step)
         found: list[dict[VectorKind, Tensor]] = []  # of each block, [head, run, place, d_head]
@@ -254,8 +261,7 @@ class Recomputing:
             return
         change = torch.cat([part["z"] - before for part in found], 1)  # [head, run, place, d_head]
         multiplier = layer.attention.multiplier
-        weights = layer.W_O if len(heads) == len(layer.W_O) else layer.W_O[own]
-        weights = weights if multiplier == 1.0 else multiplier * weights
+        weights = rows(layer.W_O, heads) if multiplier == 1.0 else multiplier * rows(layer.W_O, heads)
         mixtures = map(MixtureChange, step.writes, weights, change)
         if self._baseline.difference.device.type == "cpu":
             changes.add_mixtures(mixtures, step.whole)
@@ -267,10 +273,9 @@ class Recomputing:
     def _present_vectors(self, step: HeadStep) -> dict[Letter, Tensor]:
         """A step's heads' queries, keys and values in the present circuit, ``[head, 1, ..., d_head]``."""
         now = self._present.vectors[step.layer]
-        own = index(step.heads, now["q"].device)
-        q = now["q"][own]
+        q, k, v = (rows(now[letter], step.heads) for letter in get_args(Letter))
         q = q if step.whole else self._baseline.at_answers(q)
-        return {"q": q[:, None], "k": now["k"][own][:, None], "v": now["v"][own][:, None]}
+        return {"q": q[:, None], "k": k[:, None], "v": v[:, None]}
 
     def _vectors(
         self, step: HeadStep, present: dict[Letter, Tensor], given: _Given, runs: slice

@@ -7,6 +7,7 @@ needed, with the norm's weights folded into contiguous projections.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -41,8 +42,8 @@ class _Projection:
     norm: Norm
     everything: tuple[Tensor, Tensor | None] | None
     latent: Latent | None
-    rotary: Rotary | None
-    scale: Tensor | None
+    rotary: Rotary | None = None
+    scale: Tensor | None = None
 
 
 def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
@@ -103,10 +104,23 @@ class LayerHeads:
             filled: which positions hold a token.
         """
         self.attention = attention
-        self._table = table
         self._projections = {letter: self._projection(letter) for letter in get_args(Letter)}
         self.W_O = attention.W_O.contiguous()
         self._joint: dict[Letter, tuple[tuple[str | int, ...], Tensor]] = {}  # heads' weights side by side
+        self._stand_on(table, filled)
+
+    def on(self, table: PositionTable, filled: Bool[Tensor, "batch pos"]) -> LayerHeads:
+        """The same weights on other prompts; see :meth:`__init__`."""
+        found = copy(self)
+        found._stand_on(table, filled)
+        return found
+
+    def _stand_on(self, table: PositionTable, filled: Tensor) -> None:
+        rotary, scale = {"q": table.rotary, "k": table.rotary}, {"q": table.q_scale}
+        self._projections = {
+            letter: replace(one, rotary=rotary.get(letter), scale=scale.get(letter))
+            for letter, one in self._projections.items()
+        }
         _, length = filled.shape
         visible = table.visible[..., :length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=filled.device)
@@ -310,7 +324,8 @@ class LayerHeads:
         return hidden
 
     def _projection(self, letter: Letter) -> _Projection:
-        attention, table = self.attention, self._table
+        """A letter's, but for what depends on prompts."""
+        attention = self.attention
         weight, bias, qk_norm, latent = attention.parts(letter)
         n, d_model, width = weight.shape
         groups = list(range(n)) if letter == "q" else [attention.group(head) for head in range(attention.n_heads)]
@@ -328,8 +343,7 @@ class LayerHeads:
             qk_norm = replace(qk_norm, weight=qk_norm.weight[groups][:, None], bias=bias_of_heads)
         own = weight if groups == list(range(n)) else weight[groups]
         own_bias = None if bias is None else bias[groups][:, None]
-        rotary, scale = (None if letter == "v" else table.rotary), (table.q_scale if letter == "q" else None)
-        return _Projection(own, own_bias, qk_norm, everything, latent, rotary, scale)
+        return _Projection(own, own_bias, qk_norm, everything, latent)
 
 
 def _of_heads(norm: Norm, heads: Tensor) -> Norm:

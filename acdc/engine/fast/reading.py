@@ -26,6 +26,7 @@ class Values:
         self._plan, self._data = plan, data
         self._first, self._rows = plan.rows(everywhere=everywhere)  # [circuit], [circuit, source]
         self.n_sources = plan.n_everywhere if everywhere else self._rows.shape[1]
+        self._totals: dict[int, tuple[int, Tensor]] = {}  # of so many sources of a circuit, [place * d_model]
 
     def put(self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray) -> None:
         """Note values.
@@ -55,12 +56,27 @@ class Values:
         """
         sources = self._plan.sources[circuit]
         sources = sources[: np.searchsorted(sources, min(weights.shape[1], self.n_sources))]
-        first = self._first[circuit]
+        kept, first = weights[:, sources], self._first[circuit]
+        if len(kept) == 1 and kept.all():
+            return torch.add(base.flatten(), self._total(circuit, len(sources)), out=None if out is None else out[0])[
+                None
+            ]
         data = self._data[first : first + 1 + len(sources)].flatten(1)
         data[0] = base.flatten()  # one product with it is quicker than a product to be added to it
         own = np.ones((len(weights), 1 + len(sources)), dtype=np.float64)
-        own[:, 1:] = weights[:, sources]
+        own[:, 1:] = kept
         return torch.mm(torch.from_numpy(own).to(data), data, out=out)
+
+    def _total(self, circuit: int, n: int) -> Tensor:
+        """The sum over the first sources that are computed in a circuit; slots come in order, each adds what is new."""
+        known, total = self._totals.get(circuit, (0, self._data.new_zeros(self._data[0].numel())))
+        if n < known:
+            raise RuntimeError("slots are asked for in topological order")
+        if n > known:
+            first = self._first[circuit] + 1
+            total = total + self._data[first + known : first + n].flatten(1).sum(0)
+            self._totals[circuit] = n, total
+        return total
 
 
 def projected(

@@ -98,9 +98,15 @@ def projected(
         items = np.flatnonzero(which == shared)
         parts.append((items, organ.project(letter, heads[items].tolist(), x[shared][None, None], places)))
     if len(items := np.flatnonzero(2 * uses[which] <= organ.attention.n_heads)):
-        own = x[index(which[items], x.device)][:, None]
-        parts.append((items, organ.project(letter, heads[items].tolist(), own, places, spoils_input=True)))
-    if len(parts) == 1:
+        chosen, counts = np.unique(heads[items], return_counts=True)
+        if (counts == counts[0]).all():  # in as many circuits each: its weights are taken once for all of them
+            items = items[np.argsort(heads[items], kind="stable")]
+        else:
+            chosen = heads[items]
+        own = x[index(which[items], x.device)].unflatten(0, (len(chosen), -1))
+        y = organ.project(letter, chosen.tolist(), own, places, spoils_input=True)
+        parts.append((items, y.flatten(0, 1)[:, None]))
+    if len(parts) == 1 and (np.diff(parts[0][0]) == 1).all():
         return parts[0][1]
     found = parts[0][1].new_empty(len(which), *parts[0][1].shape[1:])
     for items, y in parts:

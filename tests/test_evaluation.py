@@ -55,7 +55,7 @@ def test_predictions_are_measured_alike_few_at_a_time_and_all_together(gpt2_mode
     made = setting(gpt2_model, *[((5,), (6,))] * 5)
     draws = torch.Generator().manual_seed(0)
     wide, base = torch.randn(2, 5, 70_000, generator=draws, dtype=torch.float64)  # too wide to be measured at once
-    values = behaviour(replace(made, model_logits=base), wide).values
+    values = behaviour(replace(made, model_logits=base, corrupted_logits=base), wide).values
     for name, metric in METRICS.items():
         assert values[name] == pytest.approx(metric.per_prediction(wide, base, made.answers).numpy(), rel=1e-12)
 

@@ -77,6 +77,8 @@ class FastEngine(PruningEngine):
         ]
         read, live = clean.read_by_heads, self._baseline.live
         vectors = Layers(lambda layer: layers[layer].vectors(read[layer], live))
+        if model.device.type != "cpu":
+            vectors.make_now(range(len(layers)))
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
         self._scorer = make_scorer(setting, measure, self._anew.noise_floor)
         self._alone: Alone | None = None

@@ -5,7 +5,7 @@ Keys are numbers of the graph: of slots, and of layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -31,6 +31,10 @@ class Layers(dict[int, HeadVectors]):
     def __init__(self, make: Callable[[int], HeadVectors]) -> None:
         super().__init__()
         self._make = make
+
+    def make_now(self, layers: Iterable[int]) -> None:
+        """Make those of some layers: on an accelerator, making them later would hold up a decision."""
+        self.update({layer: self._make(layer) for layer in layers})
 
     def __missing__(self, layer: int) -> HeadVectors:
         self[layer] = found = self._make(layer)

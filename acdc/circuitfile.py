@@ -6,7 +6,6 @@ it is kept. Nothing here imports torch.
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import os
@@ -20,6 +19,7 @@ import numpy as np
 
 from acdc.errors import AcdcError, CircuitFileError, NoGraphError
 from acdc.files import atomic_write
+from acdc.garbage import uncollected
 from acdc.graph import Graph, GraphConfig
 from acdc.jsondata import check, distinct, parse
 from acdc.provenance import Provenance
@@ -86,7 +86,7 @@ def read(path: Path, *, follow: bool = True, lone_scores: bool = False) -> Conte
             says which edge or key is wrong.
     """
     try:
-        with opened(path, follow=follow) as file, _no_garbage_collection():
+        with opened(path, follow=follow) as file, uncollected():  # parsing makes no cycles
             size = os.fstat(file.fileno()).st_size
             data = parse(lambda: json.load(file, object_pairs_hook=_light_object))
     except OSError as error:
@@ -218,18 +218,6 @@ def _numbers(graph: Graph, names: Mapping[str, Any]) -> dict[str, int]:
         if name not in number:
             graph.edge(name)  # raises, and says what is wrong with it
     return number
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Parsing makes millions of objects and no cycles; looking for some takes longer than the parsing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _light_object(pairs: list[tuple[str, Any]]) -> Any:

@@ -51,6 +51,15 @@ def test_right_is_above_every_wrong_answer(gpt2_model):
     assert found.logit_difference == pytest.approx((1 - 1 + 3 + 0) / 4)
 
 
+def test_predictions_are_measured_alike_few_at_a_time_and_all_together(gpt2_model):
+    made = setting(gpt2_model, *[((5,), (6,))] * 5)
+    draws = torch.Generator().manual_seed(0)
+    wide, base = torch.randn(2, 5, 70_000, generator=draws, dtype=torch.float64)  # too wide to be measured at once
+    values = behaviour(replace(made, model_logits=base, corrupted_logits=base), wide).values
+    for name, metric in METRICS.items():
+        assert values[name] == pytest.approx(metric.per_prediction(wide, base, made.answers).numpy(), rel=1e-12)
+
+
 def test_without_wrong_answers_right_is_the_likeliest_token(gpt2_model):
     found = behaviour(setting(gpt2_model, ((5,), ()), ((5, 6), ())), logits({5: 1, 7: 2}, {6: 3, 5: 1}))
     assert found.accuracy == found.top1 == 0.5

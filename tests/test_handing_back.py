@@ -14,6 +14,7 @@ from tiny import gpt2, pairs, save_gpt2, write_pairs
 import acdc
 from acdc import discover
 from acdc.errors import RunFolderError
+from acdc.models.bridge import BridgeReader
 from acdc.pairs import PromptPair
 
 SETTINGS = {"model": "model", "task": "pairs.jsonl", "n": 4, "threshold": 0.05, "progress": False}
@@ -143,6 +144,13 @@ def test_an_open_model_is_told_by_its_own_hash(copy, monkeypatch):
         again(model=other)
     with pytest.raises(acdc.AcdcError, match="the model is open already"):
         again(model=model, dtype="float32")
+
+
+def test_an_open_model_is_hashed_once_a_run(copy, monkeypatch):
+    hashed, hash_of = [], BridgeReader.sha256
+    monkeypatch.setattr(BridgeReader, "sha256", lambda reader: hashed.append(reader) or hash_of(reader))
+    discover(**SETTINGS | {"model": acdc.load_model("model")}, out="new")
+    assert len(hashed) == 1
 
 
 def test_models_and_pairs_in_memory_are_told_by_their_hashes(tmp_path):

@@ -197,3 +197,14 @@ def test_an_answer_that_cant_be_given_is_an_error():
     model = load_model(with_dead_tokens(-math.inf, dead=4))
     with pytest.raises(PromptError, match="line 1: this model's logit of the answer token 4 is minus infinity"):
         prepare(model, prompts(6, answers=True))
+
+
+def test_every_row_counts_however_many_are_compared_at_a_time():
+    own = torch.randn(5, 70_000, generator=torch.Generator().manual_seed(0))
+    assert compare_logits(own, own, torch.float32).difference == 0
+    for row in range(5):
+        found = own.clone()
+        found[row, 7] += 1
+        assert compare_logits(found, own, torch.float32).difference == pytest.approx(1, rel=0.02)
+    own[4, 0] = 40
+    assert compare_logits(own, own, torch.float32).tolerance > 20 * TOLERANCES[torch.float32]  # by the widest row

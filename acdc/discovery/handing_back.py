@@ -89,7 +89,7 @@ def _known_of(asked: Asked, model: Any) -> dict[str, str]:
     if isinstance(model, str | Path):
         precision = "float32" if asked.dtype is None else _plain(asked.dtype)
         return {"model": str(model).rstrip("/") or str(model), "dtype": precision}
-    if _sha256(asked, model) is None or asked.device is not None or asked.dtype is not None:  # refused for an open one
+    if not _is_open(model) or asked.device is not None or asked.dtype is not None:  # refused for an open one
         return {}
     return {"model": model.name, "device": str(model.device), "dtype": _plain(model.dtype)}
 
@@ -98,16 +98,15 @@ def _plain(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _sha256(asked: Asked, model: Any) -> str | None:
-    """The hash of a model that is open; its class isn't known without torch."""
-    found = asked.once("sha256", lambda: getattr(model, "sha256", None))
-    return found if isinstance(found, str) else None
+def _is_open(model: Any) -> bool:
+    """Whether it is an open model, which has a hash; its class isn't known without torch, and to hash it takes long."""
+    return isinstance(getattr(type(model), "sha256", None), property)
 
 
 def _is_same_model(earlier: Record, asked: Asked, model: Any) -> bool:
     if isinstance(model, str | Path):
         return not is_younger(model, earlier.started, folders=True)
-    return bool(_known_of(asked, model)) and _sha256(asked, model) == earlier.hashes.get("model")
+    return bool(_known_of(asked, model)) and asked.once("sha256", lambda: model.sha256) == earlier.hashes.get("model")
 
 
 def _is_same_task(earlier: Record, task: Any, file_sha256: str | None) -> bool:

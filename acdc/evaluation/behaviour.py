@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from acdc.engine import circuits
+from acdc.engine.own_metric import is_own
 from acdc.engine.setting import Setting
 from acdc.errors import NumericsError
 from acdc.metrics import METRICS, Metric, logit_difference
 from acdc.results import QUANTITIES, Behaviour, Evaluation, faithfulness
 
 __all__ = ["Behaviour", "Evaluation", "behaviour", "evaluate"]
+
+#: Logits that are measured at a time on a CPU, in bytes.
+_PART_BYTES = 2**20
 
 
 def usable_metrics(setting: Setting) -> list[Metric]:
@@ -56,12 +60,29 @@ def behaviour(setting: Setting, logits: Tensor, *, measures: Sequence[Metric] | 
         if prompts.has_wrong_answers:
             margins = logit_difference(logits, answers)
             values |= {"accuracy": (margins > 0).double(), "logit_difference": margins}
-    for metric in usable_metrics(setting) if measures is None else measures:
-        values[metric.name] = metric.per_prediction(logits, setting.model_logits, answers)
+    values |= _measured(setting, logits, usable_metrics(setting) if measures is None else measures)
     means = {name: float(each.mean()) for name, each in values.items()}
     accuracy, top1, difference = (means.get(name) for name in QUANTITIES)
     metrics = {name: mean for name, mean in means.items() if name not in QUANTITIES}
     return Behaviour(accuracy, top1, difference, metrics, {name: each.cpu().numpy() for name, each in values.items()})
+
+
+def _measured(setting: Setting, logits: Tensor, measures: Sequence[Metric]) -> dict[str, Tensor]:
+    """The metrics of logits by name, ``[prediction]`` each.
+
+    A caller's function gets all predictions at once. Of acdc's metrics each prediction is on its own: they get a few at
+    a time, which stay in the cache from metric to metric.
+    """
+    n = len(logits)
+    few = max(1, _PART_BYTES // logits[0].nbytes) if logits.device.type == "cpu" else n
+    parts: dict[str, list[Tensor]] = {}
+    for step, some in ((n, [m for m in measures if is_own(m)]), (few, [m for m in measures if not is_own(m)])):
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            for metric in some:
+                found = metric.per_prediction(logits[rows], setting.model_logits[rows], setting.answers[rows])
+                parts.setdefault(metric.name, []).append(found)
+    return {metric.name: torch.cat(parts[metric.name]) for metric in measures}
 
 
 def unpatched(setting: Setting) -> tuple[Behaviour, Behaviour]:

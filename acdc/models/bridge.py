@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
@@ -277,6 +278,8 @@ class BridgeReader:
         def remember(layer: int) -> Any:
             def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 calls[layer] = args, kwargs
+                if layer == self.n_layers - 1:
+                    raise _Seen
 
             return hook
 
@@ -285,7 +288,8 @@ class BridgeReader:
             for layer, block in enumerate(self.blocks)
         ]
         try:
-            self._run_with_cache(torch.zeros(1, length, dtype=torch.long, device=self._device), ["blocks.0.hook_in"])
+            with suppress(_Seen):  # what is behind takes time
+                self._run_with_cache(torch.zeros(1, length, dtype=torch.long, device=self._device), [])
         finally:
             for hook in hooks:
                 hook.remove()
@@ -346,6 +350,10 @@ class BridgeReader:
         with torch.no_grad():
             logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
         return logits, {name: cache[name] for name in known}
+
+
+class _Seen(Exception):
+    """All that was looked for is seen."""
 
 
 class _Reached(Exception):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import warnings
 from collections.abc import Iterator
 
 import torch
+
+from acdc.garbage import uncollected
 
 #: What torch says on a CPU, where it raises a plain RuntimeError: on Linux, and on Windows.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
@@ -43,6 +46,13 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
         if hub_bars:
             enable_progress_bars()
+
+
+def import_them() -> None:
+    """Import what every model is opened with: it takes seconds, and longer where garbage is looked for meanwhile."""
+    with uncollected(), quiet():
+        for name in ("transformer_lens.model_bridge.sources", "transformers.modeling_utils"):
+            importlib.import_module(name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from acdc.errors import AcdcError, AcdcWarning, MemoryLimitError, ModelError
 from acdc.models.bridge import BridgeReader
-from acdc.models.libraries import is_out_of_memory
+from acdc.models.libraries import import_them, is_out_of_memory
 from acdc.models.model import Model
 from acdc.models.opening import find_source
 from acdc.models.selfcheck import Probe, SelfCheck, probe_prompts, self_check
@@ -73,6 +73,7 @@ def _load_and_check(
 ) -> tuple[Model, SelfCheck]:
     named = model if isinstance(model, str | Path) else f"a {type(model).__name__}"
     with _refusal(f"{named} can't be opened"):
+        import_them()
         source = find_source(model, device, dtype, tokenizer)
     prompts = probe_prompts(source.vocab_size, source.n_ctx)
     with _refusal(f"{source.name} can't be run (another `dtype` may help)"), torch.no_grad():

@@ -351,7 +351,9 @@ class Model(Displayed):
     def looks_back(self) -> bool:
         """Whether a position sees itself and those before it only."""
         length = min(2, self.n_ctx or 2)
-        return not bool(self._tables_of(length)[0].visible[0, -1]) or length == 1
+        known = max(self._tables, default=length)  # a table of any length says it
+        visible = self._tables_of(max(known, length))[0].visible
+        return length == 1 or not bool(visible[..., 0, 1].any())
 
     def table(self, layer: int, tokens: Tokens) -> PositionTable:
         """Masks and rotations of a layer for some prompts.

@@ -28,6 +28,8 @@ TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 2e-2, tor
 
 #: A logit that is lower than the row's largest by more is of no token that matters: its probability is below 1e-26.
 _LOWEST = 60.0
+#: Logits in float64 that are compared at a time, in bytes: few enough to stay in the cache.
+_PART_BYTES = 2**20
 #: Units in the last place that rounding may take of logits that are all large.
 _ROUNDINGS = 8
 
@@ -83,12 +85,31 @@ def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> LogitCompa
         own: the model's, likewise.
         dtype: precision of the model.
     """
-    found, own = found.double(), own.to(found.device).double()
-    largest = own.amax(-1, keepdim=True)  # [row, 1]
-    matters = own >= largest - _LOWEST  # [row, n_outputs]
-    reach = float((largest - own)[matters].max()) if bool(matters.any()) else 0.0
-    scale = max(1.0, reach / 2)  # how far logits that matter are from their middle
+    step = max(1, _PART_BYTES // (8 * own.shape[-1]) if found.device.type == "cpu" else len(found))
+    parts = [slice(start, start + step) for start in range(0, len(found), step)]
+    scale = max(1.0, *(_reach(own[rows].to(found.device).double()) / 2 for rows in parts))
+    worst = max(_apart(found[rows].double(), own[rows].to(found.device).double(), dtype, scale) for rows in parts)
     tolerance = TOLERANCES[dtype] * scale
+    return LogitComparison(worst * tolerance, tolerance)
+
+
+def _reach(own: Tensor) -> float:
+    """How far logits that matter are from the largest of their row, at most."""
+    largest = own.amax(-1, keepdim=True)  # [row, 1]
+    return float((largest - own).where(own >= largest - _LOWEST, 0.0).amax())
+
+
+def _apart(found: Tensor, own: Tensor, dtype: torch.dtype, scale: float) -> float:
+    """How far logits are from a model's own, at most, as a share of what is allowed; infinite where one is NaN.
+
+    Args:
+        found: ``[row, n_outputs]`` in float64.
+        own: the model's, likewise.
+        dtype: precision of the model.
+        scale: how far logits that matter are from their middle.
+    """
+    tolerance = TOLERANCES[dtype] * scale
+    matters = own >= own.amax(-1, keepdim=True) - _LOWEST  # [row, n_outputs]
     both_dead = is_dead(found, dtype) & (own == -torch.inf)
     gap = (found - own).masked_fill(both_dead, 0.0)
     shift = gap.where(matters, 0.0).sum(-1, keepdim=True) / matters.sum(-1, keepdim=True)  # [row, 1]
@@ -99,8 +120,7 @@ def compare_logits(found: Tensor, own: Tensor, dtype: torch.dtype) -> LogitCompa
     apart = torch.where(matters, gap - shift, gap).abs() / allowed
     shifted = shift.abs() / (TOLERANCES[dtype] * common)
     # NaN must not pass for small; amax over both gives it on.
-    worst = float(torch.cat((apart, shifted), -1).amax().nan_to_num(torch.inf, torch.inf))
-    return LogitComparison(worst * tolerance, tolerance)
+    return float(torch.cat((apart, shifted), -1).amax().nan_to_num(torch.inf, torch.inf))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ batch. What stands in front of the slot computes what it does in the whole model
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class Alone:
     def __init__(
         self,
         baseline: Baseline,
-        vectors: Sequence[HeadVectors],
+        vectors: Mapping[int, HeadVectors],
         layers: Sequence[LayerHeads],
         mlps: Sequence[LayerMlp],
         scorer: Scorer,

@@ -97,8 +97,10 @@ def run_clean(setting: Setting, tactics: Tactics) -> tuple[Baseline, CleanRun]:
         places = live.of_prompts(rows)
         at = live.prompt[places] - rows.start, live.position[places]
         clean, ablated = setting.contributions.clean(rows), setting.contributions.ablated(rows)
+        flat = at[0] * clean.shape[2] + at[1]
         for source in range(graph.n_sources):  # one by one, for the sake of memory
-            torch.sub(clean[source][at], ablated[source][at], out=difference[source, places])
+            taken = torch.index_select(clean[source].flatten(0, 1), 0, flat, out=difference[source, places])
+            taken -= ablated[source].flatten(0, 1)[flat]
         both = zip(_streams(setting, clean, ...), _streams(setting, ablated, at), strict=True)
         for (n_written, x), (_, bare) in both:
             if n_written in clean_inputs:

@@ -27,7 +27,7 @@ from acdc.engine.fast.cost import machine_kind, run_cost
 from acdc.engine.fast.downstream import Downstream, plan_downstream
 from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
-from acdc.engine.fast.present import Present
+from acdc.engine.fast.present import Layers, Present
 from acdc.engine.fast.recomputing import Recomputing
 from acdc.engine.fast.scores import make_scorer
 from acdc.engine.fast.scratch import Scratch
@@ -72,12 +72,14 @@ class FastEngine(PruningEngine):
         #: Live places and answers that lengths of chains are reckoned by: those of its prompts, unless it is told
         #: others, so that engines on parts of the prompts compute equally far ahead.
         self.places = len(self._baseline.live), len(self._baseline.answers)
-        self._layers = [
+        self._layers = layers = [
             LayerHeads(attention, model.table(layer, setting.tokens), setting.tokens.filled)
             for layer, attention in enumerate(model.attention)
         ]
-        both = zip(self._layers, clean.read_by_heads, strict=True)
-        vectors = [heads.vectors(x, self._baseline.live) for heads, x in both]
+        read, live = clean.read_by_heads, self._baseline.live
+        vectors = Layers(lambda layer: layers[layer].vectors(read[layer], live))
+        if model.device.type != "cpu":
+            vectors.make_now(range(len(layers)))
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
         #: Removals in a batch, at most. Where a batch costs as much as many runs, only memory bounds it.
         on_cpu = machine_kind(model.device) == "cpu"
@@ -111,7 +113,7 @@ class FastEngine(PruningEngine):
             self._baseline = replace(self._baseline, difference=torch.empty_like(self._baseline.difference))
             self._is_shared = False
         self._baseline, run = run_circuit(self._baseline, self._layers, kept)
-        self._begin(Present(self._baseline, run.vectors, run.mlp_outputs, run.inputs))
+        self._begin(Present(self._baseline, dict(enumerate(run.vectors)), run.mlp_outputs, run.inputs))
 
     @torch.no_grad()
     def _effects(self, slot: Slot) -> np.ndarray:

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from acdc.engine.fast.norms import less_mean
 from acdc.models.norms import Norm
 
 
@@ -62,9 +63,7 @@ def gains(
         mask: which of them each slot reads.
         known: products that have been found, to which those that are needed are added.
     """
-    centred = norm.kind == "layer"
-    x = before - before.mean(-1, keepdim=True) if centred else before
-    weights = [one.weight - one.weight.mean(-1, keepdim=True) if centred else one.weight for one in mixtures]
+    x, weights = less_mean(norm, before), [less_mean(norm, one.weight) for one in mixtures]
     runs, places, _ = mixtures[0].change.shape
     own = x.square().sum(-1)  # [slot, place]
     more = x.new_zeros(len(x), runs, places)

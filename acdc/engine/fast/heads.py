@@ -7,15 +7,16 @@ needed, with the norm's weights folded into contiguous projections.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from acdc.engine.fast.indices import index
+from acdc.engine.fast.norms import centred, fold, less_mean, normalized
 from acdc.engine.fast.places import Places
 from acdc.engine.sizes import Sizes
 from acdc.graph import Letter
@@ -41,39 +42,8 @@ class _Projection:
     norm: Norm
     everything: tuple[Tensor, Tensor | None] | None
     latent: Latent | None
-    rotary: Rotary | None
-    scale: Tensor | None
-
-
-def normalized(norm: Norm, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
-    """A norm without its weight and bias, which the projections carry."""
-    if x.dim() > 2 and x.stride(0) == 0 and len(x) > 1:  # what all heads read alike is normed once
-        return normalized(norm, x[:1]).expand_as(x)
-    if norm.kind == "layer":
-        return F.layer_norm(x, x.shape[-1:], eps=norm.eps)
-    if norm.kind == "rms":
-        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).pow_(2).div_(x.shape[-1])
-        return x * torch.rsqrt(square + norm.eps)
-    return x
-
-
-def centred(norm: Norm, x: Tensor) -> Tensor | None:
-    """The first half of :func:`normalized`: leaves a factor, ``[..., 1]``, or ``None`` for 1; centres in place."""
-    if norm.kind == "none":
-        return None
-    if norm.kind == "layer":
-        x -= x.mean(-1, keepdim=True)
-    square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).pow_(2).div_(x.shape[-1])
-    return square.add_(norm.eps).rsqrt_()
-
-
-def fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Move a norm's weight and bias into the projection behind it, ``[..., d_model, width]``."""
-    folded = weight if norm.weight is None else norm.weight[:, None] * weight
-    if norm.bias is not None:
-        extra = norm.bias @ weight  # [..., width]
-        bias = extra if bias is None else bias + extra
-    return folded.contiguous(), bias
+    rotary: Rotary | None = None
+    scale: Tensor | None = None
 
 
 #: Queries and mixtures (what stands in front of ``W_O``), ``[head, live place, d_head]``; keys and values at
@@ -103,10 +73,23 @@ class LayerHeads:
             filled: which positions hold a token.
         """
         self.attention = attention
-        self._table = table
         self._projections = {letter: self._projection(letter) for letter in get_args(Letter)}
         self.W_O = attention.W_O.contiguous()
         self._joint: dict[Letter, tuple[tuple[str | int, ...], Tensor]] = {}  # heads' weights side by side
+        self._stand_on(table, filled)
+
+    def on(self, table: PositionTable, filled: Bool[Tensor, "batch pos"]) -> LayerHeads:
+        """The same weights on other prompts; see :meth:`__init__`."""
+        found = copy(self)
+        found._stand_on(table, filled)
+        return found
+
+    def _stand_on(self, table: PositionTable, filled: Tensor) -> None:
+        rotary, scale = {"q": table.rotary, "k": table.rotary}, {"q": table.q_scale}
+        self._projections = {
+            letter: replace(one, rotary=rotary.get(letter), scale=scale.get(letter))
+            for letter, one in self._projections.items()
+        }
         _, length = filled.shape
         visible = table.visible[..., :length, :length] & filled[:, None, :]
         own = torch.eye(length, dtype=torch.bool, device=filled.device)
@@ -185,7 +168,7 @@ class LayerHeads:
         self, letter: Letter, heads: list[int], x: Float[Tensor, "head place d_model"]
     ) -> Float[Tensor, "head place d_head"]:
         """Projections of inputs of some heads, up to the norm's scale and without biases; of :meth:`is_linear` ones."""
-        return torch.bmm(_centred(self.attention.norm, x), self._own(letter, heads))
+        return torch.bmm(less_mean(self.attention.norm, x), self._own(letter, heads))
 
     def project_changed(
         self,
@@ -208,7 +191,7 @@ class LayerHeads:
             written: what it makes of each head's inputs.
             places: where the inputs stand.
         """
-        narrow = torch.bmm(_centred(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
+        narrow = torch.bmm(less_mean(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
         y = torch.matmul(change.flatten(0, 1), narrow).view(len(heads), *change.shape[:-1], -1)
         y += before[:, None]
         if gain is not None:
@@ -320,7 +303,8 @@ class LayerHeads:
         return hidden
 
     def _projection(self, letter: Letter) -> _Projection:
-        attention, table = self.attention, self._table
+        """A letter's, but for what depends on prompts."""
+        attention = self.attention
         weight, bias, qk_norm, latent = attention.parts(letter)
         n, d_model, width = weight.shape
         groups = list(range(n)) if letter == "q" else [attention.group(head) for head in range(attention.n_heads)]
@@ -338,8 +322,7 @@ class LayerHeads:
             qk_norm = replace(qk_norm, weight=qk_norm.weight[groups][:, None], bias=bias_of_heads)
         own = weight if groups == list(range(n)) else weight[groups]
         own_bias = None if bias is None else bias[groups][:, None]
-        rotary, scale = (None if letter == "v" else table.rotary), (table.q_scale if letter == "q" else None)
-        return _Projection(own, own_bias, qk_norm, everything, latent, rotary, scale)
+        return _Projection(own, own_bias, qk_norm, everything, latent)
 
 
 def _of_heads(norm: Norm, heads: Tensor) -> Norm:
@@ -348,11 +331,6 @@ def _of_heads(norm: Norm, heads: Tensor) -> Norm:
         return norm
     bias = None if norm.bias is None else norm.bias[heads]
     return replace(norm, weight=norm.weight[heads], bias=bias)
-
-
-def _centred(norm: Norm, x: Tensor) -> Tensor:
-    """Less its mean, where the norm takes that away."""
-    return x - x.mean(-1, keepdim=True) if norm.kind == "layer" else x
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

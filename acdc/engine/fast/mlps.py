@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.engine.fast.gains import MixtureChange
-from acdc.engine.fast.heads import centred, fold
+from acdc.engine.fast.norms import centred, fold
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp

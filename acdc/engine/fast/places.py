@@ -49,7 +49,8 @@ class Places:
             position += found
             grid.append([start + min(i, len(found) - 1) for i in range(width)])
             cell += [row * width + i for i in range(len(found))]
-        return Places(*(torch.tensor(values, device=device) for values in (prompt, position, grid, cell)))
+        each = (prompt, position, grid, cell)
+        return Places(*(torch.tensor(values, dtype=torch.int64, device=device) for values in each))
 
     def __len__(self) -> int:
         return len(self.prompt)

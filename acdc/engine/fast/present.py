@@ -5,7 +5,7 @@ Keys are numbers of the graph: of slots, and of layers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +23,26 @@ from acdc.graph import Slot
 AtPlaces = Float[Tensor, "place d_model"]
 
 
+class Layers(dict[int, HeadVectors]):
+    """Heads' vectors by layer, each made when it is first asked for: of layers that no kept edge leaves none ever is.
+
+    Args:
+        make: from a layer to its vectors.
+    """
+
+    def __init__(self, make: Callable[[int], HeadVectors]) -> None:
+        super().__init__()
+        self._make = make
+
+    def make_now(self, layers: Iterable[int]) -> None:
+        """Make those of some layers: on an accelerator, making them later would hold up a decision."""
+        self.update({layer: self._make(layer) for layer in layers})
+
+    def __missing__(self, layer: int) -> HeadVectors:
+        self[layer] = found = self._make(layer)
+        return found
+
+
 class Present:
     """Cached values of the present circuit.
 
@@ -34,7 +54,7 @@ class Present:
     def __init__(
         self,
         baseline: Baseline,
-        vectors: list[HeadVectors],
+        vectors: Mapping[int, HeadVectors],
         mlp_outputs: list[AtPlaces],
         inputs: dict[int, AtPlaces] | None = None,
     ) -> None:

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from acdc.engine.fast.anchors import Anchors, anchor_bytes
 from acdc.engine.fast.gains import MixtureChange
-from acdc.engine.fast.heads import fold, normalized
+from acdc.engine.fast.norms import normalized
 from acdc.engine.fast.sample import serves
-from acdc.engine.fast.vocabulary import Logits, expected
+from acdc.engine.fast.vocabulary import Logits, blocks, expected
 from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
 from acdc.metrics import AnswerTokens, Metric
@@ -87,14 +87,9 @@ class KlScorer(Scorer):
     ) -> None:
         super().__init__(setting, measure)
         self._norm = setting.model.final_norm
-        weight, _ = fold(self._norm, weight, None)  # biases cancel
-        weight = weight - weight.mean(1, keepdim=True)  # as does what all tokens have in common
-        if self._norm.kind == "layer":
-            # What is multiplied is centred already; a centred matrix serves changes that are not.
-            weight = weight - weight.mean(0)
         log_p = setting.model_logits.log_softmax(-1)  # [prediction, n_outputs] float64
         self._clean: Tensor | None = None  # normed residual of the clean run, [prediction, d_model]
-        self._weight = weight.T.contiguous()  # [n_outputs, d_model]
+        self._weight = _folded(self._norm, weight.T)  # [n_outputs, d_model]
         self._expected = expected(log_p, self._weight)  # W_U p, [prediction, d_model]
         self._likeliest = _Likeliest.of(log_p, self._weight)
         rest = log_p.scatter(1, self._likeliest.tokens, -torch.inf)
@@ -205,6 +200,22 @@ class KlScorer(Scorer):
             self._products[head.source] = self._weight @ head.weight.T
         self._products.move_to_end(head.source)
         return self._products[head.source]
+
+
+def _folded(norm: Norm, rows: Float[Tensor, "output d_model"]) -> Float[Tensor, "output d_model"]:
+    """The unembedding behind a norm without its weight and bias, without what all outputs have in common.
+
+    Biases cancel, as that does.
+    """
+    common, found = rows.mean(0), torch.empty_like(rows, memory_format=torch.contiguous_format)
+    for some in blocks(len(rows), rows.device):  # each is passed over several times
+        part = torch.sub(rows[some], common, out=found[some])
+        if norm.weight is not None:
+            part *= norm.weight
+        if norm.kind == "layer":
+            # What is multiplied is centred already; a centred matrix serves changes that are not.
+            part -= part.mean(1, keepdim=True)
+    return found
 
 
 def _gain(norm: Norm, residual: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from acdc.engine.fast.heads import LayerHeads
 from acdc.engine.fast.indices import index
 from acdc.engine.fast.mlps import BLOCK_ROWS, LayerMlp
 from acdc.engine.fast.places import Places, live_positions
+from acdc.engine.fast.reading import Values, different, projected
 from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.states import Component, Plan, Relevant, Work
 from acdc.engine.fast.tactics import Tactics
@@ -50,6 +51,7 @@ class SideBySide:
         self._scratch = Scratch()
         n_mlps = 0 if setting.graph.cfg.attn_only else setting.graph.cfg.n_layers
         self._mlps = [LayerMlp(setting.model, layer, self._scratch) for layer in range(n_mlps)]
+        self._heads: dict[int, LayerHeads] = {}  # by layer, if they are small
 
     @torch.no_grad()
     def residuals(self, masks: Sequence[Bool[np.ndarray, " n_edges"]]) -> Float[Tensor, "circuit prediction d_model"]:
@@ -66,7 +68,7 @@ class SideBySide:
             ablated = setting.contributions.ablated(chunk)
             for rows in self._tiles(chunk):
                 own = slice(rows.start - chunk.start, rows.stop - chunk.start)
-                tile = _Tile(setting, rows, ablated[:, own], self._mlps, self._scratch)
+                tile = _Tile(setting, rows, ablated[:, own], self._heads, self._mlps, self._scratch)
                 at = 0
                 for plan in plans:
                     found[at : at + len(plan.kept), setting.scored(rows)] = tile.run(plan)
@@ -96,56 +98,6 @@ class SideBySide:
             yield slice(start, min(start + step, chunk.stop))
 
 
-class _Values:
-    """What sources write in each circuit, less what they carry when they are removed.
-
-    Args:
-        plan: which sources of which circuits there are.
-        everywhere: at every live place, of the sources that are needed there; else at the answers, of all.
-        data: room, ``[row, place, d_model]``.
-    """
-
-    def __init__(self, plan: Plan, everywhere: bool, data: Tensor) -> None:
-        self._plan, self._data = plan, data
-        self._first, self._rows = plan.rows(everywhere=everywhere)  # [circuit], [circuit, source]
-        self.n_sources = plan.n_everywhere if everywhere else self._rows.shape[1]
-
-    def put(self, circuits: np.ndarray, sources: np.ndarray, found: Tensor, which: np.ndarray) -> None:
-        """Note values.
-
-        Args:
-            circuits: of each value.
-            sources: of each value.
-            found: ``[one, place, d_model]``.
-            which: which of these each value is.
-        """
-        device = self._data.device
-        if len(which) != len(found) or (which != np.arange(len(which))).any():
-            found = found[index(which, device)]
-        self._data.index_copy_(0, index(self._rows[circuits, sources], device), found)
-
-    def sum(self, base: Tensor, weights: np.ndarray, circuit: int, out: Tensor | None = None) -> Tensor:
-        """What slots read in a circuit.
-
-        Args:
-            base: what they read when every edge is ablated, ``[place, d_model]``.
-            weights: 1 for each edge that is kept, else 0, ``[slot, parent]``.
-            circuit: which.
-            out: ``[slot, place * d_model]``, if there is room already.
-
-        Returns:
-            ``[slot, place * d_model]``
-        """
-        sources = self._plan.sources[circuit]
-        sources = sources[: np.searchsorted(sources, min(weights.shape[1], self.n_sources))]
-        first = self._first[circuit]
-        data = self._data[first : first + 1 + len(sources)].flatten(1)
-        data[0] = base.flatten()  # one product with it is quicker than a product to be added to it
-        own = np.ones((len(weights), 1 + len(sources)), dtype=np.float64)
-        own[:, 1:] = weights[:, sources]
-        return torch.mm(torch.from_numpy(own).to(data), data, out=out)
-
-
 class _Tile:
     """Some prompts, and what slots read on them when every edge is ablated.
 
@@ -153,33 +105,42 @@ class _Tile:
         setting: model and prompts.
         rows: which of the prompts.
         ablated: what removed edges carry on them, ``[n_sources, prompt, pos, d_model]``.
+        heads: layers' of the prompts before, or none; those made here are put there if they are small.
         mlps: all layers'.
         scratch: room.
     """
 
     def __init__(
-        self, setting: Setting, rows: slice, ablated: Tensor, mlps: Sequence[LayerMlp], scratch: Scratch
+        self,
+        setting: Setting,
+        rows: slice,
+        ablated: Tensor,
+        heads: dict[int, LayerHeads],
+        mlps: Sequence[LayerMlp],
+        scratch: Scratch,
     ) -> None:
-        self._setting, self._mlps, self._scratch = setting, mlps, scratch
+        self._setting, self._heads, self._mlps, self._scratch = setting, heads, mlps, scratch
         self._kind = machine_kind(setting.model.device)
         model, device = setting.model, setting.model.device
         self._tokens = setting.tokens[rows]
         prompts = setting.prompts.part(rows)
-        self._live = Places.of(live_positions(model, prompts, setting.ablation, Tactics()), device)
+        live = live_positions(model, prompts, setting.ablation, Tactics())
+        self._live = Places.of(live, device)
         self._answers = Places.of([pair.answer_positions for pair in prompts.pairs], device)
+        every = range(setting.tokens.ids.shape[1])
+        self._still = Places.of([sorted({*every} - {*own}) for own in live], device)  # the same in every circuit
         number = {place: i for i, place in enumerate(_places(self._live))}
         self._answers_in_live = index([number[place] for place in _places(self._answers)], device)
-        self._ablated = self._live.pick(ablated)  # [n_sources, live place, d_model]
-        self._ablated_answers = self._ablated[:, self._answers_in_live]
-        inputs = self._live.pick(setting.contributions.inputs[:, rows])
-        self._inputs = inputs - self._ablated[: len(inputs)]
+        self._ablated = ablated
+        inputs = setting.contributions.inputs[:, rows]
+        self._inputs = self._live.pick(inputs - ablated[: len(inputs)])
         self._bases = _bases(setting, ablated)
         self._held: dict[int, tuple[LayerHeads, Tensor, Tensor]] = {}
 
     def run(self, plan: Plan) -> Tensor:
         """Last residuals where answers are read, ``[circuit, answer, d_model]``."""
         self._values = {
-            everywhere: _Values(
+            everywhere: Values(
                 plan,
                 everywhere,
                 self._scratch.take(
@@ -211,16 +172,18 @@ class _Tile:
 
     def _run_heads(self, part: Component, work: Work, weights: np.ndarray, everywhere: bool) -> None:
         """Heads of a layer in all their states, those of a few circuits at a time."""
-        places, ablated = self._places(everywhere), self._ablated_at(everywhere)[part.nodes]
+        places, ablated = self._places(everywhere), self._ablated_at(part, everywhere)
         organ = self._layer(part.layer)[0]
-        one = len(part.slots) * self._ablated[0].nbytes  # what all heads read in a circuit
+        one = len(part.slots) * len(self._live) * ablated[0, :1].nbytes  # what all heads may read in a circuit
         for block in work.blocks(max(1, _READ_BYTES[self._kind] // one)):
             items = slice(block[0].start, block[-1].stop)
             if everywhere:
-                read = list(self._read(part, slice(0, 3), work, block, weights, everywhere=True))
+                x, which = self._read(part, slice(0, 3), work, block, weights, everywhere=True)
+                read = [(x, numbers) for numbers in which]
             else:
-                read = list(self._read(part, slice(0, 1), work, block, weights, everywhere=False))
-                read += self._read(part, slice(1, 3), work, block, weights, everywhere=True)
+                x, which = self._read(part, slice(0, 1), work, block, weights, everywhere=False)
+                keys, others = self._read(part, slice(1, 3), work, block, weights, everywhere=True)
+                read = [(x, which[0]), *((keys, numbers) for numbers in others)]
             mixtures = self._mixed(part.layer, work.nodes[items], read, places)
             found = self._scratch.take("written", (len(mixtures), *ablated.shape[1:]), ablated)
             for own in block:  # all at once would copy weights and what is taken off
@@ -239,8 +202,8 @@ class _Tile:
         weights: np.ndarray,
         *,
         everywhere: bool,
-    ) -> Tensor:
-        """What slots of some letters read, ``[letter, item, place, d_model]``.
+    ) -> tuple[Tensor, np.ndarray]:
+        """What slots of some letters read.
 
         Args:
             part: the layer's heads.
@@ -249,23 +212,33 @@ class _Tile:
             block: items, those of each circuit.
             weights: of each edge, ``[circuit, letter, head, parent]``.
             everywhere: at every live place, not at the answers alone.
+
+        Returns:
+            What at least one of them reads, each once, ``[input, place, d_model]``; and which of these each reads,
+            ``[letter, item]``.
         """
         values, base = self._values[everywhere], self._places(everywhere).pick(self._base(part))
-        first, n = block[0].start, letters.stop - letters.start
-        x = self._scratch.take(f"read {letters.start}", (block[-1].stop - first, n, *base.shape), base)
+        first, n_letters, n = block[0].start, letters.stop - letters.start, 0
+        which = np.empty((block[-1].stop - first, n_letters), dtype=np.int64)
+        x = self._scratch.take(f"read {letters.start}", (which.size, *base.shape), base)
         for own in block:
             circuit = int(work.circuits[own.start])
             rows = weights[circuit, letters][:, work.nodes[own]].swapaxes(0, 1).reshape(-1, part.n_parents)
-            values.sum(base, rows, circuit, out=x[own.start - first : own.stop - first].view(len(rows), -1))
-        return x.transpose(0, 1)
+            first_of, numbers = different(rows)
+            which[own.start - first : own.stop - first] = n + numbers.reshape(-1, n_letters)
+            values.sum(base, rows[first_of], circuit, out=x[n : n + len(first_of)].view(len(first_of), -1))
+            n += len(first_of)
+        return x[:n], which.T
 
-    def _mixed(self, layer: int, heads: np.ndarray, read: Sequence[Tensor], places: Places) -> Tensor:
-        """What attention makes of what heads read (it is overwritten), ``[item, place, d_head]``."""
+    def _mixed(
+        self, layer: int, heads: np.ndarray, read: Sequence[tuple[Tensor, np.ndarray]], places: Places
+    ) -> Tensor:
+        """What attention makes of what heads read, ``[item, place, d_head]``."""
         (organ, base_k, base_v), numbers = self._layer(layer), heads.tolist()
         own, at = index(heads, self._inputs.device), (places, self._live, self._live)
         q, k, v = (
-            organ.project(letter, numbers, x[:, None], where, spoils_input=True)
-            for letter, x, where in zip(get_args(Letter), read, at, strict=True)
+            projected(organ, letter, heads, x, which, where)
+            for letter, (x, which), where in zip(get_args(Letter), read, at, strict=True)
         )
         return organ.mix(numbers, q, self._everywhere(base_k[own], k), self._everywhere(base_v[own], v), places)[:, 0]
 
@@ -277,13 +250,14 @@ class _Tile:
 
     def _run_mlp(self, part: Component, work: Work, weights: np.ndarray, everywhere: bool) -> None:
         """An MLP in all its states."""
-        places, base = self._places(everywhere), self._places(everywhere).pick(self._base(part))
+        places, ablated = self._places(everywhere), self._ablated_at(part, everywhere)
+        base = places.pick(self._base(part))
         for block in work.blocks(max(1, BLOCK_ROWS // len(places))):
             items = slice(block[0].start, block[-1].stop)
             x = self._scratch.take("read", (len(block), *base.shape), base)
             for row, circuit in zip(x, work.circuits[items].tolist(), strict=True):
                 self._values[everywhere].sum(base, weights[circuit], circuit, out=row.view(1, -1))
-            found = self._mlps[part.layer].run(x).sub_(self._ablated_at(everywhere)[part.first])
+            found = self._mlps[part.layer].run(x, spoils_input=True).sub_(ablated[0])
             self._note(work, items, part, found, everywhere)
 
     def _note(self, work: Work, items: slice, part: Component, found: Tensor, everywhere: bool) -> None:
@@ -302,25 +276,39 @@ class _Tile:
     def _places(self, everywhere: bool) -> Places:
         return self._live if everywhere else self._answers
 
-    def _ablated_at(self, everywhere: bool) -> Tensor:
-        """What removed edges carry, ``[n_sources, place, d_model]``."""
-        return self._ablated if everywhere else self._ablated_answers
+    def _ablated_at(self, part: Component, everywhere: bool) -> Tensor:
+        """What removed edges from a component carry, ``[node, place, d_model]``, until the next is asked for."""
+        places, ablated = self._places(everywhere), self._ablated[part.nodes]
+        found = self._scratch.take("ablated", (len(ablated), len(places), ablated.shape[-1]), ablated)
+        rows = places.prompt * ablated.shape[2] + places.position
+        for node, out in zip(ablated, found, strict=True):
+            torch.index_select(node.flatten(0, 1), 0, rows, out=out)
+        return found
 
     def _base(self, part: Component) -> Tensor:
         """What a component's slots read when every edge is ablated, ``[prompt, pos, d_model]``."""
         return self._bases[part.name]
 
     def _layer(self, layer: int) -> tuple[LayerHeads, Tensor, Tensor]:
-        """The layer's heads with the keys and values of their bases; if they are small, they are kept."""
+        """The layer's heads, with keys and values at every position, right where they are the same in every circuit."""
         if layer in self._held:
             return self._held[layer]
         model = self._setting.model
-        attention = model.attention[layer]
-        organ = LayerHeads(attention, model.table(layer, self._tokens), self._tokens.filled)
-        made = organ, *organ.keys_and_values(self._bases[f"a{layer}"])
-        if 4 * attention.W_O.nbytes * len(model.attention) <= _HELD_BYTES:
-            self._held[layer] = made
-        return made
+        attention, small = model.attention[layer], 7 * model.attention[layer].W_O.nbytes * len(model.attention)
+        table, filled = model.table(layer, self._tokens), self._tokens.filled
+        known = self._heads.get(layer)
+        organ = LayerHeads(attention, table, filled) if known is None else known.on(table, filled)
+        x, every = self._still.pick(self._bases[f"a{layer}"]), list(range(attention.n_heads))
+        keys, values = (
+            x.new_zeros(attention.n_heads, *filled.shape, weight.shape[-1]) for weight in (attention.W_K, attention.W_V)
+        )
+        if len(self._still):
+            self._still.put(organ.project("k", every, x[None, None], self._still)[:, 0], keys)
+            self._still.put(organ.project("v", every, x[None, None], self._still)[:, 0], values)
+        if small <= _HELD_BYTES:
+            self._heads[layer] = organ
+            self._held[layer] = organ, keys, values
+        return organ, keys, values
 
 
 def _bases(setting: Setting, ablated: Tensor) -> dict[str, Tensor]:

@@ -30,8 +30,11 @@ def expected(
     log_p: Float64[Tensor, "prediction output"], rows: Float[Tensor, "output d_model"]
 ) -> Float64[Tensor, "prediction d_model"]:
     """The mean row by the probabilities of each prediction."""
-    parts = (log_p[:, some].exp() @ rows[some].double() for some in blocks(len(rows), rows.device))
-    return torch.stack(list(parts)).sum(0)
+    found = log_p.new_zeros(len(log_p), rows.shape[1])
+    wide = log_p.new_empty(min(BLOCK_OUTPUTS[machine_kind(rows.device)], len(rows)), rows.shape[1])  # for all blocks
+    for some in blocks(len(rows), rows.device):
+        found.addmm_(log_p[:, some].exp(), wide[: some.stop - some.start].copy_(rows[some]))
+    return found
 
 
 @dataclass(frozen=True)

@@ -165,14 +165,7 @@ def run_unpatched(
         before_attention = x
         x = x + heads.sum(0) if rest is None else x + heads.sum(0) + rest
         if not graph.cfg.attn_only:
-            written[at] = _mlp(model, layer, before_attention if graph.cfg.parallel_attn_mlp else x)
+            written[at] = model.mlp(layer, before_attention if graph.cfg.parallel_attn_mlp else x)
             x = x + written[at]
             at += 1
     return written, x
-
-
-def _mlp(model: Model, layer: int, x: Tensor) -> Tensor:
-    """What an MLP writes, ``[batch, pos, d_model]``; by its weights alone, where it's no more, which is quicker."""
-    accurate = torch.finfo(x.dtype).bits >= 32  # in half precision every rounding in between counts
-    plain = model.plain_mlp(layer) if accurate else None
-    return model.mlp(layer, x) if plain is None else plain(x.flatten(0, 1)).view_as(x)

@@ -27,7 +27,8 @@ def index(numbers: Sequence[int] | np.ndarray, device: torch.device) -> Tensor:
 @lru_cache(_KEPT)
 def kept_index(numbers: tuple[int, ...], device: torch.device) -> Tensor:
     """The same of a tuple; those asked for last are kept."""
-    return torch.tensor(numbers, dtype=torch.int64).to(device, non_blocking=True)
+    with torch.inference_mode(False):  # whoever asks for it later may want gradients
+        return torch.tensor(numbers, dtype=torch.int64).to(device, non_blocking=True)
 
 
 def rows(x: Tensor, numbers: Sequence[int]) -> Tensor:

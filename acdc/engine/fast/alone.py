@@ -19,6 +19,7 @@ from acdc.engine.fast.changes import MixtureChange
 from acdc.engine.fast.cost import BATCH_BYTES, machine_kind
 from acdc.engine.fast.heads import HeadVectors, LayerHeads
 from acdc.engine.fast.mlps import LayerMlp
+from acdc.engine.fast.norms import centred
 from acdc.engine.fast.scores import Scorer
 from acdc.graph import Letter, Slot
 
@@ -111,9 +112,10 @@ class Alone:
             return written.add_(self._baseline.clean(self._next(layer), whole=whole))
         mlp = self._mlps[layer]
         x = written.add_(self._baseline.clean(self._graph.slot(f"m{layer}"), whole=whole))
-        if products and heads.attention.post_norm.kind == "none":
+        if products and mlp.plain is not None and heads.attention.post_norm.kind == "none":
             weight = heads.attention.multiplier * heads.W_O[head]
-            out = mlp.run_changed(x.clone(), products, [MixtureChange(slot.node.index, weight, change)])
+            gain = centred(mlp.plain.before, x.clone())
+            out = mlp.run_changed(gain, products, [MixtureChange(slot.node.index, weight, change)])
         else:
             out = mlp.run(x)
         return x.add_(out)

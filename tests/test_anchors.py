@@ -9,6 +9,7 @@ from families import random_weights
 import acdc
 from acdc.engine.choice import make_engine
 from acdc.engine.fast.anchors import Anchors
+from acdc.engine.fast.gains import MixtureChange
 from acdc.engine.fast.sample import serves
 from acdc.engine.fast.scores import Scorer, make_scorer
 from acdc.engine.fast.vocabulary import Logits
@@ -184,17 +185,26 @@ def test_only_where_a_pass_costs_and_rounding_can_be_met():
     assert not serves(torch.zeros(1, dtype=torch.float64), OUTPUTS)
 
 
-@pytest.fixture
-def setting(tmp_path):
-    """Of a random model with a large vocabulary."""
+def random_setting(folder, larger=1):
+    """Of a random model with a large vocabulary, and embeddings so many times as large."""
     config = tf.GPT2Config(
         n_embd=16, n_layer=2, n_head=2, n_positions=8, vocab_size=OUTPUTS, bos_token_id=0, eos_token_id=0
     )
-    random_weights(tf.GPT2LMHeadModel(config), 0).save_pretrained(tmp_path)
-    model = acdc.load_model(tmp_path, dtype="float32")
+    torch.manual_seed(0)
+    theirs = random_weights(tf.GPT2LMHeadModel(config), 0)
+    with torch.no_grad():
+        theirs.lm_head.weight *= larger
+    theirs.save_pretrained(folder)
+    model = acdc.load_model(folder, dtype="float32")
     draws = np.random.default_rng(0)
     pairs = [TokenPair(*(tuple(draws.integers(OUTPUTS, size=6).tolist()) for _ in range(2)), (5,)) for _ in range(4)]
     return prepare(model, PromptSet(tuple(pairs), "drawn"))
+
+
+@pytest.fixture
+def setting(tmp_path):
+    """As it is drawn."""
+    return random_setting(tmp_path)
 
 
 @pytest.mark.random_models
@@ -208,6 +218,21 @@ def test_scores_of_a_chain_of_small_steps(setting):
     torch.testing.assert_close(found, plain.score(runs), rtol=0, atol=2e-7)
     assert found.max() > 1e-5
     assert scorer.outputs < OUTPUTS / 2  # of which each run passes over, on the average
+
+
+@pytest.mark.random_models
+def test_rounding_of_the_stream_cancels_where_few_heads_change_it(tmp_path):
+    setting = random_setting(tmp_path, larger=10)  # so confident that what is likely stands for a direction
+    clean = setting.contributions.clean_residual[setting.rows, setting.columns]  # [prediction, d_model]
+    draws = torch.Generator().manual_seed(0)
+    weight, steps = torch.randn(8, 16, generator=draws), torch.randn(RUNS, len(clean), 8, generator=draws)
+    head = MixtureChange(0, weight, 1e-4 * clean.std() * steps.cumsum(0))
+    runs = clean + head.change @ weight
+    scorer = make_scorer(setting, METRICS["kl"], lambda: 0.0)
+    scorer.score(clean[None])
+    expected = scorer.score(runs)
+    assert expected.max() > 1e-5
+    torch.testing.assert_close(scorer.score_heads(clean, runs, [head]), expected, rtol=0, atol=5e-9)
 
 
 @pytest.mark.random_models

@@ -45,5 +45,9 @@ def test_what_would_lose_digits_is_not_given():
     weight = before[0, 0].repeat(D_HEAD, 1) / D_HEAD  # takes nearly all of what is there away
     takes = MixtureChange(0, weight, torch.full((RUNS, PLACES, D_HEAD), -0.999, dtype=torch.float64))
     assert gains(norm, before, [takes], mask, {}) is None
+    before, (first, second), mask = draw(2)
+    opposite = MixtureChange(7, first.weight, second.change - 10 * first.change)  # of which little is left
+    much = MixtureChange(0, first.weight, 10 * first.change)
+    assert gains(norm, before, [much, opposite], mask | True, {}) is None
     broken = MixtureChange(0, heads[0].weight, heads[0].change * torch.nan)
-    assert gains(norm, before, [broken], mask, {}) is None
+    assert gains(norm, before, [broken], mask[:, :1], {}) is None

@@ -41,7 +41,8 @@ class MixtureChange:
         return MixtureChange(self.source, self.weight, self.change[runs])
 
 
-#: Squares below such a share of what they are summed up from have lost digits.
+#: Squares below such a share of those of all that is summed up have lost digits: of two heads that change much the
+#: opposite ways, too.
 _LEAST = 0.25
 #: Products of two heads' changes, by their sources.
 Squares = dict[tuple[int, int], Float[Tensor, "run place"]]
@@ -64,10 +65,10 @@ def gains(
         known: products that have been found, to which those that are needed are added.
     """
     x, weights = less_mean(norm, before), [less_mean(norm, one.weight) for one in mixtures]
-    runs, places, _ = mixtures[0].change.shape
+    runs = len(mixtures[0].change)
     own = x.square().sum(-1)  # [slot, place]
-    more = x.new_zeros(len(x), runs, places)
     whole = own[:, None].repeat(1, runs, 1)
+    apart = whole.clone()  # squares of all that is summed up
     for i, one in enumerate(mixtures):
         slots = np.flatnonzero(mask[:, i])
         seen = torch.matmul(x[slots], weights[i].T)  # [slot, place, d_head]
@@ -77,9 +78,10 @@ def gains(
             both = np.flatnonzero(mask[:, i] & mask[:, j])
             if len(both):
                 square = _product(one, mixtures[j], weights[i], weights[j], known)
-                more[both] += square if i == j else 2 * square
-    whole += more
-    if not bool((whole >= _LEAST * (more + own[:, None])).all()):  # NaN too
+                whole[both] += square if i == j else 2 * square
+                if i == j:
+                    apart[both] += square
+    if not bool((whole >= _LEAST * apart).all()):  # NaN too
         return None
     return whole.div_(x.shape[-1]).add_(norm.eps).rsqrt_()[..., None]
 

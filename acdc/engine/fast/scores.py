@@ -25,7 +25,7 @@ from torch import Tensor
 
 from acdc.engine.fast.anchors import Anchors, anchor_bytes
 from acdc.engine.fast.gains import MixtureChange
-from acdc.engine.fast.norms import normalized
+from acdc.engine.fast.norms import less_mean, normalized
 from acdc.engine.fast.sample import serves
 from acdc.engine.fast.vocabulary import Logits, blocks, expected
 from acdc.engine.setting import Setting
@@ -149,7 +149,8 @@ class KlScorer(Scorer):
         more = gain - base.gain
         changes = torch.cat([head.change for head in heads], -1)  # [run, prediction, dimension]
         left = gain.to(changes) * changes
-        written = torch.cat([head.weight for head in heads]).double()  # [dimension, d_model]
+        rows = torch.cat([head.weight for head in heads])  # [dimension, d_model]
+        written = rows.double()
         linear = (left.double() * (expected @ written.T)).sum(-1)  # [run, prediction]
         linear += more[..., 0] * (now.double() * expected).sum(-1)
         linear += (base.difference.double() * expected).sum(-1)
@@ -157,7 +158,9 @@ class KlScorer(Scorer):
         likeliest = likeliest + self._likeliest.changes(left.double(), written)
         rights = [self._product(head) for head in heads]
         logits = Logits.of_runs(left, rights, base.logits, more.to(left), base.unscaled)
-        return (self._log_sum_exp(logits, self._moved(residual), likeliest) - linear).mean(1)
+        # Not by the residual: its rounding isn't in what is linear, where it would cancel.
+        moved = less_mean(self._norm, (more * now).to(left) + left @ rows) + base.difference
+        return (self._log_sum_exp(logits, moved, likeliest) - linear).mean(1)
 
     def _moved(self, residual: Tensor) -> Tensor:
         """Normed residual streams, ``[run, prediction, d_model]``, less the clean run's."""

@@ -49,6 +49,17 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(interrupted_run, call
     np.testing.assert_allclose(resumed.circuit.scores, whole.circuit.scores, atol=1e-7)  # a float32 model's rounding
 
 
+def test_the_reference_engine_goes_on_to_the_bit(interrupted_run, call, file, gpt2_folder, tmp_path):
+    said = interrupted_run("--out", "a run", "--engine", "reference")
+    assert call(*shlex.split(said.rpartition("Go on with: ")[2])[1:])[0] == 0
+    asked = ("--model", gpt2_folder, "--n", 4, "--threshold", 0.01, "--engine", "reference", "--out", "whole")
+    assert call("discover", file(*pairs(8)), *asked)[0] == 0
+    resumed, whole = (Run.load(tmp_path / name) for name in ("a run", "whole"))
+    assert resumed.decisions == whole.decisions
+    assert (resumed.circuit.in_graph == whole.circuit.in_graph).all()
+    assert (resumed.circuit.scores == whole.circuit.scores).all()
+
+
 def test_ctrl_c_before_the_first_decision_leaves_nothing(call, file, gpt2_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("acdc.discovery.setting_up.prepare", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT))
     code, _, err = call("discover", file(*pairs()), "--model", gpt2_folder, "--out", "out")

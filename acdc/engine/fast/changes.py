@@ -69,16 +69,12 @@ class Changes:
     def add_mixtures(self, mixtures: Iterable[MixtureChange], whole: bool) -> None:
         """Say how heads' mixtures change; what they write is made of that where somebody reads it in full."""
         for mixture in mixtures:
-            self.note_mixture(mixture, whole)
+            self._mixtures[mixture.source] = mixture, whole
             if whole:
                 self._later[True][self._n_whole] = mixture
                 self._n_whole += 1
             self._later[False][self._n_at_answers] = self._at(mixture, whole, False)
             self._n_at_answers += 1
-
-    def note_mixture(self, mixture: MixtureChange, whole: bool) -> None:
-        """Say that a head's change is no more than one of its mixture."""
-        self._mixtures[mixture.source] = mixture, whole
 
     def _at(self, mixture: MixtureChange, given: bool, wanted: bool) -> MixtureChange:
         """A mixture's change where it is wanted: at all live places, or at the answers."""

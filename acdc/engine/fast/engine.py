@@ -82,8 +82,8 @@ class FastEngine(PruningEngine):
             vectors.make_now(range(len(layers)))
         self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
         #: Removals in a batch, at most. Where a batch costs as much as many runs, only memory bounds it.
-        on_cpu = machine_kind(model.device) == "cpu"
-        self._longest = LONGEST_CHAIN if on_cpu and tactics.chains else graph.n_sources if tactics.chains else 1
+        longest = LONGEST_CHAIN if machine_kind(model.device) == "cpu" else graph.n_sources
+        self._longest = longest if tactics.chains else 1
         self._scorer = make_scorer(setting, measure, self._anew.noise_floor)
         self._alone: Alone | None = None
         self._begin(Present(self._baseline, vectors, list(clean.mlp_outputs)))

@@ -36,10 +36,6 @@ class MixtureChange:
     weight: Float[Tensor, "d_head d_model"]
     change: Float[Tensor, "run place d_head"]
 
-    def of_runs(self, runs: slice) -> MixtureChange:
-        """In some of the runs."""
-        return MixtureChange(self.source, self.weight, self.change[runs])
-
 
 #: Squares below such a share of those of all that is summed up have lost digits: of two heads that change much the
 #: opposite ways, too.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acdc.models.norms import Norm
+from acdc.models.products import product
 
 #: Numbers that are activated at a time, so that what is between stays in the cache.
 _BLOCK = 2**18
@@ -81,7 +82,7 @@ class PlainMlp:
         Returns:
             ``[row, d_model]``
         """
-        gate = None if self.W_gate is None else x @ self.W_gate
+        gate = None if self.W_gate is None else product(x, self.W_gate)
         return self.behind(_affine(x, self.W_in, self.b_in, out=inner), gate)
 
     def behind(
@@ -92,7 +93,7 @@ class PlainMlp:
 
     def hidden(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_mlp"]:
         """Its hidden units on normed inputs: what ``W_out`` reads."""
-        gate = None if self.W_gate is None else x @ self.W_gate
+        gate = None if self.W_gate is None else product(x, self.W_gate)
         return self.activated(_affine(x, self.W_in, self.b_in), gate)
 
     def written(self, hidden: Float[Tensor, "row d_mlp"]) -> Float[Tensor, "row d_model"]:
@@ -134,7 +135,7 @@ class NormedMlp:
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
-    return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
+    return product(x, weight, bias, out=out)
 
 
 class MlpReader:

@@ -22,6 +22,7 @@ from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.norms import centred
 from acdc.engine.fast.scores import Scorer
 from acdc.graph import Letter, Slot
+from acdc.models.products import product, products
 
 #: Places, of all removals of a batch, that are computed together: enough for fast products, few for the cache.
 _PLACES = {"cpu": 2048, "cuda": 65536}
@@ -105,17 +106,17 @@ class Alone:
         """The stream behind a layer one of whose heads reads other inputs in one slot, ``[run, place, d_model]``."""
         layer, head = slot.node.layer or 0, slot.node.head or 0
         heads, now = self._layers[layer], self._vectors[layer]
-        total, products = self._clean_of(layer, whole)
+        total, first = self._clean_of(layer, whole)
         change = self._mixture(slot, inputs, whole) - self._at(now["z"][head], whole)  # [run, place, d_head]
-        written = self._written(layer, total + change @ heads.W_O[head]).sub_(self._written(layer, total))
+        written = self._written(layer, total + product(change, heads.W_O[head])).sub_(self._written(layer, total))
         if not self._mlps or self._graph.cfg.parallel_attn_mlp:
             return written.add_(self._baseline.clean(self._next(layer), whole=whole))
         mlp = self._mlps[layer]
         x = written.add_(self._baseline.clean(self._graph.slot(f"m{layer}"), whole=whole))
-        if products and mlp.plain is not None and heads.attention.post_norm.kind == "none":
+        if first and mlp.plain is not None and heads.attention.post_norm.kind == "none":
             weight = heads.attention.multiplier * heads.W_O[head]
             gain = centred(mlp.plain.before, x.clone())
-            out = mlp.run_changed(gain, products, [MixtureChange(slot.node.index, weight, change)])
+            out = mlp.run_changed(gain, first, [MixtureChange(slot.node.index, weight, change)])
         else:
             out = mlp.run(x)
         return x.add_(out)
@@ -141,7 +142,7 @@ class Alone:
         q = heads.project("q", list(range(n)), asking[None], places)
         k, v = (self._shared(layer, letter, x, now[letter]) for letter in ("k", "v"))
         z = heads.mix(list(range(n)), q, k, v, places)  # [head, run, place, d_head]
-        total = z.permute(1, 2, 0, 3).flatten(2) @ heads.W_O.flatten(0, 1)
+        total = product(z.permute(1, 2, 0, 3).flatten(2), heads.W_O.flatten(0, 1))
         written = self._written(layer, total)
         if not self._mlps:
             return written.add_(asking)
@@ -180,13 +181,13 @@ class Alone:
         if self._clean is None or self._clean[0] != layer:
             self._clean = None
             heads = self._layers[layer]
-            total = torch.bmm(self._at(self._vectors[layer]["z"], whole), heads.W_O).sum(0)
-            products: Sequence[Tensor] = ()
+            total = products(self._at(self._vectors[layer]["z"], whole), heads.W_O).sum(0)
+            first: Sequence[Tensor] = ()
             if self._mlps and not self._graph.cfg.parallel_attn_mlp and total.device.type == "cpu":
                 mlp = self._mlps[layer]
                 if mlp.is_worth(1, heads.W_O.shape[1]):
-                    products = mlp.first_products(self._baseline.clean(self._graph.slot(f"m{layer}"), whole=whole))
-            self._clean = layer, total, products
+                    first = mlp.first_products(self._baseline.clean(self._graph.slot(f"m{layer}"), whole=whole))
+            self._clean = layer, total, first
         return self._clean[1:]
 
     def _next(self, layer: int) -> Slot:

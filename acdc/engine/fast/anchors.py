@@ -31,6 +31,7 @@ from acdc.engine.fast.sample import LEAST_OUTPUTS, RAREST, Sample, Sampler, draw
 from acdc.engine.fast.spans import FEW, Group, group
 from acdc.engine.fast.vocabulary import Logits
 from acdc.engine.sizes import Sizes
+from acdc.models.products import product
 
 #: Largest standard error of a metric that samples may leave: in roundings, less than a full pass leaves; or a share of
 #: what rounding the input does to the metric anyway.
@@ -170,7 +171,7 @@ class Anchors:
         if logits.left.shape[-1] < left.shape[-1]:
             at = logits.at(prediction, sample.outputs)
         else:  # the rows are at hand
-            at = torch.addmm(self._log_p[prediction, sample.outputs], left[:, prediction], sample.rows.T)
+            at = product(left[:, prediction], sample.rows.T, self._log_p[prediction, sample.outputs])
         return _Part(sample, known, at, left[:, prediction], others[:, prediction], self._near, self._longest)
 
     def _pass(self, logits: Logits, parts: Sequence[_Part], runs: int) -> Float64[Tensor, "run prediction"]:

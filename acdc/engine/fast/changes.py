@@ -13,6 +13,7 @@ from acdc.engine.fast.downstream import Downstream, Reads
 from acdc.engine.fast.gains import MixtureChange, Squares, gains
 from acdc.engine.fast.scratch import Scratch
 from acdc.models.norms import Norm
+from acdc.models.products import product
 
 
 class Changes:
@@ -88,8 +89,8 @@ class Changes:
         if source in later:
             mixture = later[source]
             if runs.stop - runs.start == 1:  # one that is accepted, say: the others aren't needed for it
-                return torch.matmul(mixture.change[runs], mixture.weight)
-            torch.matmul(mixture.change, mixture.weight, out=room[source])
+                return product(mixture.change[runs], mixture.weight)
+            room[source] = product(mixture.change, mixture.weight)
             del later[source]
         return room[source, runs]
 

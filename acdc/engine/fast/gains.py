@@ -20,6 +20,7 @@ from torch import Tensor
 
 from acdc.engine.fast.norms import less_mean
 from acdc.models.norms import Norm
+from acdc.models.products import product
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def gains(
     apart = whole.clone()  # squares of all that is summed up
     for i, one in enumerate(mixtures):
         slots = np.flatnonzero(mask[:, i])
-        seen = torch.matmul(x[slots], weights[i].T)  # [slot, place, d_head]
+        seen = product(x[slots], weights[i].T)  # [slot, place, d_head]
         # A product for each place: [place, run, d_head] times [place, d_head, slot].
         whole[slots] += 2 * torch.bmm(one.change.transpose(0, 1), seen.permute(1, 2, 0)).permute(2, 1, 0)
         for j in range(i + 1):
@@ -86,5 +87,5 @@ def _product(one: MixtureChange, other: MixtureChange, left: Tensor, right: Tens
     """How far what two heads write more points the same way, ``[run, place]``."""
     key = one.source, other.source
     if key not in known:
-        known[key] = (torch.matmul(one.change, left @ right.T) * other.change).sum(-1)
+        known[key] = (product(one.change, left @ right.T) * other.change).sum(-1)
     return known[key]

@@ -22,6 +22,7 @@ from acdc.engine.sizes import Sizes
 from acdc.graph import Letter
 from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
 from acdc.models.norms import Norm
+from acdc.models.products import product, products
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class LayerHeads:
         self, letter: Letter, heads: list[int], x: Float[Tensor, "head place d_model"]
     ) -> Float[Tensor, "head place d_head"]:
         """Projections of inputs of some heads, up to the norm's scale and without biases; of :meth:`is_linear` ones."""
-        return torch.bmm(less_mean(self.attention.norm, x), self._own(letter, heads))
+        return products(less_mean(self.attention.norm, x), self._own(letter, heads))
 
     def project_changed(
         self,
@@ -191,8 +192,9 @@ class LayerHeads:
             written: what it makes of each head's inputs.
             places: where the inputs stand.
         """
-        narrow = torch.bmm(less_mean(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
-        y = torch.matmul(change.flatten(0, 1), narrow).view(len(heads), *change.shape[:-1], -1)
+        narrow = products(less_mean(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
+        y = products(change.flatten(0, 1).expand(len(heads), -1, -1), narrow)
+        y = y.view(len(heads), *change.shape[:-1], -1)
         y += before[:, None]
         if gain is not None:
             y *= gain
@@ -240,12 +242,12 @@ class LayerHeads:
         """
         weights = self._projections[letter].weight
         if len(rows) == len(heads):
-            return torch.bmm(rows, self._own(letter, heads))
+            return products(rows, self._own(letter, heads))
         key = (letter, *heads)
         if self._joint.get(letter, (None,))[0] != key:
             weight = weights[index(heads, rows.device)]
             self._joint[letter] = key, weight.transpose(0, 1).flatten(1).contiguous()
-        y = rows[0] @ self._joint[letter][1]  # [row, head * d_head]
+        y = product(rows[0], self._joint[letter][1])  # [row, head * d_head]
         return y.view(rows.shape[1], len(heads), -1).transpose(0, 1).contiguous()
 
     def _own(self, letter: Letter, heads: list[int]) -> Tensor:
@@ -334,7 +336,7 @@ def _of_heads(norm: Norm, heads: Tensor) -> Norm:
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+    return product(x, weight, bias)
 
 
 def _per_run(a: Tensor, b: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
+from acdc.models.products import product
 
 #: Rows that are pushed through at a time: enough for fast products, few for the sake of memory.
 BLOCK_ROWS = 2048
@@ -83,16 +84,13 @@ class LayerMlp:
         shape = (len(x), plain.W_in.shape[1])
         inner, gate = self._scratch.take("inner 0", shape, x), None
         if plain.W_gate is not None:
-            gate = torch.mm(x, plain.W_gate, out=self._scratch.take("inner 1", shape, x))
-        if plain.b_in is None:
-            torch.mm(x, plain.W_in, out=inner)
-        else:
-            torch.addmm(plain.b_in, x, plain.W_in, out=inner)
+            gate = product(x, plain.W_gate, out=self._scratch.take("inner 1", shape, x))
+        inner = product(x, plain.W_in, plain.b_in, out=inner)
         out.copy_(mlp.finish(plain.behind(inner, gate)))
 
     def first_products(self, x: Float[Tensor, "place d_model"]) -> list[Float[Tensor, "place d_mlp"]]:
         """The first products of an input, up to the norm's scale and without bias."""
-        return [x @ weight for weight, _ in self._first]
+        return [product(x, weight) for weight, _ in self._first]
 
     def is_worth(self, n_heads: int, d_head: int) -> bool:
         """Whether changes by so many heads are cheaper through :meth:`run_changed`."""
@@ -122,9 +120,9 @@ class LayerMlp:
         for i in range(0, runs, step):
             inner: list[Tensor] = []
             part = change[i : i + step]
-            for (_, bias), product, old in zip(self._first, products, before, strict=True):
+            for (_, bias), weight, old in zip(self._first, products, before, strict=True):
                 y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
-                y.addmm_(part.flatten(0, 1), product)
+                y = product(part.flatten(0, 1), weight, y, out=y)
                 if gain is not None:
                     y *= gain[i : i + step].reshape(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))
@@ -136,7 +134,7 @@ class LayerMlp:
         if head.source not in self._products:
             if len(self._products) >= _MOST_PRODUCTS:
                 self._products.pop(next(iter(self._products)))
-            self._products[head.source] = [head.weight @ weight for weight, _ in self._first]
+            self._products[head.source] = [product(head.weight, weight) for weight, _ in self._first]
         return self._products[head.source]
 
 

@@ -32,6 +32,7 @@ from acdc.engine.setting import Setting
 from acdc.engine.sizes import Sizes
 from acdc.metrics import AnswerTokens, Metric
 from acdc.models.norms import Norm
+from acdc.models.products import product
 
 #: Logits of metrics that need them all are held at a time, in bytes.
 LOGITS_BYTES = 64 * 2**20
@@ -190,7 +191,7 @@ class KlScorer(Scorer):
             raise RuntimeError("the clean residual is scored first")
         if self._base is None or not torch.equal(self._base.now, now):
             difference = normalized(self._norm, now) - self._clean
-            both = torch.cat([now, difference]) @ self._weight.T  # the weights are read once
+            both = product(torch.cat([now, difference]), self._weight.T)  # the weights are read once
             unscaled, logits = both.chunk(2)
             self._base = _Base(now, _gain(self._norm, now), difference, unscaled, logits.add_(self._log_p))
         return self._base
@@ -200,7 +201,7 @@ class KlScorer(Scorer):
         if head.source not in self._products:
             if len(self._products) >= self._most_products:
                 self._products.popitem(last=False)
-            self._products[head.source] = self._weight @ head.weight.T
+            self._products[head.source] = product(self._weight, head.weight.T)
         self._products.move_to_end(head.source)
         return self._products[head.source]
 

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from acdc.engine.fast.cost import machine_kind
+from acdc.models.products import product
 
 #: Logits of a block, in bytes, and its outputs: on a CPU what its cache holds beside the weights.
 BLOCK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
@@ -88,7 +89,7 @@ class Logits:
         """Some outputs of one prediction, of whole runs."""
         rows = slice(prediction, None, len(self.base))
         right = torch.cat([right[outputs] for right in self.rights], 1)
-        found = torch.addmm(self.base[prediction, outputs], self.left[rows], right.T)
+        found = product(self.left[rows], right.T, self.base[prediction, outputs])
         if self.more is None or self.unscaled is None:
             return found
         return found.addcmul_(self.more[rows], self.unscaled[prediction, outputs])
@@ -110,12 +111,13 @@ class Logits:
         """Sums of exponentials of all rows, and of the first n rows sums of vectors by their exponentials."""
         sums = self.left.new_zeros(len(self), dtype=torch.float64)
         means = self.left.new_zeros(n, vectors.shape[1])
+        times = -(-len(vectors) // BLOCK_OUTPUTS[machine_kind(vectors.device)])
         for rows, outputs, logits in self._parts():
             exponentials = logits.exp_()
             sums[rows] += exponentials.sum(-1).double()
             if rows.start < n:
                 own = slice(rows.start, min(rows.stop, n))
-                means[own].addmm_(exponentials[: own.stop - own.start], vectors[outputs])
+                means[own] += product(exponentials[: own.stop - own.start], vectors[outputs], times=times)
         return sums, means
 
     def everywhere(self) -> Float[Tensor, "row output"]:
@@ -131,6 +133,7 @@ class Logits:
         widest = min(BLOCK_OUTPUTS[kind], n_outputs)
         step = max(1, BLOCK_BYTES[kind] // (widest * self.left.element_size()))
         step = max(1, step // n) * n if self.whole else step
+        times = -(-n_outputs // widest)
         room = self.left.new_empty(min(step, len(self)) * widest)  # for all blocks, so that it stays in the cache
         for outputs in blocks(n_outputs, self.left.device):
             matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs]
@@ -140,7 +143,7 @@ class Logits:
                 rows = slice(i, min(i + step, len(self)))
                 logits = room[: (rows.stop - i) * base.shape[1]].view(-1, base.shape[1])
                 self._begin(logits, rows, base, unscaled)
-                yield rows, outputs, logits.addmm_(self.left[rows], right.T)
+                yield rows, outputs, product(self.left[rows], right.T, logits, out=logits, times=times)
 
     def _begin(self, logits: Tensor, rows: slice, base: Tensor, unscaled: Tensor | None) -> None:
         """Write into a block of logits what isn't a product with `left`."""

@@ -1,0 +1,119 @@
+"""Products of matrices, by whichever of torch's two libraries suits the processor.
+
+On a CPU ``torch.mm`` calls Intel's library, which uses 256 bits at a time on processors of other makers, whatever
+they have. oneDNN, which torch carries as well, asks what a processor can do and not whose it is: with 512 bits it is
+more than twice as fast there in float32. Its results are rounded otherwise, and are as good (docs/speed.md). Which of
+the two is called depends on nothing but shapes, so that the same product is always rounded the same way.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+#: Multiplications and additions of a product that pay for setting oneDNN up for a new shape, and for calling it.
+_SET_UP, _CALL = 3e7, 3e6
+#: Fewer rows, columns or terms than that leave most of a wide instruction idle.
+_NARROWEST = 8
+#: How far a product on trial may be off, relative to the largest number.
+_TOLERANCE = 1e-5
+
+
+def product(
+    x: Float[Tensor, "*row k"],
+    weight: Float[Tensor, "k n"],
+    base: Float[Tensor, "#row n"] | Float[Tensor, " n"] | None = None,
+    *,
+    out: Float[Tensor, "row n"] | None = None,
+    times: int = 1,
+) -> Float[Tensor, "*row n"]:
+    """``x @ weight + base``.
+
+    Args:
+        x: the left side.
+        weight: the right side.
+        base: what is added to every row or, where `x` is a matrix, to each its own.
+        out: room that may be used, where `x` is a matrix; may be `base`.
+        times: how often a product of these shapes comes up in turn.
+
+    Returns:
+        The result, in `out` or in memory of its own.
+    """
+    if x.dim() != 2:
+        return product(x.reshape(-1, x.shape[-1]), weight, base, times=times).view(*x.shape[:-1], -1)
+    if _suits_onednn(x, weight, base, times):
+        return _by_onednn(x, weight, base)
+    return torch.mm(x, weight, out=out) if base is None else torch.addmm(base, x, weight, out=out)
+
+
+def products(
+    x: Float[Tensor, "one row k"], weight: Float[Tensor, "one k n"], *, out: Float[Tensor, "one row n"] | None = None
+) -> Float[Tensor, "one row n"]:
+    """``x @ weight`` of each of several pairs of matrices.
+
+    Args:
+        x: the left sides.
+        weight: the right sides.
+        out: room for the result.
+    """
+    if not len(x) or not _suits_onednn(x[0], weight[0], None, len(x)):
+        return torch.bmm(x, weight, out=out)
+    found = x.new_empty(*x.shape[:2], weight.shape[2]) if out is None else out
+    for own, left, right in zip(found, x, weight, strict=True):
+        own.copy_(_by_onednn(left, right, None))
+    return found
+
+
+def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int) -> bool:
+    (rows, k), n = x.shape, weight.shape[1]
+    flops = 2.0 * rows * k * n
+    given = (x, weight) if base is None else (x, weight, base)
+    return (
+        flops >= _CALL
+        and flops * times >= _SET_UP
+        and min(rows, k, n) >= _NARROWEST
+        and bool(torch.backends.mkldnn.enabled)
+        and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in given)
+        and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
+        and _is_laid_out(x, weight, base)
+        and _serves()
+    )
+
+
+def _is_laid_out(x: Tensor, weight: Tensor, base: Tensor | None) -> bool:
+    """Whether it is in memory as oneDNN's operations want it, which read beyond what is anything else."""
+    (rows, k), n = x.shape, weight.shape[1]
+    if x.stride(1) != 1 or x.stride(0) < k or not (weight.is_contiguous() or weight.T.is_contiguous()):
+        return False
+    return base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n)))
+
+
+def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
+    """``x @ weight + base``; what does it is under a name that is torch's own (see :func:`_serves`)."""
+    linear = torch.ops.mkldnn._linear_pointwise
+    if base is None or base.dim() == 1:
+        return linear(x, weight.T, base, "none", [], "")
+    return linear.binary(x, base, weight.T, None, "add")
+
+
+@cache
+def _serves() -> bool:
+    """Whether oneDNN is there, has instructions to be quicker by, and is right in every way that it is called."""
+    if not torch.backends.mkldnn.is_available() or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
+    random = torch.Generator().manual_seed(0)
+    x, weight, base = (torch.randn(shape, generator=random) for shape in ((33, 80), (40, 48), (33, 48)))
+    lefts, rights = (x[:, :40], x[:, 40:].contiguous()), (weight, weight.T.contiguous().T)
+    try:
+        return all(map(_is_right, *zip(*itertools.product(lefts, rights, (None, base[0], base)), strict=True)))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):  # torch has it no more, or otherwise
+        return False
+
+
+def _is_right(x: Tensor, weight: Tensor, base: Tensor | None) -> bool:
+    expected = x.double() @ weight.double() + (0 if base is None else base)
+    return bool(((_by_onednn(x, weight, base) - expected).abs() <= _TOLERANCE * expected.abs().max()).all())

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.models.attention import Attention, PositionTable, spans_heads
+from acdc.models.products import product, products
 
 #: What the patterns of heads that are looked at together may take, in bytes.
 _PATTERN_BYTES = 64 * 2**20
@@ -28,7 +29,8 @@ def vectors_of_all(
     if spans_heads(qk_norm, weight):
         y = attention.spanning(letter, x)
     else:
-        y = torch.einsum("bpd,hde->hbpe", x, weight)
+        joint = weight.transpose(0, 1).flatten(1)  # [d_model, head * width]
+        y = product(x, joint).unflatten(-1, (len(weight), -1)).permute(2, 0, 1, 3)
         y = y if bias is None else y + bias[:, None, None]
     return attention.behind(letter, y, list(range(len(weight))), table)
 
@@ -89,4 +91,4 @@ def run_heads(
         if patterns is not None:
             patterns.append(pattern)
         mixed = attention.mix(pattern, v[groups])
-        torch.bmm(mixed.flatten(1, 2), attention.W_O[heads], out=out[heads].flatten(1, 2))
+        products(mixed.flatten(1, 2), attention.W_O[heads], out=out[heads].flatten(1, 2))

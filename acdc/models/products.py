@@ -9,16 +9,23 @@ the two is called depends on nothing but shapes, so that the same product is alw
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 #: Multiplications and additions of a product that pay for setting oneDNN up for a new shape, and for calling it.
 _SET_UP, _CALL = 3e7, 3e6
 #: Fewer rows, columns or terms than that leave most of a wide instruction idle.
 _NARROWEST = 8
+#: So many rows pay for a copy of a right side that is a part of something.
+_MANY_ROWS = 256
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -68,6 +75,32 @@ def products(
     return found
 
 
+def in_modules(rows: int, width: int) -> AbstractContextManager[object]:
+    """Let modules that are run meanwhile multiply as :func:`product` does, where no gradient is wanted.
+
+    Args:
+        rows: tokens that go through them.
+        width: of the residual stream; where no module has much to multiply, nothing is done.
+    """
+    return _InModules() if 8.0 * rows * width * width >= _SET_UP and _serves() else nullcontext()
+
+
+class _InModules(TorchFunctionMode):
+    """Sees every call of torch, and takes those that multiply all rows by one matrix: linear maps, GPT-2's "Conv1D"."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in (F.linear, torch.addmm) and not kwargs and not torch.is_grad_enabled():
+            x, weight, base = (args[0], args[1].T, args[2] if len(args) > 2 else None)
+            if func is torch.addmm:
+                base, x, weight = args
+            rows = x.reshape(-1, x.shape[-1])
+            if _suits_onednn(rows, weight, base, 1):
+                return _by_onednn(rows, weight, base).view(*x.shape[:-1], -1)
+        return func(*args, **(kwargs or {}))
+
+
 def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int) -> bool:
     (rows, k), n = x.shape, weight.shape[1]
     flops = 2.0 * rows * k * n
@@ -87,17 +120,21 @@ def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int) ->
 def _is_laid_out(x: Tensor, weight: Tensor, base: Tensor | None) -> bool:
     """Whether it is in memory as oneDNN's operations want it, which read beyond what is anything else."""
     (rows, k), n = x.shape, weight.shape[1]
-    if x.stride(1) != 1 or x.stride(0) < k or not (weight.is_contiguous() or weight.T.is_contiguous()):
+    if x.stride(1) != 1 or x.stride(0) < k or not (_is_dense(weight) or rows >= _MANY_ROWS):
         return False
     return base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n)))
 
 
+def _is_dense(weight: Tensor) -> bool:
+    return weight.is_contiguous() or weight.T.is_contiguous()
+
+
 def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     """``x @ weight + base``; what does it is under a name that is torch's own (see :func:`_serves`)."""
-    linear = torch.ops.mkldnn._linear_pointwise
+    linear, turned = torch.ops.mkldnn._linear_pointwise, (weight if _is_dense(weight) else weight.contiguous()).T
     if base is None or base.dim() == 1:
-        return linear(x, weight.T, base, "none", [], "")
-    return linear.binary(x, base, weight.T, None, "add")
+        return linear(x, turned, base, "none", [], "")
+    return linear.binary(x, base, turned, None, "add")
 
 
 @cache
@@ -107,7 +144,8 @@ def _serves() -> bool:
         return False
     random = torch.Generator().manual_seed(0)
     x, weight, base = (torch.randn(shape, generator=random) for shape in ((33, 80), (40, 48), (33, 48)))
-    lefts, rights = (x[:, :40], x[:, 40:].contiguous()), (weight, weight.T.contiguous().T)
+    lefts = x[:, :40], x[:, 40:].contiguous()
+    rights = weight, weight.T.contiguous().T, weight.repeat(1, 2)[:, :48]
     try:
         return all(map(_is_right, *zip(*itertools.product(lefts, rights, (None, base[0], base)), strict=True)))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):  # torch has it no more, or otherwise

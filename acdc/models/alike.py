@@ -30,7 +30,7 @@ def vectors_of_all(
         y = attention.spanning(letter, x)
     else:
         joint = weight.transpose(0, 1).flatten(1)  # [d_model, head * width]
-        y = product(x, joint).unflatten(-1, (len(weight), -1)).permute(2, 0, 1, 3)
+        y = product(x, joint, in_parts=True).unflatten(-1, (len(weight), -1)).permute(2, 0, 1, 3)
         y = y if bias is None else y + bias[:, None, None]
     return attention.behind(letter, y, list(range(len(weight))), table)
 

@@ -9,6 +9,7 @@ the two is called depends on nothing but shapes, so that the same product is alw
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -24,8 +25,10 @@ from torch.overrides import TorchFunctionMode
 _SET_UP, _CALL = 3e7, 3e6
 #: Fewer rows, columns or terms than that leave most of a wide instruction idle.
 _NARROWEST = 8
-#: So many rows pay for a copy of a right side that is a part of something.
-_MANY_ROWS = 256
+#: So many rows pay for a copy of a right side that doesn't lie as it should.
+_MANY_ROWS = 128
+#: Terms that are summed up in one go where rounding counts: as many as Intel's library takes, and so are as exact.
+_TERMS = 192
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -37,6 +40,7 @@ def product(
     *,
     out: Float[Tensor, "row n"] | None = None,
     times: int = 1,
+    in_parts: bool = False,
 ) -> Float[Tensor, "*row n"]:
     """``x @ weight + base``.
 
@@ -46,14 +50,17 @@ def product(
         base: what is added to every row or, where `x` is a matrix, to each its own.
         out: room that may be used, where `x` is a matrix; may be `base`.
         times: how often a product of these shapes comes up in turn.
+        in_parts: it is no difference, but all that is known of a value, and is to be rounded as ``torch.mm`` does: for
+            a tenth of the time oneDNN sums up a few terms at a time, too.
 
     Returns:
         The result, in `out` or in memory of its own.
     """
     if x.dim() != 2:
-        return product(x.reshape(-1, x.shape[-1]), weight, base, times=times).view(*x.shape[:-1], -1)
-    if _suits_onednn(x, weight, base, times):
-        return _by_onednn(x, weight, base)
+        rows = x.reshape(-1, x.shape[-1])
+        return product(rows, weight, base, times=times, in_parts=in_parts).view(*x.shape[:-1], -1)
+    if _suits_onednn(x, weight, base, times, in_parts):
+        return _in_parts(x, weight, base) if in_parts else _by_onednn(x, weight, base)
     return torch.mm(x, weight, out=out) if base is None else torch.addmm(base, x, weight, out=out)
 
 
@@ -96,12 +103,12 @@ class _InModules(TorchFunctionMode):
             if func is torch.addmm:
                 base, x, weight = args
             rows = x.reshape(-1, x.shape[-1])
-            if _suits_onednn(rows, weight, base, 1):
-                return _by_onednn(rows, weight, base).view(*x.shape[:-1], -1)
+            if _suits_onednn(rows, weight, base, in_parts=True):
+                return _in_parts(rows, weight, base).view(*x.shape[:-1], -1)
         return func(*args, **(kwargs or {}))
 
 
-def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int) -> bool:
+def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int = 1, in_parts: bool = False) -> bool:
     (rows, k), n = x.shape, weight.shape[1]
     flops = 2.0 * rows * k * n
     given = (x, weight) if base is None else (x, weight, base)
@@ -112,26 +119,30 @@ def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int) ->
         and bool(torch.backends.mkldnn.enabled)
         and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in given)
         and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
-        and _is_laid_out(x, weight, base)
+        # Its operations read beyond what lies in memory otherwise.
+        and (x.stride(1) == 1 and x.stride(0) >= k)
+        and (base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n))))
+        and (rows >= _MANY_ROWS or weight.is_contiguous() or (weight.T.is_contiguous() and not in_parts))
         and _serves()
     )
 
 
-def _is_laid_out(x: Tensor, weight: Tensor, base: Tensor | None) -> bool:
-    """Whether it is in memory as oneDNN's operations want it, which read beyond what is anything else."""
-    (rows, k), n = x.shape, weight.shape[1]
-    if x.stride(1) != 1 or x.stride(0) < k or not (_is_dense(weight) or rows >= _MANY_ROWS):
-        return False
-    return base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n)))
-
-
-def _is_dense(weight: Tensor) -> bool:
-    return weight.is_contiguous() or weight.T.is_contiguous()
+def _in_parts(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
+    """As :func:`_by_onednn`, some terms at a time."""
+    if len(weight) <= _TERMS:
+        return _by_onednn(x, weight, base)
+    weight = weight.contiguous()  # any other can't be cut
+    terms = math.ceil(len(weight) / math.ceil(len(weight) / _TERMS))
+    for left, right in zip(x.split(terms, 1), weight.split(terms), strict=True):
+        base = _by_onednn(left, right, base)
+    assert base is not None  # there is a part
+    return base
 
 
 def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     """``x @ weight + base``; what does it is under a name that is torch's own (see :func:`_serves`)."""
-    linear, turned = torch.ops.mkldnn._linear_pointwise, (weight if _is_dense(weight) else weight.contiguous()).T
+    is_dense = weight.is_contiguous() or weight.T.is_contiguous()
+    linear, turned = torch.ops.mkldnn._linear_pointwise, (weight if is_dense else weight.contiguous()).T
     if base is None or base.dim() == 1:
         return linear(x, turned, base, "none", [], "")
     return linear.binary(x, base, turned, None, "add")

@@ -57,8 +57,8 @@ def product(
         The result, in `out` or in memory of its own.
     """
     if x.dim() != 2:
-        rows = x.reshape(-1, x.shape[-1])
-        return product(rows, weight, base, times=times, in_parts=in_parts).view(*x.shape[:-1], -1)
+        rows = x.flatten(0, -2)
+        return product(rows, weight, base, times=times, in_parts=in_parts).view(*x.shape[:-1], weight.shape[1])
     if _suits_onednn(x, weight, base, times, in_parts):
         return _in_parts(x, weight, base) if in_parts else _by_onednn(x, weight, base)
     return torch.mm(x, weight, out=out) if base is None else torch.addmm(base, x, weight, out=out)
@@ -102,9 +102,9 @@ class _InModules(TorchFunctionMode):
             x, weight, base = (args[0], args[1].T, args[2] if len(args) > 2 else None)
             if func is torch.addmm:
                 base, x, weight = args
-            rows = x.reshape(-1, x.shape[-1])
+            rows = x.flatten(0, -2)
             if _suits_onednn(rows, weight, base, in_parts=True):
-                return _in_parts(rows, weight, base).view(*x.shape[:-1], -1)
+                return _in_parts(rows, weight, base).view(*x.shape[:-1], weight.shape[1])
         return func(*args, **(kwargs or {}))
 
 

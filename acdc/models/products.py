@@ -27,7 +27,7 @@ _SET_UP, _CALL = 3e7, 3e6
 _NARROWEST = 8
 #: So many rows pay for a copy of a right side that doesn't lie as it should.
 _MANY_ROWS = 128
-#: Terms that are summed up in one go where rounding counts: as many as Intel's library takes, and so are as exact.
+#: Terms that are summed up in one go where rounding counts: as many as by Intel's library, mostly to the same bits.
 _TERMS = 192
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
@@ -51,7 +51,7 @@ def product(
         out: room that may be used, where `x` is a matrix; may be `base`.
         times: how often a product of these shapes comes up in turn.
         in_parts: it is no difference, but all that is known of a value, and is to be rounded as ``torch.mm`` does: for
-            a tenth of the time oneDNN sums up a few terms at a time, too.
+            a tenth of the time oneDNN sums up as few terms at a time.
 
     Returns:
         The result, in `out` or in memory of its own.
@@ -132,7 +132,7 @@ def _in_parts(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     if len(weight) <= _TERMS:
         return _by_onednn(x, weight, base)
     weight = weight.contiguous()  # any other can't be cut
-    terms = math.ceil(len(weight) / math.ceil(len(weight) / _TERMS))
+    terms = _TERMS if len(weight) >= 2 * _TERMS else math.ceil(len(weight) / 2)
     for left, right in zip(x.split(terms, 1), weight.split(terms), strict=True):
         base = _by_onednn(left, right, base)
     assert base is not None  # there is a part

@@ -65,15 +65,15 @@ class LayerMlp:
         rows = x.flatten(0, 1)
         if x.device.type != "cpu":
             return self.plain(rows).view_as(x)
-        out = torch.empty_like(rows)
         blocks = math.ceil(len(rows) / BLOCK_ROWS)  # of the same size: a short last one would be slow
-        for part, written in zip(rows.chunk(blocks), out.chunk(blocks), strict=True):
+        found = []
+        for part in rows.chunk(blocks):
             own = part if spoils_input else self._scratch.take("rows", part.shape, part).copy_(part)
-            self._run_rows(self.plain, own, written)
-        return out.view_as(x)
+            found.append(self._run_rows(self.plain, own))
+        return (found[0] if len(found) == 1 else torch.cat(found)).view_as(x)
 
-    def _run_rows(self, mlp: NormedMlp, x: Float[Tensor, "row d_model"], out: Float[Tensor, "row d_model"]) -> None:
-        """What it writes, into `out`; `x` is written over."""
+    def _run_rows(self, mlp: NormedMlp, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
+        """What it writes; `x` is written over."""
         norm, plain = mlp.before, mlp.plain
         if (scale := centred(norm, x)) is not None:
             x *= scale
@@ -86,7 +86,7 @@ class LayerMlp:
         if plain.W_gate is not None:
             gate = product(x, plain.W_gate, out=self._scratch.take("inner 1", shape, x))
         inner = product(x, plain.W_in, plain.b_in, out=inner)
-        out.copy_(mlp.finish(plain.behind(inner, gate)))
+        return mlp.finish(plain.behind(inner, gate))
 
     def first_products(self, x: Float[Tensor, "place d_model"]) -> list[Float[Tensor, "place d_mlp"]]:
         """The first products of an input, up to the norm's scale and without bias."""
@@ -121,8 +121,9 @@ class LayerMlp:
             inner: list[Tensor] = []
             part = change[i : i + step]
             for (_, bias), weight, old in zip(self._first, products, before, strict=True):
-                y = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).copy_(old).flatten(0, 1)
-                y = product(part.flatten(0, 1), weight, y, out=y)
+                room = self._scratch.take(f"inner {len(inner)}", (len(part), *old.shape), old).flatten(0, 1)
+                y = product(part.flatten(0, 1), weight, out=room)
+                y.view(-1, *old.shape).add_(old)
                 if gain is not None:
                     y *= gain[i : i + step].reshape(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))

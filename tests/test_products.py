@@ -1,11 +1,14 @@
-"""Products are the same by either of torch's libraries, in every layout; which is called depends on shapes alone."""
+"""Products are the same by either of torch's libraries, in every layout; which is called no clock decides."""
 
 import itertools
+from importlib.util import find_spec, module_from_spec
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.pytorch_utils import Conv1D
 
 from acdc.models.products import in_modules, product, products
@@ -177,3 +180,67 @@ def test_modules_of_which_a_gradient_is_wanted_are_left_alone():
     assert not seen
     found.sum().backward()
     assert torch.allclose(module.weight.grad[0], x.sum(0), rtol=1e-4, atol=1e-4)
+
+
+class Packed(torch.Tensor):
+    """Weights of a class that multiplies in its own way, and can't do anything else."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args) if func is F.linear else NotImplemented
+
+
+def test_what_is_no_matrix_of_numbers_is_left_to_torch():
+    x, weight = torch.randn(300, 256), torch.randn(320, 256)
+    with torch.no_grad(), in_modules(300, 256):
+        found = {
+            "one row": F.linear(x[0], weight)[None],
+            "one column": F.linear(x, weight[0])[:, None],
+            "sparse": F.linear(x, weight.to_sparse()),
+            "of its own class": F.linear(x, weight.as_subclass(Packed)),
+        }
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+            F.linear(x, weight.T)
+    for own in found.values():
+        rows, columns = own.shape
+        assert_close(own.as_subclass(torch.Tensor), exact(x[:rows], weight[:columns].T))
+
+
+class Sizes(TorchDispatchMode):
+    """Notes how large a tensor each operation makes, but for that which makes room for the result."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if not func.is_view and func is not torch.ops.aten.new_empty.default and isinstance(found, torch.Tensor):
+            self.made.append(found.numel())
+        return found
+
+
+@pytest.mark.skipif(not has_512_bits(), reason="the processor has no 512-bit instructions")
+def test_an_unembedding_is_never_copied_as_a_whole_and_logits_are_in_memory_once():
+    x, weight = torch.randn(140, 400), torch.randn(16000, 400)
+    with torch.no_grad(), in_modules(1000, 400), Sizes() as sizes:
+        found = F.linear(x, weight)
+    assert_close(found, exact(x, weight.T))
+    assert sizes.made
+    assert max(sizes.made) < min(found.numel(), weight.numel()) / 4
+
+
+@pytest.mark.skipif(not has_512_bits(), reason="the processor has no 512-bit instructions")
+def test_it_is_tried_out_in_float32_on_the_cpu_whatever_is_torchs_default():
+    spec = find_spec("acdc.models.products")
+    fresh = module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    x, weight = torch.randn(300, 256), torch.randn(256, 320)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            fresh.product(x, weight)  # tried out now
+            assert by_onednn(lambda: fresh.product(x, weight))[1]
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -3,7 +3,8 @@
 On a CPU ``torch.mm`` calls Intel's library, which uses 256 bits at a time on processors of other makers, whatever
 they have. oneDNN, which torch carries as well, asks what a processor can do and not whose it is: with 512 bits it is
 more than twice as fast there in float32. Its results are rounded otherwise, and are as good (docs/speed.md). Which of
-the two is called depends on nothing but shapes, so that the same product is always rounded the same way.
+the two is called depends on shapes, on how both sides lie in memory and on whether a gradient is wanted, but on no time
+that was measured, so that the same product is always rounded the same way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -29,6 +30,8 @@ _NARROWEST = 8
 _MANY_ROWS = 128
 #: Terms that are summed up in one go where rounding counts: as many as by Intel's library, mostly to the same bits.
 _TERMS = 192
+#: Columns whose terms are summed up in turn, so that sums stay in the cache and no more is copied at a time.
+_COLUMNS = 2048
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -50,8 +53,8 @@ def product(
         base: what is added to every row or, where `x` is a matrix, to each its own.
         out: room that may be used, where `x` is a matrix; may be `base`.
         times: how often a product of these shapes comes up in turn.
-        in_parts: it is no difference, but all that is known of a value, and is to be rounded as ``torch.mm`` does: for
-            a tenth of the time oneDNN sums up as few terms at a time.
+        in_parts: it is no difference, but all that is known of a value, and is to be rounded as ``torch.mm`` does:
+            oneDNN sums up as few terms at a time, and takes 5 to 50 % longer for it, by shape.
 
     Returns:
         The result, in `out` or in memory of its own.
@@ -99,13 +102,19 @@ class _InModules(TorchFunctionMode):
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func in (F.linear, torch.addmm) and not kwargs and not torch.is_grad_enabled():
-            x, weight, base = (args[0], args[1].T, args[2] if len(args) > 2 else None)
-            if func is torch.addmm:
-                base, x, weight = args
-            rows = x.flatten(0, -2)
-            if _suits_onednn(rows, weight, base, in_parts=True):
-                return _in_parts(rows, weight, base).view(*x.shape[:-1], weight.shape[1])
+            x, weight, base = (*args, None)[:3] if func is F.linear else (*args[1:], args[0])
+            if _are_plain(x, weight, base):
+                rows, right = x.flatten(0, -2), weight.T if func is F.linear else weight
+                if _suits_onednn(rows, right, base, in_parts=True):
+                    return _in_parts(rows, right, base).view(*x.shape[:-1], right.shape[1])
         return func(*args, **(kwargs or {}))
+
+
+def _are_plain(x: Any, weight: Any, base: Any) -> bool:
+    """Whether these are rows, a matrix and perhaps what is added; not sparse, say, nor of another class."""
+    given = (x, weight) if base is None else (x, weight, base)
+    plain = all(type(one) in (Tensor, nn.Parameter) and one.layout == torch.strided for one in given)
+    return plain and x.dim() > 1 and weight.dim() == 2
 
 
 def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int = 1, in_parts: bool = False) -> bool:
@@ -113,7 +122,8 @@ def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int = 1
     flops = 2.0 * rows * k * n
     given = (x, weight) if base is None else (x, weight, base)
     return (
-        flops >= _CALL
+        k == len(weight)
+        and flops >= _CALL
         and flops * times >= _SET_UP
         and min(rows, k, n) >= _NARROWEST
         and bool(torch.backends.mkldnn.enabled)
@@ -128,21 +138,29 @@ def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int = 1
 
 
 def _in_parts(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
-    """As :func:`_by_onednn`, some terms at a time."""
-    if len(weight) <= _TERMS:
+    """As :func:`_by_onednn`, some columns and some terms at a time."""
+    n_terms, n_columns = weight.shape
+    if n_terms <= _TERMS:
         return _by_onednn(x, weight, base)
-    weight = weight.contiguous()  # any other can't be cut
-    terms = _TERMS if len(weight) >= 2 * _TERMS else math.ceil(len(weight) / 2)
-    for left, right in zip(x.split(terms, 1), weight.split(terms), strict=True):
-        base = _by_onednn(left, right, base)
-    assert base is not None  # there is a part
-    return base
+    terms = _TERMS if n_terms >= 2 * _TERMS else math.ceil(n_terms / 2)
+    width = math.ceil(n_columns / math.ceil(n_columns / _COLUMNS))
+    lefts = [left.contiguous() for left in x.split(terms, 1)]
+    found = x.new_empty(len(x), n_columns)
+    for first in range(0, n_columns, width):
+        columns = slice(first, first + width)
+        sums = None if base is None else base[..., columns].contiguous()
+        for left, right in zip(lefts, weight[:, columns].split(terms), strict=True):
+            sums = _by_onednn(left, right, sums)
+        assert sums is not None  # there is a part
+        found[:, columns] = sums
+    return found
 
 
 def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     """``x @ weight + base``; what does it is under a name that is torch's own (see :func:`_serves`)."""
-    is_dense = weight.is_contiguous() or weight.T.is_contiguous()
-    linear, turned = torch.ops.mkldnn._linear_pointwise, (weight if is_dense else weight.contiguous()).T
+    linear = torch.ops.mkldnn._linear_pointwise
+    # Copied as it lies, if at all: to turn it takes much longer.
+    turned = weight.contiguous().T if weight.stride(1) == 1 else weight.T.contiguous()
     if base is None or base.dim() == 1:
         return linear(x, turned, base, "none", [], "")
     return linear.binary(x, base, turned, None, "add")
@@ -154,7 +172,8 @@ def _serves() -> bool:
     if not torch.backends.mkldnn.is_available() or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     random = torch.Generator().manual_seed(0)
-    x, weight, base = (torch.randn(shape, generator=random) for shape in ((33, 80), (40, 48), (33, 48)))
+    kind: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}  # whatever is torch's default
+    x, weight, base = (torch.randn(shape, generator=random, **kind) for shape in ((33, 80), (40, 48), (33, 48)))
     lefts = x[:, :40], x[:, 40:].contiguous()
     rights = weight, weight.T.contiguous().T, weight.repeat(1, 2)[:, :48]
     try:

@@ -23,6 +23,7 @@ from acdc.engine.gradients import gradient_bytes
 from acdc.engine.setting import prediction_bytes
 from acdc.engine.sizes import Sizes
 from acdc.models.model import Model
+from acdc.models.products import kept_bytes
 from acdc.pairs import PromptSet
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def memory_estimate(
     if engine == "reference":
         return MemoryEstimate(fixed + with_gradients, fixed + with_gradients)
     fixed += baseline_bytes(sizes) + head_bytes(sizes) + mlp_bytes(sizes) + score_bytes(sizes)
+    if model.device.type == "cpu" and sizes.element == 4:
+        fixed += kept_bytes(sizes.n_layers * (3 * sizes.n_heads + 1))
     held = contributions if sizes.together == sizes.tokens else 0
 
     def with_share(share: float) -> int:

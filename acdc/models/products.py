@@ -32,6 +32,8 @@ _MANY_ROWS = 128
 _TERMS = 192
 #: Columns whose terms are summed up in turn, so that sums stay in the cache and no more is copied at a time.
 _COLUMNS = 2048
+#: What oneDNN keeps of each shape, in bytes, of how many at most, and how many come up for a slot of a graph.
+_KEPT, _SHAPES, _OF_SLOT = 2**19, 1024, 3
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -164,6 +166,15 @@ def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     if base is None or base.dim() == 1:
         return linear(x, turned, base, "none", [], "")
     return linear.binary(x, base, turned, None, "add")
+
+
+def kept_bytes(slots: int) -> int:
+    """What oneDNN keeps after a run, of all the shapes that it has been set up for.
+
+    Args:
+        slots: of the graph.
+    """
+    return _KEPT * min(_SHAPES, _OF_SLOT * slots) if _serves() else 0
 
 
 @cache

@@ -146,9 +146,6 @@ def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tens
 
 
 def mlp_bytes(sizes: Sizes) -> int:
-    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products.
-
-    That is for two first products, one of them before and after what is added.
-    """
+    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
     weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
-    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + 3 * sizes.d_mlp))
+    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.pytorch_utils import Conv1D
 
-from acdc.models.products import in_modules, product, products
+from acdc.models.products import pairwise_products, product, quick_modules
 
 #: Rows, terms and columns: tiny, thin in each direction, long enough to be cut, and large.
 SHAPES = [
@@ -89,7 +89,7 @@ def test_products_are_right_however_both_sides_lie_in_memory(shape, in_parts):
         exactly, size = exact(x, weight)
         for _, base in bases(rows, columns):
             expected = exactly if base is None else exactly + base, size
-            assert_close(product(x, weight, base, in_parts=in_parts, times=40), expected)
+            assert_close(product(x, weight, base, in_parts=in_parts, repeats=40), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -114,8 +114,8 @@ def test_several_products_are_those_of_each_pair(shape, n):
     weight = torch.randn(n, terms, columns)
     for x in (torch.randn(n, rows, terms), torch.randn(rows, terms).expand(n, -1, -1)):
         out = torch.full((n, rows, columns), torch.nan)
-        assert products(x, weight, out=out) is out
-        for found in (out, products(x, weight), products(x, weight.mT.contiguous().mT)):
+        assert pairwise_products(x, weight, out=out) is out
+        for found in (out, pairwise_products(x, weight), pairwise_products(x, weight.mT.contiguous().mT)):
             assert found.shape == out.shape
             for one, left, right in zip(found, x, weight, strict=True):
                 assert_close(one, exact(left, right))
@@ -145,9 +145,9 @@ def test_large_products_go_to_onednn_in_float32_where_no_gradient_is_wanted():
     rows, terms, columns = LARGE
     x, weight, few = torch.randn(rows, terms), torch.randn(terms, columns), torch.randn(20, terms)
     assert by_onednn(lambda: product(x, weight))[1]
-    assert by_onednn(lambda: products(x.expand(2, -1, -1), weight.expand(2, -1, -1)))[1]
+    assert by_onednn(lambda: pairwise_products(x.expand(2, -1, -1), weight.expand(2, -1, -1)))[1]
     assert not by_onednn(lambda: product(few, weight))[1]  # to set it up takes longer
-    assert by_onednn(lambda: product(few, weight, times=20))[1]
+    assert by_onednn(lambda: product(few, weight, repeats=20))[1]
     assert not by_onednn(lambda: product(x.double(), weight.double()))[1]
     assert not by_onednn(lambda: product(x, weight.clone().requires_grad_()))[1]
     with torch.no_grad():
@@ -167,7 +167,7 @@ def test_modules_multiply_likewise_and_to_the_same(module):
     x = torch.randn(3, 100, 256)
     with torch.no_grad():
         expected = module(x)
-        with in_modules(300, 256):
+        with quick_modules(300, 256):
             found, seen = by_onednn(lambda: module(x))
     assert seen == has_512_bits()
     assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -175,7 +175,7 @@ def test_modules_multiply_likewise_and_to_the_same(module):
 
 def test_modules_of_which_a_gradient_is_wanted_are_left_alone():
     module, x = nn.Linear(256, 320), torch.randn(300, 256)
-    with in_modules(300, 256):
+    with quick_modules(300, 256):
         found, seen = by_onednn(lambda: module(x))
     assert not seen
     found.sum().backward()
@@ -193,7 +193,7 @@ class Packed(torch.Tensor):
 
 def test_what_is_no_matrix_of_numbers_is_left_to_torch():
     x, weight = torch.randn(300, 256), torch.randn(320, 256)
-    with torch.no_grad(), in_modules(300, 256):
+    with torch.no_grad(), quick_modules(300, 256):
         found = {
             "one row": F.linear(x[0], weight)[None],
             "one column": F.linear(x, weight[0])[:, None],
@@ -224,7 +224,7 @@ class Sizes(TorchDispatchMode):
 @pytest.mark.skipif(not has_512_bits(), reason="the processor has no 512-bit instructions")
 def test_an_unembedding_is_never_copied_as_a_whole_and_logits_are_in_memory_once():
     x, weight = torch.randn(140, 400), torch.randn(16000, 400)
-    with torch.no_grad(), in_modules(1000, 400), Sizes() as sizes:
+    with torch.no_grad(), quick_modules(1000, 400), Sizes() as sizes:
         found = F.linear(x, weight)
     assert_close(found, exact(x, weight.T))
     assert sizes.made

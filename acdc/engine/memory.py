@@ -100,7 +100,7 @@ def memory_estimate(
         return MemoryEstimate(fixed + with_gradients, fixed + with_gradients)
     fixed += baseline_bytes(sizes) + head_bytes(sizes) + mlp_bytes(sizes) + score_bytes(sizes)
     if model.device.type == "cpu" and sizes.element == 4:
-        fixed += kept_bytes(sizes.n_layers * (3 * sizes.n_heads + 1))
+        fixed += kept_bytes(sizes.n_layers * (3 * sizes.n_heads + 1))  # a query, a key, a value a head, and an MLP
     held = contributions if sizes.together == sizes.tokens else 0
 
     def with_share(share: float) -> int:

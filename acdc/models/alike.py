@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.models.attention import Attention, PositionTable, spans_heads
-from acdc.models.products import product, products
+from acdc.models.products import pairwise_products, product
 
 #: What the patterns of heads that are looked at together may take, in bytes.
 _PATTERN_BYTES = 64 * 2**20
@@ -91,4 +91,4 @@ def run_heads(
         if patterns is not None:
             patterns.append(pattern)
         mixed = attention.mix(pattern, v[groups])
-        products(mixed.flatten(1, 2), attention.W_O[heads], out=out[heads].flatten(1, 2))
+        pairwise_products(mixed.flatten(1, 2), attention.W_O[heads], out=out[heads].flatten(1, 2))

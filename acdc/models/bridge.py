@@ -25,7 +25,7 @@ from acdc.models.mlp import MlpReader, NormedMlp
 from acdc.models.mlp_parts import RuledMlp, read_parts
 from acdc.models.norms import Norm, read_norm
 from acdc.models.positions import forget_lengths, read_table, share
-from acdc.models.products import in_modules
+from acdc.models.products import quick_modules
 from acdc.models.readout import Readout, read_readout
 from acdc.models.rules import NO_RULES, BackwardRules, with_bias_weight
 from acdc.models.scores import clip, score_scale, sinks, soft_cap
@@ -137,7 +137,7 @@ class BridgeReader:
 
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What the MLP adds to the residual stream, given its residual input, ``[batch, pos, d_model]``."""
-        with in_modules(x.numel() // self.d_model, self.d_model):
+        with quick_modules(x.numel() // self.d_model, self.d_model):
             inside = self._inside(layer, self._mlp_norm(layer)(x))
         y = self._norm(layer, "ln2_post")(inside)
         multiplier = self._multiplier(layer)
@@ -209,7 +209,7 @@ class BridgeReader:
             bias_weight: what the bias is multiplied by.
         """
         module = _raw(self.bridge.unembed)
-        with in_modules(x.numel() // self.d_model, self.d_model):
+        with quick_modules(x.numel() // self.d_model, self.d_model):
             logits = module(x)
         logits = with_bias_weight(logits, getattr(module, "bias", None), bias_weight)
         if self.is_hugging_face:
@@ -352,7 +352,7 @@ class BridgeReader:
         known = [name for name in names if name in self.bridge.hook_dict]
         options = {"use_cache": False} if self.is_hugging_face else {}
         forget_lengths(self.bridge)
-        with torch.no_grad(), in_modules(ids.numel(), self.d_model):
+        with torch.no_grad(), quick_modules(ids.numel(), self.d_model):
             logits, cache = self.bridge.run_with_cache(ids, names_filter=known, **options)
         return logits, {name: cache[name] for name in known}
 

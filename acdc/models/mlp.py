@@ -83,7 +83,7 @@ class PlainMlp:
             ``[row, d_model]``
         """
         gate = None if self.W_gate is None else product(x, self.W_gate)
-        return self.behind(_affine(x, self.W_in, self.b_in, out=inner), gate)
+        return self.behind(product(x, self.W_in, self.b_in, out=inner), gate)
 
     def behind(
         self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
@@ -94,11 +94,11 @@ class PlainMlp:
     def hidden(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_mlp"]:
         """Its hidden units on normed inputs: what ``W_out`` reads."""
         gate = None if self.W_gate is None else product(x, self.W_gate)
-        return self.activated(_affine(x, self.W_in, self.b_in), gate)
+        return self.activated(product(x, self.W_in, self.b_in), gate)
 
     def written(self, hidden: Float[Tensor, "row d_mlp"]) -> Float[Tensor, "row d_model"]:
         """From the hidden units to the output."""
-        return _affine(hidden, self.W_out, self.b_out)
+        return product(hidden, self.W_out, self.b_out)
 
     def activated(
         self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
@@ -132,10 +132,6 @@ class NormedMlp:
         """From the plain MLP's output to what is written, ``[row, d_model]``."""
         y = self.after(y)
         return y if self.multiplier == 1.0 else self.multiplier * y
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
-    return product(x, weight, bias, out=out)
 
 
 class MlpReader:
@@ -194,7 +190,7 @@ def _best(candidates: Sequence[PlainMlp], run: Callable[[Tensor], Tensor], d_mod
     # Wide enough that activations differ.
     probe = 3 * torch.randn(1, 8, d_model, generator=torch.Generator().manual_seed(0)).to(W_in)
     expected = run(probe)[0]
-    inner = _affine(probe[0], W_in, candidates[0].b_in)
+    inner = product(probe[0], W_in, candidates[0].b_in)
     gate = inner if W_gate is None else probe[0] @ W_gate
     hidden = [one.activated(inner.clone(), None if W_gate is None else gate.clone()) for one in candidates]
     found = candidates[0].written(torch.cat(hidden)).chunk(len(candidates))

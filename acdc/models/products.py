@@ -2,9 +2,9 @@
 
 On a CPU ``torch.mm`` calls Intel's library, which uses 256 bits at a time on processors of other makers, whatever
 they have. oneDNN, which torch carries as well, asks what a processor can do and not whose it is: with 512 bits it is
-more than twice as fast there in float32. Its results are rounded otherwise, and are as good (docs/speed.md). Which of
-the two is called depends on shapes, on how both sides lie in memory and on whether a gradient is wanted, but on no time
-that was measured, so that the same product is always rounded the same way.
+more than twice as fast there in float32. Its results are rounded otherwise (docs/speed.md says how). Which of the two
+is called depends on what is multiplied, and on no time that was measured, so that the same product is always rounded
+the same way.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-#: Multiplications and additions of a product that pay for setting oneDNN up for a new shape, and for calling it.
+#: Multiplications and additions (two for each term) that pay for setting oneDNN up for a new shape, and for calling it.
 _SET_UP, _CALL = 3e7, 3e6
 #: Fewer rows, columns or terms than that leave most of a wide instruction idle.
 _NARROWEST = 8
-#: So many rows pay for a copy of a right side that doesn't lie as it should.
+#: So many rows pay for a copy of a right side that can't be taken as it lies in memory.
 _MANY_ROWS = 128
-#: Terms that are summed up in one go where rounding counts: as many as by Intel's library, mostly to the same bits.
+#: Terms of a sum (the k of a product) that are added up in one go where rounding counts. Intel's library takes as many,
+#: or two halves of fewer than twice as many, and so `in_parts` mostly gives its bits.
 _TERMS = 192
 #: Columns whose terms are summed up in turn, so that sums stay in the cache and no more is copied at a time.
 _COLUMNS = 2048
-#: What oneDNN keeps of each shape, in bytes, of how many at most, and how many come up for a slot of a graph.
+#: Bytes that oneDNN keeps for a shape; shapes that it keeps at most; shapes that come up for a slot of a graph, about.
 _KEPT, _SHAPES, _OF_SLOT = 2**19, 1024, 3
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
@@ -44,7 +45,7 @@ def product(
     base: Float[Tensor, "#row n"] | Float[Tensor, " n"] | None = None,
     *,
     out: Float[Tensor, "row n"] | None = None,
-    times: int = 1,
+    repeats: int = 1,
     in_parts: bool = False,
 ) -> Float[Tensor, "*row n"]:
     """``x @ weight + base``.
@@ -53,23 +54,23 @@ def product(
         x: the left side.
         weight: the right side.
         base: what is added to every row or, where `x` is a matrix, to each its own.
-        out: room that may be used, where `x` is a matrix; may be `base`.
-        times: how often a product of these shapes comes up in turn.
-        in_parts: it is no difference, but all that is known of a value, and is to be rounded as ``torch.mm`` does:
-            oneDNN sums up as few terms at a time, and takes 5 to 50 % longer for it, by shape.
+        out: room that may be written over, where `x` is a matrix; may be `base`. Use what is returned.
+        repeats: how often a product of these shapes comes up in turn.
+        in_parts: terms are added up as few at a time as ``torch.mm`` does, so that rounding is the same: for whole
+            values that others are compared with. It takes oneDNN 5 to 50 % longer, by shape.
 
     Returns:
         The result, in `out` or in memory of its own.
     """
     if x.dim() != 2:
         rows = x.flatten(0, -2)
-        return product(rows, weight, base, times=times, in_parts=in_parts).view(*x.shape[:-1], weight.shape[1])
-    if _suits_onednn(x, weight, base, times, in_parts):
+        return product(rows, weight, base, repeats=repeats, in_parts=in_parts).view(*x.shape[:-1], weight.shape[1])
+    if _suits_onednn(x, weight, base, repeats, in_parts):
         return _in_parts(x, weight, base) if in_parts else _by_onednn(x, weight, base)
     return torch.mm(x, weight, out=out) if base is None else torch.addmm(base, x, weight, out=out)
 
 
-def products(
+def pairwise_products(
     x: Float[Tensor, "one row k"], weight: Float[Tensor, "one k n"], *, out: Float[Tensor, "one row n"] | None = None
 ) -> Float[Tensor, "one row n"]:
     """``x @ weight`` of each of several pairs of matrices.
@@ -87,17 +88,17 @@ def products(
     return found
 
 
-def in_modules(rows: int, width: int) -> AbstractContextManager[object]:
-    """Let modules that are run meanwhile multiply as :func:`product` does, where no gradient is wanted.
+def quick_modules(rows: int, width: int) -> AbstractContextManager[object]:
+    """Let modules that are run meanwhile multiply as :func:`product` does in parts, where gradients are switched off.
 
     Args:
         rows: tokens that go through them.
-        width: of the residual stream; where no module has much to multiply, nothing is done.
+        width: of the residual stream; nothing is done where a map to four times that width is a small product.
     """
-    return _InModules() if 8.0 * rows * width * width >= _SET_UP and _serves() else nullcontext()
+    return _QuickModules() if 8.0 * rows * width * width >= _SET_UP and _serves() else nullcontext()
 
 
-class _InModules(TorchFunctionMode):
+class _QuickModules(TorchFunctionMode):
     """Sees every call of torch, and takes those that multiply all rows by one matrix: linear maps, GPT-2's "Conv1D"."""
 
     def __torch_function__(
@@ -119,19 +120,20 @@ def _are_plain(x: Any, weight: Any, base: Any) -> bool:
     return plain and x.dim() > 1 and weight.dim() == 2
 
 
-def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, times: int = 1, in_parts: bool = False) -> bool:
+def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, repeats: int = 1, in_parts: bool = False) -> bool:
+    """Whether oneDNN takes a product as it is, and likely in less time; see :func:`product`."""
     (rows, k), n = x.shape, weight.shape[1]
     flops = 2.0 * rows * k * n
     given = (x, weight) if base is None else (x, weight, base)
     return (
         k == len(weight)
         and flops >= _CALL
-        and flops * times >= _SET_UP
+        and flops * repeats >= _SET_UP
         and min(rows, k, n) >= _NARROWEST
         and bool(torch.backends.mkldnn.enabled)
         and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in given)
         and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
-        # Its operations read beyond what lies in memory otherwise.
+        # In any other layout its operations read beyond what is theirs.
         and (x.stride(1) == 1 and x.stride(0) >= k)
         and (base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n))))
         and (rows >= _MANY_ROWS or weight.is_contiguous() or (weight.T.is_contiguous() and not in_parts))
@@ -159,7 +161,7 @@ def _in_parts(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
 
 
 def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
-    """``x @ weight + base``; what does it is under a name that is torch's own (see :func:`_serves`)."""
+    """``x @ weight + base`` by operations that are private to torch, therefore tried first (see :func:`_serves`)."""
     linear = torch.ops.mkldnn._linear_pointwise
     # Copied as it lies, if at all: to turn it takes much longer.
     turned = weight.contiguous().T if weight.stride(1) == 1 else weight.T.contiguous()
@@ -174,7 +176,7 @@ def kept_bytes(slots: int) -> int:
     Args:
         slots: of the graph.
     """
-    return _KEPT * min(_SHAPES, _OF_SLOT * slots) if _serves() else 0
+    return _KEPT * min(_SHAPES, _OF_SLOT * slots) if torch.backends.mkldnn.enabled and _serves() else 0
 
 
 @cache

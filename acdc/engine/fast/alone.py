@@ -22,7 +22,7 @@ from acdc.engine.fast.mlps import LayerMlp
 from acdc.engine.fast.norms import centred
 from acdc.engine.fast.scores import Scorer
 from acdc.graph import Letter, Slot
-from acdc.models.products import product, products
+from acdc.models.products import pairwise_products, product
 
 #: Places, of all removals of a batch, that are computed together: enough for fast products, few for the cache.
 _PLACES = {"cpu": 2048, "cuda": 65536}
@@ -181,7 +181,7 @@ class Alone:
         if self._clean is None or self._clean[0] != layer:
             self._clean = None
             heads = self._layers[layer]
-            total = products(self._at(self._vectors[layer]["z"], whole), heads.W_O).sum(0)
+            total = pairwise_products(self._at(self._vectors[layer]["z"], whole), heads.W_O).sum(0)
             first: Sequence[Tensor] = ()
             if self._mlps and not self._graph.cfg.parallel_attn_mlp and total.device.type == "cpu":
                 mlp = self._mlps[layer]

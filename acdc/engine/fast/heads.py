@@ -22,7 +22,7 @@ from acdc.engine.sizes import Sizes
 from acdc.graph import Letter
 from acdc.models.attention import Attention, Latent, PositionTable, Rotary, spans_heads
 from acdc.models.norms import Norm
-from acdc.models.products import product, products
+from acdc.models.products import pairwise_products, product
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class LayerHeads:
         self, letter: Letter, heads: list[int], x: Float[Tensor, "head place d_model"]
     ) -> Float[Tensor, "head place d_head"]:
         """Projections of inputs of some heads, up to the norm's scale and without biases; of :meth:`is_linear` ones."""
-        return products(less_mean(self.attention.norm, x), self._own(letter, heads))
+        return pairwise_products(less_mean(self.attention.norm, x), self._own(letter, heads))
 
     def project_changed(
         self,
@@ -192,8 +192,10 @@ class LayerHeads:
             written: what it makes of each head's inputs.
             places: where the inputs stand.
         """
-        narrow = products(less_mean(self.attention.norm, written), self._own(letter, heads))  # [head, k, d_head]
-        y = products(change.flatten(0, 1).expand(len(heads), -1, -1), narrow)
+        narrow = pairwise_products(
+            less_mean(self.attention.norm, written), self._own(letter, heads)
+        )  # [head, k, d_head]
+        y = pairwise_products(change.flatten(0, 1).expand(len(heads), -1, -1), narrow)
         y = y.view(len(heads), *change.shape[:-1], -1)
         y += before[:, None]
         if gain is not None:
@@ -227,7 +229,7 @@ class LayerHeads:
         if projection.everything is None:
             return y
         weight, bias = projection.everything
-        square = _affine(x.reshape(-1, x.shape[-1]), weight, bias).pow(2).mean(-1)
+        square = product(x.reshape(-1, x.shape[-1]), weight, bias).pow(2).mean(-1)
         gain = torch.rsqrt(square + projection.norm.eps).view(len(x), -1, 1)
         if projection.norm.weight is not None:
             groups = [self.attention.group(head) for head in heads] if letter != "q" else heads
@@ -242,7 +244,7 @@ class LayerHeads:
         """
         weights = self._projections[letter].weight
         if len(rows) == len(heads):
-            return products(rows, self._own(letter, heads))
+            return pairwise_products(rows, self._own(letter, heads))
         key = (letter, *heads)
         if self._joint.get(letter, (None,))[0] != key:
             weight = weights[index(heads, rows.device)]
@@ -333,10 +335,6 @@ def _of_heads(norm: Norm, heads: Tensor) -> Norm:
         return norm
     bias = None if norm.bias is None else norm.bias[heads]
     return replace(norm, weight=norm.weight[heads], bias=bias)
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return product(x, weight, bias)
 
 
 def _per_run(a: Tensor, b: Tensor) -> Tensor:

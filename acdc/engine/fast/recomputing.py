@@ -32,7 +32,7 @@ from acdc.engine.fast.tactics import Tactics
 from acdc.engine.fast.trial import NewInputs, NewMlpOutput, NewVectors, Trial
 from acdc.engine.sizes import Sizes
 from acdc.graph import Letter, Slot
-from acdc.models.products import products
+from acdc.models.products import pairwise_products
 
 #: On a CPU what slots read is made for a block of runs, of so many bytes, used and forgotten: to hold it all takes
 #: fresh memory, which costs more than to compute it.
@@ -268,7 +268,7 @@ class Recomputing:
             changes.add_mixtures(mixtures, step.whole)
             return
         room = changes.room(len(step.writes), step.whole)
-        products(change.flatten(1, 2), weights, out=room.flatten(1, 2))
+        pairwise_products(change.flatten(1, 2), weights, out=room.flatten(1, 2))
         changes.fill(len(step.writes), step.whole)
 
     def _present_vectors(self, step: HeadStep) -> dict[Letter, Tensor]:

@@ -27,7 +27,7 @@ from acdc.engine.fast.states import Component, Plan, Relevant, Work
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.setting import Setting
 from acdc.graph import Letter
-from acdc.models.products import products
+from acdc.models.products import pairwise_products
 
 #: Places that are computed together: enough for fast products, few enough to stay in the cache between them.
 _PLACES = {"cpu": 256, "cuda": 1024}
@@ -189,7 +189,7 @@ class _Tile:
             found = self._scratch.take("written", (len(mixtures), *ablated.shape[1:]), ablated)
             for own in block:  # all at once would copy weights and what is taken off
                 mine, heads = slice(own.start - items.start, own.stop - items.start), work.nodes[own]
-                products(mixtures[mine], _some(organ.W_O, heads), out=found[mine])
+                pairwise_products(mixtures[mine], _some(organ.W_O, heads), out=found[mine])
                 written, _ = organ.attention.contributions(found[mine])
                 torch.sub(written, _some(ablated, heads), out=found[mine])
             self._note(work, items, part, found, everywhere)

@@ -111,13 +111,13 @@ class Logits:
         """Sums of exponentials of all rows, and of the first n rows sums of vectors by their exponentials."""
         sums = self.left.new_zeros(len(self), dtype=torch.float64)
         means = self.left.new_zeros(n, vectors.shape[1])
-        times = -(-len(vectors) // BLOCK_OUTPUTS[machine_kind(vectors.device)])
+        repeats = -(-len(vectors) // BLOCK_OUTPUTS[machine_kind(vectors.device)])
         for rows, outputs, logits in self._parts():
             exponentials = logits.exp_()
             sums[rows] += exponentials.sum(-1).double()
             if rows.start < n:
                 own = slice(rows.start, min(rows.stop, n))
-                means[own] += product(exponentials[: own.stop - own.start], vectors[outputs], times=times)
+                means[own] += product(exponentials[: own.stop - own.start], vectors[outputs], repeats=repeats)
         return sums, means
 
     def everywhere(self) -> Float[Tensor, "row output"]:
@@ -133,8 +133,8 @@ class Logits:
         widest = min(BLOCK_OUTPUTS[kind], n_outputs)
         step = max(1, BLOCK_BYTES[kind] // (widest * self.left.element_size()))
         step = max(1, step // n) * n if self.whole else step
-        times = -(-n_outputs // widest)
-        room = self.left.new_empty(min(step, len(self)) * widest)  # for all blocks, so that it stays in the cache
+        repeats = -(-n_outputs // widest)
+        room = self.left.new_empty(min(step, len(self)) * widest)  # for all blocks
         for outputs in blocks(n_outputs, self.left.device):
             matrices, base = [right[outputs] for right in self.rights], self.base[:, outputs]
             right = matrices[0] if len(matrices) == 1 else torch.cat(matrices, 1)
@@ -143,7 +143,7 @@ class Logits:
                 rows = slice(i, min(i + step, len(self)))
                 logits = room[: (rows.stop - i) * base.shape[1]].view(-1, base.shape[1])
                 self._begin(logits, rows, base, unscaled)
-                yield rows, outputs, product(self.left[rows], right.T, logits, out=logits, times=times)
+                yield rows, outputs, product(self.left[rows], right.T, logits, out=logits, repeats=repeats)
 
     def _begin(self, logits: Tensor, rows: slice, base: Tensor, unscaled: Tensor | None) -> None:
         """Write into a block of logits what isn't a product with `left`."""

@@ -192,9 +192,8 @@ class LayerHeads:
             written: what it makes of each head's inputs.
             places: where the inputs stand.
         """
-        narrow = pairwise_products(
-            less_mean(self.attention.norm, written), self._own(letter, heads)
-        )  # [head, k, d_head]
+        own = self._own(letter, heads)
+        narrow = pairwise_products(less_mean(self.attention.norm, written), own)  # [head, k, d_head]
         y = pairwise_products(change.flatten(0, 1).expand(len(heads), -1, -1), narrow)
         y = y.view(len(heads), *change.shape[:-1], -1)
         y += before[:, None]

@@ -95,7 +95,7 @@ def quick_modules(rows: int, width: int) -> AbstractContextManager[object]:
         rows: tokens that go through them.
         width: of the residual stream; nothing is done where a map to four times that width is a small product.
     """
-    return _QuickModules() if 8.0 * rows * width * width >= _SET_UP and _serves() else nullcontext()
+    return _QuickModules() if 8.0 * rows * width * width >= _SET_UP and uses_onednn() else nullcontext()
 
 
 class _QuickModules(TorchFunctionMode):
@@ -130,14 +130,13 @@ def _suits_onednn(x: Tensor, weight: Tensor, base: Tensor | None, repeats: int =
         and flops >= _CALL
         and flops * repeats >= _SET_UP
         and min(rows, k, n) >= _NARROWEST
-        and bool(torch.backends.mkldnn.enabled)
         and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in given)
         and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
         # In any other layout its operations read beyond what is theirs.
         and (x.stride(1) == 1 and x.stride(0) >= k)
         and (base is None or (base.is_contiguous() and base.shape in ((n,), (rows, n))))
         and (rows >= _MANY_ROWS or weight.is_contiguous() or (weight.T.is_contiguous() and not in_parts))
-        and _serves()
+        and uses_onednn()
     )
 
 
@@ -170,13 +169,18 @@ def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
     return linear.binary(x, base, turned, None, "add")
 
 
+def uses_onednn() -> bool:
+    """Whether large products of float32 matrices on a CPU go to oneDNN."""
+    return bool(torch.backends.mkldnn.enabled) and _serves()
+
+
 def kept_bytes(slots: int) -> int:
     """What oneDNN keeps after a run, of all the shapes that it has been set up for.
 
     Args:
         slots: of the graph.
     """
-    return _KEPT * min(_SHAPES, _OF_SLOT * slots) if torch.backends.mkldnn.enabled and _serves() else 0
+    return _KEPT * min(_SHAPES, _OF_SLOT * slots) if uses_onednn() else 0
 
 
 @cache

@@ -12,6 +12,7 @@ import torch
 from acdc.engine.fast.downstream import Downstream, HeadStep, MlpStep
 from acdc.engine.setting import Setting
 from acdc.graph import Slot
+from acdc.models.products import uses_onednn
 
 #: Memory that one batch may take, in bytes, unless a single run takes more.
 BATCH_BYTES = {"cpu": 384 * 2**20, "cuda": 2 * 2**30}
@@ -29,7 +30,11 @@ class _Machine:
     step: float
 
 
-_MACHINES = {"cpu": _Machine(8.5e10, 8e9, 3e-4), "cuda": _Machine(5e13, 2e12, 1e-3)}
+_MACHINES = {
+    "cpu": _Machine(8.5e10, 8e9, 3e-4),
+    "cpu with oneDNN": _Machine(2e11, 8e9, 3e-4),
+    "cuda": _Machine(5e13, 2e12, 1e-3),
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def run_cost(setting: Setting, slot: Slot, down: Downstream, live: int, answers:
     mlp_size = n_products * d_model * d_mlp
     element = setting.contributions.inputs.element_size()
     kind = machine_kind(model.device)
-    machine = _MACHINES[kind]
+    machine = _MACHINES["cpu with oneDNN" if kind == "cpu" and element == 4 and uses_onednn() else kind]
     flops = weights = 0.0
     inner = 0 if kind == "cpu" else n_products * d_mlp  # numbers between an MLP's products, which a CPU has in blocks
     width = live if down.whole else answers

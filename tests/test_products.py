@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.pytorch_utils import Conv1D
 
-from acdc.models.products import pairwise_products, product, quick_modules
+from acdc.models.products import RightSide, pairwise_products, product, quick_modules
 
 #: Rows, terms and columns: tiny, thin in each direction, long enough to be cut, and large.
 SHAPES = [
@@ -127,6 +127,47 @@ def test_the_same_product_is_rounded_the_same_way_whatever_came_before():
     for rows in range(260, 300, 8):
         product(x[:rows], weight)
     assert torch.equal(product(x, weight), first)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_right_side_of_many_products_is_multiplied_by_however_it_lies_in_memory(shape):
+    rows, terms, columns = shape
+    left = torch.randn(9000, terms)
+    for _, weight in right_sides(terms, columns):
+        right = RightSide(weight, may_keep=True)
+        for x in (left[:rows], left, left[:rows], left[:rows].T.contiguous().T):  # a copy from here on
+            for base in (None, torch.randn(columns), torch.randn(len(x), columns)):
+                assert_close(right.product(x, base), exact(x, weight, base))
+    assert_close(right.product(left[:3]), exact(left[:3], weight))
+
+
+def test_a_right_side_may_be_of_float64_and_have_a_gradient():
+    x, weight = torch.randn(9000, 256), torch.randn(256, 320, requires_grad=True)
+    for _ in range(2):
+        right = RightSide(weight, may_keep=True)
+        assert torch.equal(right.product(x), product(x, weight))
+        with torch.no_grad():
+            assert torch.equal(right.product(x), product(x, weight))  # a copy from here on
+        right.product(x).sum().backward()
+        assert torch.allclose(weight.grad[:, 0], x.sum(0), rtol=1e-4, atol=1e-3)
+        x, weight = x.double(), weight.detach().double().requires_grad_()
+
+
+@pytest.mark.skipif(not has_512_bits(), reason="the processor has no 512-bit instructions")
+def test_a_copy_is_made_once_of_what_many_rows_have_been_multiplied_by():
+    x, weight, few = torch.randn(5000, 256), torch.randn(256, 320), torch.randn(20, 256)
+    for may_keep in (True, False):
+        right = RightSide(weight, may_keep=may_keep)
+
+        def copies(left, right=right):
+            with profile(activities=[ProfilerActivity.CPU]) as seen:
+                right.product(left)
+            return sum(event.count for event in seen.key_averages() if "_reorder_linear_weight" in event.key)
+
+        assert copies(x) == 0
+        assert copies(x) == may_keep
+        assert copies(x) == 0
+        assert not by_onednn(lambda right=right: right.product(few))[1]
 
 
 @pytest.mark.parametrize("terms", [64, 192, 193, 576, 1000, 3072])

@@ -83,13 +83,7 @@ class PlainMlp:
             ``[row, d_model]``
         """
         gate = None if self.W_gate is None else product(x, self.W_gate)
-        return self.behind(product(x, self.W_in, self.b_in, out=inner), gate)
-
-    def behind(
-        self, inner: Float[Tensor, "row d_mlp"], gate: Float[Tensor, "row d_mlp"] | None
-    ) -> Float[Tensor, "row d_model"]:
-        """The part behind the first products, ``[row, d_mlp]`` (overwritten) to ``[row, d_model]``."""
-        return self.written(self.activated(inner, gate))
+        return self.written(self.activated(product(x, self.W_in, self.b_in, out=inner), gate))
 
     def hidden(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_mlp"]:
         """Its hidden units on normed inputs: what ``W_out`` reads."""

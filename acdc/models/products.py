@@ -35,6 +35,8 @@ _TERMS = 192
 _COLUMNS = 2048
 #: Bytes that oneDNN keeps for a shape; shapes that it keeps at most; shapes that come up for a slot of a graph, about.
 _KEPT, _SHAPES, _OF_SLOT = 2**19, 1024, 3
+#: Rows that pay for laying a right side out for oneDNN: it takes as long as 6,000 rows then save.
+_PACKED_BEHIND = 8192
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -86,6 +88,40 @@ def pairwise_products(
     for own, left, right in zip(found, x, weight, strict=True):
         own.copy_(_by_onednn(left, right, None))
     return found
+
+
+class RightSide:
+    """The right side of many products, ``[k, n]``.
+
+    oneDNN copies what it multiplies by into an order of its own, every time. So of a matrix that many rows have been
+    multiplied by such a copy is kept. That changes no result: the same numbers are added up in the same order.
+    """
+
+    def __init__(self, weight: Float[Tensor, "k n"], *, may_keep: bool) -> None:
+        """Begin without a copy.
+
+        Args:
+            weight: the matrix.
+            may_keep: whether there is memory for a copy of it.
+        """
+        self._weight, self._may_keep = weight, may_keep
+        self._rows = 0  # that oneDNN has multiplied it by
+        self._copy: Tensor | None = None
+
+    def product(
+        self,
+        x: Float[Tensor, "row k"],
+        base: Float[Tensor, "row n"] | Float[Tensor, " n"] | None = None,
+        *,
+        out: Float[Tensor, "row n"] | None = None,
+    ) -> Float[Tensor, "row n"]:
+        """``x @ weight + base``, as :func:`product` gives it."""
+        if not self._may_keep or not _suits_onednn(x, self._weight, base):
+            return product(x, self._weight, base, out=out)
+        self._rows += len(x)
+        if self._copy is None and self._rows >= _PACKED_BEHIND:
+            self._copy = _packed(self._weight)
+        return _linear(x, _turned(self._weight) if self._copy is None else self._copy, base)
 
 
 def quick_modules(rows: int, width: int) -> AbstractContextManager[object]:
@@ -160,10 +196,23 @@ def _in_parts(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
 
 
 def _by_onednn(x: Tensor, weight: Tensor, base: Tensor | None) -> Tensor:
-    """``x @ weight + base`` by operations that are private to torch, therefore tried first (see :func:`_serves`)."""
+    """``x @ weight + base``."""
+    return _linear(x, _turned(weight), base)
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """A right side, ``[k, n]`` to ``[n, k]``; copied as it lies, if at all: to turn it takes much longer."""
+    return weight.contiguous().T if weight.stride(1) == 1 else weight.T.contiguous()
+
+
+def _packed(weight: Tensor) -> Tensor:
+    """A right side in oneDNN's own order, which nothing but :func:`_linear` can read."""
+    return torch.ops.mkldnn._reorder_linear_weight(_turned(weight.detach()), _PACKED_BEHIND)
+
+
+def _linear(x: Tensor, turned: Tensor, base: Tensor | None) -> Tensor:
+    """``x @ turned.T + base`` by operations that are private to torch, therefore tried first (see :func:`_serves`)."""
     linear = torch.ops.mkldnn._linear_pointwise
-    # Copied as it lies, if at all: to turn it takes much longer.
-    turned = weight.contiguous().T if weight.stride(1) == 1 else weight.T.contiguous()
     if base is None or base.dim() == 1:
         return linear(x, turned, base, "none", [], "")
     return linear.binary(x, base, turned, None, "add")
@@ -194,11 +243,13 @@ def _serves() -> bool:
     lefts = x[:, :40], x[:, 40:].contiguous()
     rights = weight, weight.T.contiguous().T, weight.repeat(1, 2)[:, :48]
     try:
-        return all(map(_is_right, *zip(*itertools.product(lefts, rights, (None, base[0], base)), strict=True)))
+        ways = [(right, way(right)) for right in rights for way in (_turned, _packed)]
+        return all(_is_right(*each) for each in itertools.product(lefts, ways, (None, base[0], base)))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):  # torch has it no more, or otherwise
         return False
 
 
-def _is_right(x: Tensor, weight: Tensor, base: Tensor | None) -> bool:
+def _is_right(x: Tensor, right: tuple[Tensor, Tensor], base: Tensor | None) -> bool:
+    weight, turned = right
     expected = x.double() @ weight.double() + (0 if base is None else base)
-    return bool(((_by_onednn(x, weight, base) - expected).abs() <= _TOLERANCE * expected.abs().max()).all())
+    return bool(((_linear(x, turned, base) - expected).abs() <= _TOLERANCE * expected.abs().max()).all())

@@ -22,12 +22,14 @@ from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
-from acdc.models.products import product
+from acdc.models.products import RightSide, product, uses_onednn
 
 #: Rows that are pushed through at a time: enough for fast products, few for the sake of memory.
 BLOCK_ROWS = 2048
 #: Products ``W_O W_in`` that are kept for an MLP: those of the slot's own head and of a few behind it.
 _MOST_PRODUCTS = 8
+#: Copies of all layers' weights that may be kept for quicker products, in bytes.
+_MOST_COPIES = 2**31
 
 
 class LayerMlp:
@@ -41,6 +43,11 @@ class LayerMlp:
         self._model, self._layer, self._scratch = model, layer, scratch
         self.plain: NormedMlp | None = model.plain_mlp(layer)
         self._products: dict[int, list[Tensor]] = {}  # W_O W_in of the heads asked for last
+        if self.plain is not None:
+            plain = self.plain.plain
+            weights = [plain.W_in, plain.W_out] + ([] if plain.W_gate is None else [plain.W_gate])
+            may_keep = model.graph_config.n_layers * sum(one.nbytes for one in weights) <= _MOST_COPIES
+            self._W_in, self._W_out, *self._W_gate = (RightSide(one, may_keep=may_keep) for one in weights)
 
     @cached_property
     def _first(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -83,10 +90,10 @@ class LayerMlp:
             x += norm.bias
         shape = (len(x), plain.W_in.shape[1])
         inner, gate = self._scratch.take("inner 0", shape, x), None
-        if plain.W_gate is not None:
-            gate = product(x, plain.W_gate, out=self._scratch.take("inner 1", shape, x))
-        inner = product(x, plain.W_in, plain.b_in, out=inner)
-        return mlp.finish(plain.behind(inner, gate))
+        for weight in self._W_gate:
+            gate = weight.product(x, out=self._scratch.take("inner 1", shape, x))
+        inner = self._W_in.product(x, plain.b_in, out=inner)
+        return mlp.finish(self._W_out.product(plain.activated(inner, gate), plain.b_out))
 
     def first_products(self, x: Float[Tensor, "place d_model"]) -> list[Float[Tensor, "place d_mlp"]]:
         """The first products of an input, up to the norm's scale and without bias."""
@@ -127,8 +134,9 @@ class LayerMlp:
                 if gain is not None:
                     y *= gain[i : i + step].reshape(-1, 1)
                 inner.append(y if bias is None else y.add_(bias))
-            y = self.plain.plain.behind(inner[0], inner[1] if n > 1 else None)
-            out[i : i + step] = self.plain.finish(y).view(-1, places, width)
+            plain = self.plain.plain
+            hidden = plain.activated(inner[0], inner[1] if n > 1 else None)
+            out[i : i + step] = self.plain.finish(self._W_out.product(hidden, plain.b_out)).view(-1, places, width)
         return out
 
     def _product(self, head: MixtureChange) -> list[Tensor]:
@@ -146,6 +154,9 @@ def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tens
 
 
 def mlp_bytes(sizes: Sizes) -> int:
-    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
+    """All layers' first weights, folded, products with heads' last ones, copies, and room between the products."""
     weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
-    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))
+    copies = 0
+    if sizes.element == 4 and uses_onednn():  # no fewer than there are, where there is a gate
+        copies = min(_MOST_COPIES, 2 * sizes.element * sizes.n_layers * sizes.d_model * sizes.d_mlp)
+    return copies + sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))

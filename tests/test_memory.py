@@ -13,14 +13,18 @@ import transformers as tf
 import acdc
 from acdc.engine import memory
 from acdc.engine.contributions import contribution_bytes
+from acdc.engine.fast import mlps
 from acdc.engine.fast.baseline import baseline_bytes, run_clean
 from acdc.engine.fast.engine import FastEngine
 from acdc.engine.fast.heads import LayerHeads, head_bytes
+from acdc.engine.fast.mlps import LayerMlp, copy_bytes
 from acdc.engine.fast.present import present_bytes
+from acdc.engine.fast.scratch import Scratch
 from acdc.engine.fast.tactics import Tactics
 from acdc.engine.memory import largest_batch, memory_estimate, sizes_of
 from acdc.engine.setting import prediction_bytes, prepare
 from acdc.errors import SettingsError
+from acdc.models import products
 from acdc.pairs import PromptSet, TokenPair
 
 pytestmark = pytest.mark.drawn
@@ -88,6 +92,30 @@ def test_parts_take_what_they_say(model, ablation, together):
     assert sum(x.nbytes for x in (*vectors, *clean.mlp_outputs)) + products == present_bytes(sizes, 0.0)
     assert present_bytes(sizes, 0.0) < present_bytes(sizes, 0.5) < present_bytes(sizes, 1.0)
     assert head_bytes(sizes) == 4 * sum(heads.W_O.nbytes for heads in layers)
+
+
+def test_copies_of_weights_are_counted_and_no_more_than_fit(model, monkeypatch):
+    x = torch.randn(2, 5000, model.graph_config.d_model)
+    copies = []
+
+    def packed(turned, original=products._packed):
+        copies.append(turned)
+        return original(turned)
+
+    monkeypatch.setattr(products, "_packed", packed)
+    LayerMlp(model, 1, Scratch()).run(x)
+    assert not copies
+    mlp = LayerMlp(model, 0, Scratch(), keeps_copies=True)
+    first = mlp.run(x)
+    assert torch.equal(mlp.run(x), first)
+    sizes, taken = sizes_of(model, prompts(20, 12), "corrupted", 20), sum(one.nbytes for one in copies)
+    assert copies if products.packs() else not copies
+    assert taken * sizes.n_layers <= copy_bytes(sizes) <= 1.5 * taken * sizes.n_layers
+    monkeypatch.setattr(mlps, "_MOST_COPIES", max(0, taken * sizes.n_layers - 1))
+    copies.clear()
+    LayerMlp(model, 0, Scratch(), keeps_copies=True).run(x)
+    assert not copies
+    assert copy_bytes(sizes) == 0
 
 
 def test_as_many_prompts_are_run_together_as_fit(model, monkeypatch):

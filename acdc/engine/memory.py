@@ -13,7 +13,7 @@ from acdc.engine.alone import run_bytes
 from acdc.engine.contributions import contribution_bytes
 from acdc.engine.fast.baseline import baseline_bytes
 from acdc.engine.fast.heads import head_bytes
-from acdc.engine.fast.mlps import mlp_bytes
+from acdc.engine.fast.mlps import copy_bytes, mlp_bytes
 from acdc.engine.fast.places import live_positions
 from acdc.engine.fast.present import present_bytes
 from acdc.engine.fast.recomputing import batch_bytes
@@ -101,6 +101,7 @@ def memory_estimate(
     fixed += baseline_bytes(sizes) + head_bytes(sizes) + mlp_bytes(sizes) + score_bytes(sizes)
     if model.device.type == "cpu" and sizes.element == 4:
         fixed += kept_bytes(sizes.n_layers * (3 * sizes.n_heads + 1))  # a query, a key, a value a head, and an MLP
+        fixed += copy_bytes(sizes)
     held = contributions if sizes.together == sizes.tokens else 0
 
     def with_share(share: float) -> int:
@@ -130,6 +131,7 @@ def sizes_of(model: Model, prompts: PromptSet, ablation: str, batch_size: int) -
         d_model=cfg.d_model,
         d_head=attention.W_V.shape[-1],
         d_mlp=width * (n_products - 1),
+        mlp_weights=n_products * cfg.d_model * width,
         n_outputs=model.n_outputs,
         element=attention.W_Q.element_size(),
         length=length,

@@ -12,6 +12,7 @@ class Sizes:
     Attributes:
         n_layers, n_heads, n_sources, d_model, d_head, n_outputs: of the model and its graph.
         d_mlp: numbers between the products of an MLP, of both where there is a gate.
+        mlp_weights: numbers of an MLP's matrices.
         element: bytes of a number, in the model's precision.
         length: tokens of the longest prompt.
         tokens: of all prompts, padded.
@@ -26,6 +27,7 @@ class Sizes:
     d_model: int
     d_head: int
     d_mlp: int
+    mlp_weights: int
     n_outputs: int
     element: int
     length: int

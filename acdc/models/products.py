@@ -35,8 +35,9 @@ _TERMS = 192
 _COLUMNS = 2048
 #: Bytes that oneDNN keeps for a shape; shapes that it keeps at most; shapes that come up for a slot of a graph, about.
 _KEPT, _SHAPES, _OF_SLOT = 2**19, 1024, 3
-#: Rows that pay for laying a right side out for oneDNN: it takes as long as 6,000 rows then save.
-_PACKED_BEHIND = 8192
+#: Rows that pay for a copy in oneDNN's own order: it takes about as long as so many then save. And rows of a product
+#: that the order is chosen for.
+_PACKED_BEHIND, _PACKED_FOR = 8192, 1024
 #: How far a product on trial may be off, relative to the largest number.
 _TOLERANCE = 1e-5
 
@@ -91,20 +92,20 @@ def pairwise_products(
 
 
 class RightSide:
-    """The right side of many products, ``[k, n]``.
+    """The right side of many products, ``[k, n]``, which isn't edited meanwhile.
 
     oneDNN copies what it multiplies by into an order of its own, every time. So of a matrix that many rows have been
     multiplied by such a copy is kept. That changes no result: the same numbers are added up in the same order.
     """
 
-    def __init__(self, weight: Float[Tensor, "k n"], *, may_keep: bool) -> None:
+    def __init__(self, weight: Float[Tensor, "k n"], room: Callable[[tuple[int, int]], Tensor] | None) -> None:
         """Begin without a copy.
 
         Args:
             weight: the matrix.
-            may_keep: whether there is memory for a copy of it.
+            room: gives room of a shape, to turn the matrix in; ``None`` where there is no memory for a copy of it.
         """
-        self._weight, self._may_keep = weight, may_keep
+        self._weight, self._room = weight, room
         self._rows = 0  # that oneDNN has multiplied it by
         self._copy: Tensor | None = None
 
@@ -116,11 +117,12 @@ class RightSide:
         out: Float[Tensor, "row n"] | None = None,
     ) -> Float[Tensor, "row n"]:
         """``x @ weight + base``, as :func:`product` gives it."""
-        if not self._may_keep or not _suits_onednn(x, self._weight, base):
+        if self._room is None or not _suits_onednn(x, self._weight, base):
             return product(x, self._weight, base, out=out)
         self._rows += len(x)
-        if self._copy is None and self._rows >= _PACKED_BEHIND:
-            self._copy = _packed(self._weight)
+        if self._copy is None and self._rows >= _PACKED_BEHIND and packs():
+            k, n = self._weight.shape
+            self._copy = _packed(self._room((n, k)).copy_(self._weight.T))
         return _linear(x, _turned(self._weight) if self._copy is None else self._copy, base)
 
 
@@ -205,13 +207,16 @@ def _turned(weight: Tensor) -> Tensor:
     return weight.contiguous().T if weight.stride(1) == 1 else weight.T.contiguous()
 
 
-def _packed(weight: Tensor) -> Tensor:
-    """A right side in oneDNN's own order, which nothing but :func:`_linear` can read."""
-    return torch.ops.mkldnn._reorder_linear_weight(_turned(weight.detach()), _PACKED_BEHIND)
+def _packed(turned: Float[Tensor, "n k"]) -> Tensor:
+    """A dense right side in oneDNN's own order, which nothing but :func:`_linear` can read."""
+    return torch.ops.mkldnn._reorder_linear_weight(turned.detach(), _PACKED_FOR)
 
 
 def _linear(x: Tensor, turned: Tensor, base: Tensor | None) -> Tensor:
-    """``x @ turned.T + base`` by operations that are private to torch, therefore tried first (see :func:`_serves`)."""
+    """``x @ turned.T + base``, of a right side turned or packed.
+
+    By operations that are private to torch, therefore tried first (see :func:`_serves` and :func:`packs`).
+    """
     linear = torch.ops.mkldnn._linear_pointwise
     if base is None or base.dim() == 1:
         return linear(x, turned, base, "none", [], "")
@@ -237,19 +242,30 @@ def _serves() -> bool:
     """Whether oneDNN is there, has instructions to be quicker by, and is right in every way that it is called."""
     if not torch.backends.mkldnn.is_available() or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
+    return _are_right(_turned)
+
+
+@cache
+def packs() -> bool:
+    """Whether right sides can be kept in oneDNN's own order."""
+    return uses_onednn() and _are_right(lambda weight: _packed(_turned(weight).contiguous()))
+
+
+def _are_right(made: Callable[[Tensor], Tensor]) -> bool:
+    """Whether products are, by what is made of their right sides for oneDNN."""
     random = torch.Generator().manual_seed(0)
     kind: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}  # whatever is torch's default
     x, weight, base = (torch.randn(shape, generator=random, **kind) for shape in ((33, 80), (40, 48), (33, 48)))
     lefts = x[:, :40], x[:, 40:].contiguous()
     rights = weight, weight.T.contiguous().T, weight.repeat(1, 2)[:, :48]
     try:
-        ways = [(right, way(right)) for right in rights for way in (_turned, _packed)]
+        ways = [(right, made(right)) for right in rights]
         return all(_is_right(*each) for each in itertools.product(lefts, ways, (None, base[0], base)))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):  # torch has it no more, or otherwise
         return False
 
 
 def _is_right(x: Tensor, right: tuple[Tensor, Tensor], base: Tensor | None) -> bool:
-    weight, turned = right
+    weight, made = right
     expected = x.double() @ weight.double() + (0 if base is None else base)
-    return bool(((_linear(x, turned, base) - expected).abs() <= _TOLERANCE * expected.abs().max()).all())
+    return bool(((_linear(x, made, base) - expected).abs() <= _TOLERANCE * expected.abs().max()).all())

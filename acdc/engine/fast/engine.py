@@ -80,7 +80,8 @@ class FastEngine(PruningEngine):
         vectors = Layers(lambda layer: layers[layer].vectors(read[layer], live))
         if model.device.type != "cpu":
             vectors.make_now(range(len(layers)))
-        self._mlps = [LayerMlp(model, layer, self._scratch) for layer in range(len(clean.mlp_outputs))]
+        n_mlps = len(clean.mlp_outputs)
+        self._mlps = [LayerMlp(model, layer, self._scratch, keeps_copies=True) for layer in range(n_mlps)]
         #: Removals in a batch, at most. Where a batch costs as much as many runs, only memory bounds it.
         longest = LONGEST_CHAIN if machine_kind(model.device) == "cpu" else graph.n_sources
         self._longest = longest if tactics.chains else 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from acdc.engine.sizes import Sizes
 from acdc.models.mlp import NormedMlp
 from acdc.models.model import Model
 from acdc.models.norms import Norm
-from acdc.models.products import RightSide, product, uses_onednn
+from acdc.models.products import RightSide, packs, product
 
 #: Rows that are pushed through at a time: enough for fast products, few for the sake of memory.
 BLOCK_ROWS = 2048
@@ -39,15 +39,26 @@ class LayerMlp:
         plain: its weights, or ``None`` where it is run through its own module.
     """
 
-    def __init__(self, model: Model, layer: int, scratch: Scratch) -> None:
+    def __init__(self, model: Model, layer: int, scratch: Scratch, *, keeps_copies: bool = False) -> None:
+        """Read it.
+
+        Args:
+            model: the model.
+            layer: which one it is.
+            scratch: where there is room.
+            keeps_copies: of weights, for quicker products, as far as :func:`copy_bytes` allows; pays where many runs
+                go through it.
+        """
         self._model, self._layer, self._scratch = model, layer, scratch
         self.plain: NormedMlp | None = model.plain_mlp(layer)
         self._products: dict[int, list[Tensor]] = {}  # W_O W_in of the heads asked for last
         if self.plain is not None:
             plain = self.plain.plain
             weights = [plain.W_in, plain.W_out] + ([] if plain.W_gate is None else [plain.W_gate])
-            may_keep = model.graph_config.n_layers * sum(one.nbytes for one in weights) <= _MOST_COPIES
-            self._W_in, self._W_out, *self._W_gate = (RightSide(one, may_keep=may_keep) for one in weights)
+            fit = model.graph_config.n_layers * sum(one.nbytes for one in weights) <= _MOST_COPIES
+            room = partial(scratch.take, "turned", like=plain.W_in) if keeps_copies and fit else None
+            self._W_in, self._W_out, *gate = (RightSide(one, room) for one in weights)
+            self._W_gate = gate[0] if gate else None
 
     @cached_property
     def _first(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -90,8 +101,8 @@ class LayerMlp:
             x += norm.bias
         shape = (len(x), plain.W_in.shape[1])
         inner, gate = self._scratch.take("inner 0", shape, x), None
-        for weight in self._W_gate:
-            gate = weight.product(x, out=self._scratch.take("inner 1", shape, x))
+        if self._W_gate is not None:
+            gate = self._W_gate.product(x, out=self._scratch.take("inner 1", shape, x))
         inner = self._W_in.product(x, plain.b_in, out=inner)
         return mlp.finish(self._W_out.product(plain.activated(inner, gate), plain.b_out))
 
@@ -154,9 +165,12 @@ def _centred_fold(norm: Norm, weight: Tensor, bias: Tensor | None) -> tuple[Tens
 
 
 def mlp_bytes(sizes: Sizes) -> int:
-    """All layers' first weights, folded, products with heads' last ones, copies, and room between the products."""
+    """All layers' first weights, folded, products with heads' last ones, and room for rows between the products."""
     weights = sizes.n_layers * (sizes.d_model + _MOST_PRODUCTS * sizes.d_head) * sizes.d_mlp
-    copies = 0
-    if sizes.element == 4 and uses_onednn():  # no fewer than there are, where there is a gate
-        copies = min(_MOST_COPIES, 2 * sizes.element * sizes.n_layers * sizes.d_model * sizes.d_mlp)
-    return copies + sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))
+    return sizes.element * (weights + max(BLOCK_ROWS, sizes.live) * (sizes.d_model + sizes.d_mlp))
+
+
+def copy_bytes(sizes: Sizes) -> int:
+    """Copies of all layers' weights that a CPU keeps in single precision, and room to turn one."""
+    copies = sizes.n_layers * sizes.mlp_weights * sizes.element
+    return copies + sizes.mlp_weights * sizes.element if copies <= _MOST_COPIES and packs() else 0

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.pytorch_utils import Conv1D
 
-from acdc.models.products import RightSide, pairwise_products, product, quick_modules
+from acdc.models.products import RightSide, packs, pairwise_products, product, quick_modules
 
 #: Rows, terms and columns: tiny, thin in each direction, long enough to be cut, and large.
 SHAPES = [
@@ -162,10 +162,13 @@ def test_a_right_side_may_have_a_gradient_and_be_in_float64():
         x, weight = x.double(), weight.detach().double().requires_grad_()
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.skipif(not has_512_bits(), reason="the processor has no 512-bit instructions")
 def test_a_right_side_is_copied_once_many_rows_have_been_multiplied_by_it():
     x, weight = torch.randn(5000, 256), torch.randn(256, 320)
-    RightSide(weight, torch.empty).product(x.repeat(2, 1))  # tries out what it calls
+    assert packs()  # tries out what is called, besides
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert not packs()
     for room in (torch.empty, None):
         right = RightSide(weight, room)
         assert [copies(lambda right=right: right.product(x)) for _ in range(3)] == [0, int(room is not None), 0]

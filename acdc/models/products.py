@@ -215,7 +215,7 @@ def _packed(turned: Float[Tensor, "n k"]) -> Tensor:
 def _linear(x: Tensor, turned: Tensor, base: Tensor | None) -> Tensor:
     """``x @ turned.T + base``, of a right side turned or packed.
 
-    By operations that are private to torch, therefore tried first (see :func:`_serves` and :func:`packs`).
+    By operations that are private to torch, therefore tried first (see :func:`_serves` and :func:`_serves_packed`).
     """
     linear = torch.ops.mkldnn._linear_pointwise
     if base is None or base.dim() == 1:
@@ -226,6 +226,11 @@ def _linear(x: Tensor, turned: Tensor, base: Tensor | None) -> Tensor:
 def uses_onednn() -> bool:
     """Whether large products of float32 matrices on a CPU go to oneDNN."""
     return bool(torch.backends.mkldnn.enabled) and _serves()
+
+
+def packs() -> bool:
+    """Whether right sides of many products are kept in oneDNN's own order."""
+    return uses_onednn() and _serves_packed()
 
 
 def kept_bytes(slots: int) -> int:
@@ -246,9 +251,9 @@ def _serves() -> bool:
 
 
 @cache
-def packs() -> bool:
-    """Whether right sides can be kept in oneDNN's own order."""
-    return uses_onednn() and _are_right(lambda weight: _packed(_turned(weight).contiguous()))
+def _serves_packed() -> bool:
+    """Whether it is right, likewise, by right sides in its own order."""
+    return _are_right(lambda weight: _packed(_turned(weight).contiguous()))
 
 
 def _are_right(made: Callable[[Tensor], Tensor]) -> bool:
